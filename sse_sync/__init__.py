@@ -1,0 +1,40 @@
+"""
+Server-Sent Events for Flask and Django on gunicorn, gevent workers first.
+
+This package needs nothing but the standard library. :mod:`sse_sync.flask` and
+:mod:`sse_sync.django` are the fronts.
+
+"""
+
+from __future__ import annotations
+
+from .event import ServerSentEvent, comment
+from .exceptions import (
+    ConfigurationError,
+    EventError,
+    SourceError,
+    SSEError,
+    UnsupportedServerError,
+)
+from .parser import EventStreamParser
+from .registry import CloseReason, Statistics, on_worker_stop, statistics
+from .stream import END_ID, EventStream
+
+__all__ = [
+    "END_ID",
+    "CloseReason",
+    "ConfigurationError",
+    "EventError",
+    "EventStream",
+    "EventStreamParser",
+    "SSEError",
+    "ServerSentEvent",
+    "SourceError",
+    "Statistics",
+    "UnsupportedServerError",
+    "comment",
+    "on_worker_stop",
+    "statistics",
+]
+
+__version__ = "0.1.0"

@@ -1,0 +1,227 @@
+"""
+The client's connection, found in what each server puts into the WSGI environ.
+
+One table, :data:`SERVERS`. A server that is not in it still streams, but a client's end is
+only noticed when something is written to it.
+
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+__all__ = ["SERVERS", "Connection", "Server", "find_connection", "find_server"]
+
+
+@dataclass(frozen=True)
+class Server:
+    """
+    What is known of one WSGI server.
+
+    """
+
+    name: str
+    """What its documentation calls it."""
+    matches: Callable[[WSGIEnvironment], bool]
+    """Tells whether a request came through it."""
+    fileno: Callable[[WSGIEnvironment], int]
+    """Returns the descriptor of the client's socket."""
+    passes_connection: bool = False
+    """Whether it leaves the ``Connection`` header to the application."""
+
+
+class Connection:
+    """
+    A connected socket that belongs to the server.
+
+    Args:
+        fd: Its descriptor.
+
+    """
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        """Descriptor, valid until the server closes the response."""
+
+    def prepare(self, write_timeout: float | None) -> None:
+        """
+        Have small writes leave at once, and a vanished peer noticed.
+
+        Args:
+            write_timeout: Seconds after which unacknowledged data ends a TCP connection.
+
+        """
+        with _raw_socket(self.fd) as sock:
+            if sock is None or sock.family == getattr(socket, "AF_UNIX", None):
+                return
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if write_timeout is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+                    # Later than our own deadline, which ends a blocked write with EPIPE;
+                    # servers take that quietly, and log a traceback for ETIMEDOUT.
+                    milliseconds = int(write_timeout * 1_000) + 1_000
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+            except OSError:
+                pass  # Gone already, or no TCP.
+
+    def forget_error(self) -> None:
+        """
+        Take the socket's pending error, so that the server's next write fails with EPIPE.
+
+        """
+        with _raw_socket(self.fd) as sock:
+            if sock is not None:
+                sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+    def abort(self) -> None:
+        """
+        Make a blocked write fail, and every later one. The server still closes the socket.
+
+        """
+        with _raw_socket(self.fd) as sock:
+            if sock is not None:
+                try:
+                    sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # The peer was faster.
+
+
+def find_server(environ: WSGIEnvironment) -> Server | None:
+    """
+    Return the server that a request came through, or :obj:`None` if it is not known.
+
+    Args:
+        environ: The request's WSGI environ.
+
+    """
+    for server in SERVERS:
+        if server.matches(environ):
+            return server
+    return None
+
+
+def find_connection(environ: WSGIEnvironment) -> Connection | None:
+    """
+    Return the client's connection, or :obj:`None` if the server does not show it.
+
+    Args:
+        environ: The request's WSGI environ.
+
+    """
+    server = find_server(environ)
+    if server is None:
+        return None
+    try:
+        fd = server.fileno(environ)
+        if fd >= 0 and stat.S_ISSOCK(os.fstat(fd).st_mode):
+            return Connection(fd)
+    except Exception:
+        # A middleware may have replaced wsgi.input by something with other attributes.
+        pass
+    return None
+
+
+@contextmanager
+def _raw_socket(fd: int) -> Iterator[socket.socket | None]:
+    # A duplicate, because closing a socket object closes its descriptor; and the class below
+    # the server's, because SSLSocket.shutdown() would turn encryption off.
+    try:
+        sock = socket.SocketType(fileno=os.dup(fd))
+    except OSError:
+        yield None
+        return
+    try:
+        yield sock  # type: ignore[misc]
+    finally:
+        sock.close()
+
+
+def _has(key: str) -> Callable[[WSGIEnvironment], bool]:
+    return lambda environ: key in environ
+
+
+def _fileno_of(key: str) -> Callable[[WSGIEnvironment], int]:
+    return lambda environ: int(environ[key].fileno())
+
+
+def _input(environ: WSGIEnvironment) -> Any:
+    return environ["wsgi.input"]
+
+
+def _input_class(environ: WSGIEnvironment) -> str:
+    kind = type(environ.get("wsgi.input"))
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _uwsgi(environ: WSGIEnvironment) -> Any:
+    # A module that only exists inside uWSGI.
+    return sys.modules["uwsgi"]
+
+
+SERVERS: tuple[Server, ...] = (
+    # gunicorn/http/wsgi.py, default_environ: sync, gthread and gevent workers. It drops the
+    # application's Connection header and sends its own.
+    Server("gunicorn", _has("gunicorn.socket"), _fileno_of("gunicorn.socket")),
+    # gunicorn/workers/ggevent.py, PyWSGIHandler.get_environ.
+    Server(
+        "gunicorn gevent_pywsgi",
+        _has("gunicorn.sock"),
+        _fileno_of("gunicorn.sock"),
+        passes_connection=True,
+    ),
+    # werkzeug/serving.py, WSGIRequestHandler.make_environ. Sends its own Connection: close.
+    Server("Werkzeug", _has("werkzeug.socket"), _fileno_of("werkzeug.socket")),
+    # waitress/task.py, WSGITask.get_environment: a method of the channel. The header is an error.
+    Server(
+        "waitress",
+        _has("waitress.client_disconnected"),
+        lambda environ: int(environ["waitress.client_disconnected"].__self__.socket.fileno()),
+    ),
+    Server(
+        "uWSGI",
+        lambda environ: "uwsgi.version" in environ and "uwsgi" in sys.modules,
+        lambda environ: int(_uwsgi(environ).connection_fd()),
+        passes_connection=True,
+    ),
+    # gevent/pywsgi.py, class Input.
+    Server(
+        "gevent.pywsgi",
+        lambda environ: _input_class(environ) == "gevent.pywsgi.Input",
+        lambda environ: int(_input(environ).rfile.fileno()),
+        passes_connection=True,
+    ),
+    # cheroot/server.py, KnownLengthRFile and its like around the connection's makefile.
+    Server(
+        "cheroot",
+        lambda environ: _input_class(environ).startswith("cheroot."),
+        lambda environ: int(_input(environ).rfile.fileno()),
+        passes_connection=True,
+    ),
+    # django/core/servers/basehttp.py, ServerHandler: a LimitedStream that keeps the reading
+    # method of the connection's makefile. wsgiref refuses the header.
+    Server(
+        "runserver",
+        lambda environ: _input_class(environ) == "django.core.handlers.wsgi.LimitedStream",
+        lambda environ: int(_input(environ)._read.__self__.fileno()),
+    ),
+    # wsgiref/simple_server.py: the connection's makefile itself. CGI looks the same, with
+    # standard input; that is no socket.
+    Server(
+        "wsgiref",
+        lambda environ: _input_class(environ) == "_io.BufferedReader",
+        lambda environ: int(_input(environ).fileno()),
+    ),
+)
+"""The servers whose sockets can be found, in the order in which they are tried."""

@@ -1,0 +1,20 @@
+"""
+Event streams for Django. Add ``"sse_sync.django"`` to ``INSTALLED_APPS``.
+
+"""
+
+from __future__ import annotations
+
+try:
+    import django as _django  # noqa: F401
+except ModuleNotFoundError as exc:
+    if exc.name != "django":
+        raise
+    raise ModuleNotFoundError(
+        'Django is not installed: pip install "sse-sync[django]"', name="django"
+    ) from None
+
+from .response import EventSourceResponse
+from .views import event_stream, last_event_id
+
+__all__ = ["EventSourceResponse", "event_stream", "last_event_id"]

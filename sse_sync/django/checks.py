@@ -1,0 +1,48 @@
+"""
+System checks of the dictionary ``SSE_SYNC``.
+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
+
+from ..settings import problems
+
+__all__ = ["check_settings"]
+
+
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    """
+    Return what is wrong with the settings, and what to change.
+
+    Args:
+        kwargs: What Django passes; not used.
+
+    """
+    given = getattr(settings, "SSE_SYNC", {})
+    if not isinstance(given, Mapping):
+        return [
+            Error(
+                f"SSE_SYNC must be a dictionary, not {type(given).__name__}.",
+                hint='Write SSE_SYNC = {"HEARTBEAT": 15}, for example.',
+                id="sse_sync.E001",
+            )
+        ]
+    found: list[CheckMessage] = [
+        Error(f"SSE_SYNC: {problem}.", id="sse_sync.E002") for problem in problems(given)
+    ]
+    if "sse_sync.django" not in settings.INSTALLED_APPS and given:
+        found.append(
+            CheckWarning(
+                "SSE_SYNC is set, but sse_sync.django is not installed.",
+                hint='Add "sse_sync.django" to INSTALLED_APPS.',
+                id="sse_sync.W001",
+            )
+        )
+    return found

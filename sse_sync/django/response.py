@@ -1,0 +1,155 @@
+"""
+The response class.
+
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.core.signals import setting_changed
+from django.db import connections
+from django.http import HttpRequest, StreamingHttpResponse
+
+from ..exceptions import UnsupportedServerError
+from ..pump import Source
+from ..registry import CloseReason
+from ..settings import Options
+from ..stream import EventStream
+from ..wsgi import answer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+__all__ = ["EventSourceResponse", "wsgi_environ"]
+
+
+class EventSourceResponse(StreamingHttpResponse):
+    """
+    An event stream as a Django response.
+
+    The thread's database connections are closed before the first byte, and those that the
+    generator opens when it ends, so that no stream holds one that it does not use. Sessions
+    are saved before the stream begins, as for every response.
+
+    Where the request can have no stream, the response is the 204, 503 or 505 that
+    :func:`sse_sync.wsgi.answer` describes, and the source never runs.
+
+    Args:
+        request: The request to answer.
+        source: Generator or other iterable of text, :class:`~sse_sync.ServerSentEvent` or
+            values that :class:`~django.core.serializers.json.DjangoJSONEncoder` can write.
+        headers: Further response headers.
+        on_close: Called once when the stream has ended, with the
+            :class:`~sse_sync.CloseReason`.
+        changes: Options that differ from ``SSE_SYNC``, by lower-case name.
+
+    Raises:
+        SourceError: If the source is not an iterable of events.
+        ConfigurationError: If an option is unknown or unusable.
+        UnsupportedServerError: If the request came through ASGI.
+
+    """
+
+    event_stream: EventStream | None
+    """The stream; :obj:`None` where there can be none."""
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        source: Source,
+        *,
+        headers: Mapping[str, str] | None = None,
+        on_close: Callable[[CloseReason], object] | None = None,
+        **changes: Any,
+    ) -> None:
+        environ = wsgi_environ(request)
+        result = answer(
+            environ,
+            source,
+            _configured().replace(changes),
+            dumps=functools.partial(json.dumps, cls=DjangoJSONEncoder),
+            on_close=on_close,
+            before=_close_connections,
+            after_source=_close_connections,
+        )
+        self.event_stream = result.stream
+        super().__init__(_body(request, result.stream, result.text), status=result.status)
+        for name, value in [*(headers or {}).items(), *result.headers]:
+            self[name] = value
+        if result.status == 204:
+            del self["Content-Type"]
+        if result.stream is not None:
+            # Makes GZipMiddleware and its like leave the stream alone; not sent.
+            self["Content-Encoding"] = "identity"
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """
+        Return the headers as they are sent.
+
+        """
+        return [
+            (name, value)
+            for name, value in super().items()
+            if (name.lower(), value) != ("content-encoding", "identity")
+        ]
+
+
+def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
+    """
+    Return the WSGI environ of a request.
+
+    Args:
+        request: A request, which may be wrapped as Django REST framework does.
+
+    Raises:
+        UnsupportedServerError: If the request came through ASGI.
+
+    """
+    environ = getattr(request, "environ", None)
+    if not isinstance(environ, dict):
+        raise UnsupportedServerError(
+            "ASGI", "run the project's WSGI application, for example with gunicorn -k gevent"
+        )
+    return environ
+
+
+@functools.cache
+def _configured() -> Options:
+    return Options.read(getattr(settings, "SSE_SYNC", {}), "", debug=settings.DEBUG)
+
+
+def _reload(*, setting: str, **kwargs: Any) -> None:
+    if setting in ("SSE_SYNC", "DEBUG"):
+        _configured.cache_clear()
+
+
+setting_changed.connect(_reload)
+
+
+class _Unread:
+    # Django's WSGI handler iterates the body of a HEAD response like any other.
+
+    def __init__(self, stream: EventStream) -> None:
+        self.close = stream.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+
+def _body(request: HttpRequest, stream: EventStream | None, text: str) -> Iterable[bytes]:
+    if stream is None:
+        return [text.encode()] if text and request.method != "HEAD" else []
+    return _Unread(stream) if request.method == "HEAD" else stream
+
+
+def _close_connections() -> None:
+    # Connections belong to a thread or greenlet, and this runs in the one that ends or waits.
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()

@@ -1,0 +1,89 @@
+"""
+The decorator for views.
+
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, overload
+
+from django.http import HttpRequest
+
+from .. import wsgi
+from ..exceptions import SourceError
+from .response import EventSourceResponse, wsgi_environ
+
+__all__ = ["event_stream", "last_event_id"]
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@overload
+def event_stream(view: View) -> View: ...
+
+
+@overload
+def event_stream(**options: Any) -> Callable[[View], View]: ...
+
+
+def event_stream(view: Any = None, **options: Any) -> Any:
+    """
+    Make an event stream of a view that is a generator, or that returns one.
+
+    What else the view returns, such as a redirect, is answered as ever. It works on
+    functions and on methods of a class-based view, above and below other decorators such as
+    ``login_required`` and ``require_GET``::
+
+        @login_required
+        @event_stream(heartbeat=10)
+        def clock(request): ...
+
+    Args:
+        view: The view, where the decorator is used without arguments.
+        options: Arguments for :class:`EventSourceResponse`.
+
+    Raises:
+        SourceError: If the view is asynchronous.
+
+    """
+    if view is None:
+        return lambda view: event_stream(view, **options)
+    if inspect.iscoroutinefunction(view) or inspect.isasyncgenfunction(view):
+        raise SourceError(view, "use a plain generator; WSGI has no event loop")
+
+    @functools.wraps(view)
+    def streaming(*args: Any, **kwargs: Any) -> Any:
+        result = view(*args, **kwargs)
+        if isinstance(result, Iterator):
+            return EventSourceResponse(_request_in(args), result, **options)
+        return result
+
+    return streaming
+
+
+def last_event_id(request: HttpRequest) -> str | None:
+    """
+    Return the last event ID of a request, or :obj:`None` if it has no usable one.
+
+    It is untrusted: any client can send anything.
+
+    Args:
+        request: The request.
+
+    Raises:
+        UnsupportedServerError: If the request came through ASGI.
+
+    """
+    return wsgi.last_event_id(wsgi_environ(request))
+
+
+def _request_in(args: tuple[Any, ...]) -> Any:
+    # A function gets the request first, a method after self. Django REST framework's request
+    # is no HttpRequest but passes its attributes on.
+    for arg in args[:2]:
+        if isinstance(arg, HttpRequest) or isinstance(getattr(arg, "_request", None), HttpRequest):
+            return arg
+    raise TypeError("an event stream view takes the request as its first argument")

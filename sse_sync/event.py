@@ -1,0 +1,255 @@
+"""
+Events as bytes: a valid value, or none at all.
+
+The rules are those of the WHATWG HTML standard, section 9.2.5 "Parsing an event stream"
+and section 9.2.6 "Interpreting an event stream".
+
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from .exceptions import EventError
+
+__all__ = ["Dumps", "ServerSentEvent", "comment", "encode", "encode_retry"]
+
+Dumps = Callable[[Any], str]
+"""Turns a value into JSON text."""
+
+# The standard ends a line at CRLF, CR or LF and nowhere else. str.splitlines() would also
+# split at U+2028, U+0085, \x0b, \x0c and more, and so change the data.
+_split_lines = re.compile(r"\r\n|\r|\n").split
+
+
+class ServerSentEvent:
+    """
+    One event, or a comment, of an event stream.
+
+    An instance is immutable and always valid: what cannot be written is refused here and not
+    while a stream is being sent. Zero and the empty string are values; only :obj:`None` means
+    that a field is absent.
+
+    Args:
+        data: Text, which may have several lines; anything else is sent as JSON. :obj:`None`
+            means no data, which a browser does not dispatch: it only takes the id and
+            the reconnection time.
+        event: Event type; a browser takes an absent one for ``message``.
+        id: Event ID, which a browser repeats as last event ID when it reconnects. An empty
+            one makes it forget the last. A number is turned into text.
+        retry: Reconnection time, in milliseconds or as a :class:`~datetime.timedelta`.
+        comment: Text that clients ignore, sent before the event.
+
+    Raises:
+        EventError: If ``event`` contains CR or LF or comes without data, ``id`` contains CR,
+            LF or NUL, ``retry`` is not a whole, non-negative number, any text
+            contains a lone surrogate, or all fields are absent.
+
+    """
+
+    __slots__ = ("_head", "_wire", "comment", "data", "event", "id", "retry")
+
+    data: Any
+    """Text, a value to be sent as JSON, or :obj:`None`."""
+    event: str | None
+    """Event type."""
+    id: str | None
+    """Event ID."""
+    retry: int | None
+    """Reconnection time in milliseconds."""
+    comment: str | None
+    """Text that clients ignore."""
+    _head: str
+    _wire: bytes | None
+
+    def __init__(
+        self,
+        data: Any = None,
+        event: str | None = None,
+        id: str | int | None = None,
+        retry: int | timedelta | None = None,
+        comment: str | None = None,
+    ) -> None:
+        head = ""
+        if comment is not None:
+            _require_text("comment", comment)
+            head = "".join(f": {line}\n" if line else ":\n" for line in _split_lines(comment))
+        if event is not None:
+            _require_text("event", event)
+            if "\n" in event or "\r" in event:
+                raise EventError("event", "must not contain a line break")
+            if data is None:
+                raise EventError("event", "needs data, or a browser drops it: pass data=''")
+            head += f"event: {event}\n"
+        if id is not None:
+            id = _checked_id(id)
+            head += f"id: {id}\n"
+        if retry is not None:
+            retry = _milliseconds(retry)
+            head += f"retry: {retry}\n"
+        if data is None and not head:
+            raise EventError("data", "is missing, and so is every other field")
+
+        put = object.__setattr__
+        put(self, "data", data)
+        put(self, "event", event)
+        put(self, "id", id)
+        put(self, "retry", retry)
+        put(self, "comment", comment)
+        put(self, "_head", head)
+        if data is None:
+            put(self, "_wire", _utf8(head + "\n"))
+        elif isinstance(data, str):
+            put(self, "_wire", _utf8(head + _data_lines(data)))
+        else:
+            put(self, "_wire", None)
+            _utf8(head)
+
+    def encode(self, dumps: Dumps = json.dumps) -> bytes:
+        """
+        Return the event as it is sent, with the blank line that ends it.
+
+        Args:
+            dumps: Makes JSON of data that is not text.
+
+        Raises:
+            EventError: If the data is neither text nor something that ``dumps`` can write.
+
+        """
+        if self._wire is not None:
+            return self._wire
+        return _utf8(self._head + _data_lines(_json(self.data, dumps)))
+
+    def __bytes__(self) -> bytes:
+        return self.encode()
+
+    def __repr__(self) -> str:
+        names = ("data", "event", "id", "retry", "comment")
+        fields = ((name, getattr(self, name)) for name in names)
+        given = ", ".join(f"{name}={value!r}" for name, value in fields if value is not None)
+        return f"ServerSentEvent({given})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ServerSentEvent):
+            return NotImplemented
+        return self._head == other._head and bool(self.data == other.data)
+
+    def __hash__(self) -> int:
+        # Data may be unhashable; equal events have an equal head all the same.
+        return hash(self._head)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"an event cannot be changed: make another with the {name} you want")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("an event cannot be changed")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ServerSentEvent, (self.data, self.event, self.id, self.retry, self.comment)
+
+
+def comment(text: str = "") -> ServerSentEvent:
+    """
+    Return a comment, which keeps a connection busy and which every client ignores.
+
+    Args:
+        text: What to say; several lines become several comments.
+
+    Raises:
+        EventError: If the text contains a lone surrogate.
+
+    """
+    return ServerSentEvent(comment=text)
+
+
+def encode(item: object, dumps: Dumps = json.dumps) -> bytes:
+    """
+    Return what a generator yielded as bytes of an event stream.
+
+    Text becomes data, an event is taken as it is, and anything else becomes JSON data.
+
+    Args:
+        item: What was yielded.
+        dumps: Makes JSON of what is neither text nor an event.
+
+    Raises:
+        EventError: If the item cannot be sent.
+
+    """
+    if isinstance(item, str):
+        return _utf8(_data_lines(item))
+    if isinstance(item, ServerSentEvent):
+        return item.encode(dumps)
+    return _utf8(_data_lines(_json(item, dumps)))
+
+
+def encode_retry(milliseconds: int) -> bytes:
+    """
+    Return the bytes that set a client's reconnection time.
+
+    Args:
+        milliseconds: Reconnection time.
+
+    """
+    return b"retry: %d\n\n" % milliseconds
+
+
+def _data_lines(text: str) -> str:
+    # One line is by far the most common case, and two scans are cheaper than a split.
+    if "\n" not in text and "\r" not in text:
+        return f"data: {text}\n\n"
+    return "".join(f"data: {line}\n" for line in _split_lines(text)) + "\n"
+
+
+def _json(value: object, dumps: Dumps) -> str:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        raise EventError("data", "is bytes, but an event stream is text: decode it first")
+    try:
+        return dumps(value)
+    except (TypeError, ValueError, RecursionError) as exc:
+        kind = type(value).__name__
+        raise EventError(
+            "data", f"of type {kind} is neither text nor an event nor JSON: {exc}"
+        ) from exc
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as exc:
+        code = ord(text[exc.start])
+        raise EventError(
+            "text", f"contains the lone surrogate U+{code:04X}, which UTF-8 cannot express"
+        ) from exc
+
+
+def _require_text(field: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise EventError(field, f"must be text, not {type(value).__name__}")
+
+
+def _checked_id(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    _require_text("id", value)
+    assert isinstance(value, str)
+    if "\n" in value or "\r" in value:
+        raise EventError("id", "must not contain a line break")
+    if "\0" in value:
+        # "If the field value does not contain U+0000 NULL": otherwise clients ignore the field.
+        raise EventError("id", "must not contain NUL, or clients ignore it")
+    return value
+
+
+def _milliseconds(value: object) -> int:
+    if isinstance(value, timedelta):
+        value = value // timedelta(milliseconds=1)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise EventError("retry", "must be a whole number of milliseconds or a timedelta")
+    if value < 0:
+        raise EventError("retry", "must not be negative")
+    return value

@@ -1,0 +1,98 @@
+"""
+Every error the package raises on purpose.
+
+* :exc:`SSEError`
+
+  * :exc:`EventError`: an event that cannot be written to an event stream
+  * :exc:`SourceError`: something that is not a source of events
+  * :exc:`ConfigurationError`: an option with an unusable name or value
+  * :exc:`UnsupportedServerError`: a server on which streams cannot work
+
+A constructor takes the data; ``str()`` makes the sentence.
+
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigurationError",
+    "EventError",
+    "SSEError",
+    "SourceError",
+    "UnsupportedServerError",
+]
+
+
+class SSEError(Exception):
+    """
+    Root of the package's errors.
+
+    """
+
+
+class EventError(SSEError, ValueError):
+    """
+    Raised when a value cannot be part of an event.
+
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(field, problem)
+        self.field = field
+        """Name of the field: ``data``, ``event``, ``id``, ``retry`` or ``comment``."""
+        self.problem = problem
+        """What is wrong with it, and what to do instead."""
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.problem}"
+
+
+class SourceError(SSEError, TypeError):
+    """
+    Raised when a view gives something that no events can be read from.
+
+    """
+
+    def __init__(self, source: object, advice: str) -> None:
+        super().__init__(source, advice)
+        self.kind = type(source).__name__
+        """Name of the type that was given."""
+        self.advice = advice
+        """What to give instead."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} is not a source of events: {self.advice}"
+
+
+class ConfigurationError(SSEError, ValueError):
+    """
+    Raised when an option has an unknown name or an unusable value.
+
+    """
+
+    def __init__(self, option: str, problem: str) -> None:
+        super().__init__(option, problem)
+        self.option = option
+        """Name of the option, as the framework in use spells it."""
+        self.problem = problem
+        """What is wrong with it."""
+
+    def __str__(self) -> str:
+        return f"{self.option} {self.problem}"
+
+
+class UnsupportedServerError(SSEError, RuntimeError):
+    """
+    Raised when the server that runs the application cannot hold a stream open.
+
+    """
+
+    def __init__(self, server: str, advice: str) -> None:
+        super().__init__(server, advice)
+        self.server = server
+        """What was found, such as ``ASGI``."""
+        self.advice = advice
+        """What to do instead."""
+
+    def __str__(self) -> str:
+        return f"event streams cannot be served on {self.server}: {self.advice}"

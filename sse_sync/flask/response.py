@@ -1,0 +1,136 @@
+"""
+The response class.
+
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import flask
+from flask import globals as flask_globals
+from werkzeug.datastructures import Headers
+
+from ..pump import Source
+from ..registry import CloseReason
+from ..stream import EventStream
+from ..wsgi import answer
+from .extension import current_state, runner_of
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+__all__ = ["EventSourceResponse"]
+
+
+class EventSourceResponse(flask.Response):
+    """
+    An event stream as a Flask response.
+
+    In the generator ``request``, ``session``, ``g`` and ``current_app`` are those of the view.
+    Teardown functions run once, when the stream is over and the generator has ended. A
+    Flask-SQLAlchemy session is removed before the first byte, so that no connection
+    stays checked out; the generator may use the session anew.
+
+    Where the request can have no stream, the response is the 204, 503 or 505 that
+    :func:`sse_sync.wsgi.answer` describes, and the source never runs.
+
+    Args:
+        source: Generator or other iterable of text, :class:`~sse_sync.ServerSentEvent` or
+            values that ``app.json`` can write.
+        headers: Further response headers.
+        on_close: Called once when the stream has ended, with the
+            :class:`~sse_sync.CloseReason`.
+        changes: Options that differ from the configuration, by lower-case name.
+
+    Raises:
+        SourceError: If the source is not an iterable of events.
+        ConfigurationError: If an option is unknown or unusable.
+        RuntimeError: If the application has no SSE extension.
+
+    """
+
+    event_stream: EventStream | None
+    """The stream; :obj:`None` where there can be none."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        headers: Any = None,
+        on_close: Callable[[CloseReason], object] | None = None,
+        **changes: Any,
+    ) -> None:
+        app = flask.current_app
+        environ = flask.request.environ
+        options = current_state().options
+        if app.debug and "SSE_DEBUG" not in app.config:
+            options = options.replace({"debug": True})
+        self._teardown: Callable[[BaseException | None], object] | None = None
+        result = answer(
+            environ,
+            source,
+            options.replace(changes),
+            dumps=app.json.dumps,
+            context=contextvars.copy_context(),
+            on_close=on_close,
+            before=_release_session,
+            after=self._tear_down,
+        )
+        merged = Headers(headers)
+        for name, value in result.headers:
+            merged.set(name, value)
+        body: Any = result.text if result.stream is None else result.stream
+        super().__init__(body, result.status, merged)
+        if result.status == 204:
+            del self.headers["Content-Type"]
+        self.event_stream = result.stream
+        if self.event_stream is not None:
+            # Makes middleware that compresses leave the stream alone; not sent.
+            self.headers["Content-Encoding"] = "identity"
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        """
+        Return the headers as they are sent.
+
+        """
+        headers = super().get_wsgi_headers(environ)
+        if headers.get("Content-Encoding") == "identity":
+            del headers["Content-Encoding"]
+        return headers
+
+    def get_app_iter(self, environ: WSGIEnvironment) -> Iterable[bytes]:
+        """
+        Return the stream itself, which the server iterates, or nothing for HEAD.
+
+        """
+        if self.event_stream is None or environ["REQUEST_METHOD"] == "HEAD":
+            return super().get_app_iter(environ)
+        # Flask keeps a context until it was popped as often as it was pushed. So the pop
+        # right after this call tears nothing down, and the one in _tear_down does.
+        # Flask 3.2 merges the request context into the application context.
+        proxy: Any = vars(flask_globals).get("request_ctx") or flask_globals.app_ctx
+        request_context = proxy._get_current_object()
+        request_context.push()
+        run = runner_of(environ)
+        self._teardown = partial(run, request_context.pop)
+        return self.event_stream
+
+    def _tear_down(self, error: BaseException | None) -> None:
+        if self._teardown is None:
+            return  # HEAD, or a response that was replaced: the context was never held.
+        try:
+            self.close()  # Calls what call_on_close() was given; the stream is closed already.
+        finally:
+            self._teardown(error)
+
+
+def _release_session() -> None:
+    # Flask-SQLAlchemy: what its own teardown function does, before streaming instead of after.
+    extension = flask.current_app.extensions.get("sqlalchemy")
+    session = getattr(extension, "session", None)
+    if session is not None:
+        session.remove()

@@ -1,0 +1,74 @@
+"""
+The decorator for views.
+
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, overload
+
+import flask
+
+from .. import wsgi
+from ..exceptions import SourceError
+from .response import EventSourceResponse
+
+__all__ = ["event_stream", "last_event_id"]
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@overload
+def event_stream(view: View) -> View: ...
+
+
+@overload
+def event_stream(**options: Any) -> Callable[[View], View]: ...
+
+
+def event_stream(view: Any = None, **options: Any) -> Any:
+    """
+    Make an event stream of a view that is a generator, or that returns one.
+
+    What else the view returns, such as a redirect, is answered as ever. It works on
+    functions, on methods of a :class:`~flask.views.MethodView`, and in the list
+    :attr:`~flask.views.View.decorators`; routes go above it::
+
+        @app.get("/clock")
+        @event_stream(heartbeat=10)
+        def clock(): ...
+
+    Args:
+        view: The view, where the decorator is used without arguments.
+        options: Arguments for :class:`EventSourceResponse`.
+
+    Raises:
+        SourceError: If the view is asynchronous.
+
+    """
+    if view is None:
+        return lambda view: event_stream(view, **options)
+    if inspect.iscoroutinefunction(view) or inspect.isasyncgenfunction(view):
+        raise SourceError(view, "use a plain generator; WSGI has no event loop")
+
+    @functools.wraps(view)
+    def streaming(*args: Any, **kwargs: Any) -> Any:
+        result = view(*args, **kwargs)
+        if isinstance(result, Iterator):
+            return EventSourceResponse(result, **options)
+        return result
+
+    return streaming
+
+
+def last_event_id() -> str | None:
+    """
+    Return the last event ID of the current request, or :obj:`None` if it has no usable one.
+
+    It is untrusted: any client can send anything.
+
+    """
+    return wsgi.last_event_id(flask.request.environ)

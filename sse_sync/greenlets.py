@@ -1,0 +1,210 @@
+"""
+The world of gevent. Imported only where gevent is.
+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent import monkey
+
+# Not the public get_hub(): that would make a hub for a thread that has none.
+from gevent._hub_local import get_hub_if_exists as _get_hub_if_exists
+from greenlet import getcurrent
+
+from .reactor import Reactor, system_epoll
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+__all__ = [
+    "GeventReactor",
+    "GeventRuntime",
+    "GreenletSignal",
+    "GreenletTask",
+    "StreamInterrupt",
+    "is_home",
+    "is_of_this_hub",
+]
+
+get_hub_if_exists: Callable[[], Any] = _get_hub_if_exists
+
+_READ = 1  # gevent.core.READ: libev's EV_READ and libuv's UV_READABLE
+
+
+class StreamInterrupt(gevent.GreenletExit):
+    """
+    Raised in a generator that blocks while its stream ends.
+
+    Not an :exc:`Exception`, because libraries that retry after errors would swallow it.
+
+    """
+
+
+def is_home() -> bool:
+    """
+    Return whether the caller runs in a greenlet that gevent schedules.
+
+    """
+    hub = get_hub_if_exists()
+    if hub is None:
+        return bool(monkey.is_module_patched("threading"))
+    return getcurrent().parent is hub or bool(monkey.is_module_patched("threading"))
+
+
+def is_of_this_hub(runtime: Runtime | None) -> bool:
+    """
+    Return whether a runtime was made for the caller's hub, and not for another thread's.
+
+    """
+    return isinstance(runtime, GeventRuntime) and runtime.hub is get_hub_if_exists()
+
+
+class GreenletSignal:
+    """
+    A :class:`~sse_sync.runtime.Signal` for greenlets.
+
+    """
+
+    __slots__ = ("_hub", "_is_set", "_waiter")
+
+    def __init__(self, hub: Any) -> None:
+        self._hub = hub
+        self._is_set = False
+        self._waiter: Any = None
+
+    def set(self) -> None:
+        """
+        Let the waiter go on, at the hub's next turn.
+
+        """
+        if self._is_set:
+            return
+        self._is_set = True
+        if get_hub_if_exists() is self._hub:
+            if self._waiter is not None:
+                self._hub.loop.run_callback(self._deliver)
+        else:
+            # From another thread: that loop may be asleep, and whether somebody waits is
+            # only known there.
+            self._hub.loop.run_callback_threadsafe(self._deliver)
+
+    def wait(self) -> None:
+        """
+        Wait until the signal is set, and reset it.
+
+        """
+        while not self._is_set:
+            self._waiter = getcurrent()
+            try:
+                self._hub.switch()
+            finally:
+                self._waiter = None
+        self._is_set = False
+
+    def _deliver(self) -> None:
+        # The waiter may have been killed since; then nobody waits, or it waits elsewhere.
+        waiter = self._waiter
+        if waiter is not None:
+            waiter.switch()
+
+
+class GreenletTask:
+    """
+    A :class:`~sse_sync.runtime.Task` in a greenlet.
+
+    """
+
+    __slots__ = ("_greenlet", "_hub")
+
+    def __init__(self, hub: Any, greenlet: gevent.Greenlet[..., None]) -> None:
+        self._hub = hub
+        self._greenlet = greenlet
+
+    def interrupt(self, running: Callable[[], bool]) -> None:
+        """
+        Raise :exc:`StreamInterrupt` in the function where it stands, at the hub's next turn.
+
+        """
+
+        def throw() -> None:
+            if running():
+                self._greenlet.throw(StreamInterrupt())
+
+        if get_hub_if_exists() is self._hub:
+            self._hub.loop.run_callback(throw)
+        else:
+            self._hub.loop.run_callback_threadsafe(throw)
+
+
+class GeventReactor(Reactor):
+    """
+    A reactor that the hub drives: its epoll is one descriptor among those the hub watches.
+
+    """
+
+    def __init__(self, hub: Any) -> None:
+        super().__init__(system_epoll())
+        self._hub = hub
+        # Neither watcher keeps a program alive that has nothing else to do.
+        self._timer = hub.loop.timer(0, ref=False)
+        if self._epoll is not None:
+            self._readable = hub.loop.io(self._epoll.fileno(), _READ, ref=False)
+            self._readable.start(self._turn)
+
+    def wake(self) -> None:
+        """
+        Set the hub's timer to the earliest time.
+
+        """
+        if get_hub_if_exists() is self._hub:
+            self._arm(self._heap[0][0] if self._heap else None)
+        else:
+            self._hub.loop.run_callback_threadsafe(self._turn)
+
+    def _turn(self) -> None:
+        self._arm(self.poll())
+
+    def _arm(self, due: float | None) -> None:
+        self._timer.close()
+        if due is not None:
+            # update: the loop's idea of now may be old after a long computation.
+            self._timer = self._hub.loop.timer(max(0.0, due - self.clock()), ref=False)
+            self._timer.start(self._turn, update=True)
+
+
+class GeventRuntime:
+    """
+    The :class:`~sse_sync.runtime.Runtime` of a server that gives each request a greenlet.
+
+    """
+
+    name = "gevent"
+    """Name of this world."""
+    exits: tuple[type[BaseException], ...] = (gevent.GreenletExit,)
+    """What an interrupted function raises."""
+
+    def __init__(self) -> None:
+        self.hub: Any = gevent.get_hub()
+        """The hub of the thread that the streams live in."""
+        self.reactor: Reactor = GeventReactor(self.hub)
+        """Watches sockets and time for all streams of the process."""
+
+    def signal(self) -> GreenletSignal:
+        """
+        Return a new signal.
+
+        """
+        return GreenletSignal(self.hub)
+
+    def spawn(self, function: Callable[[], None], name: str) -> GreenletTask:
+        """
+        Run a function in a greenlet.
+
+        """
+        greenlet = gevent.Greenlet(function)
+        greenlet.start()
+        return GreenletTask(self.hub, greenlet)

@@ -1,0 +1,111 @@
+"""
+Event streams as events: the client's side of the standard.
+
+For tests and tools. WHATWG HTML, section 9.2.6 "Interpreting an event stream".
+
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from .event import ServerSentEvent
+
+__all__ = ["EventStreamParser"]
+
+_lines = re.compile(r"([^\r\n]*)(\r\n|\r|\n)")
+
+
+# "If the field value consists of only ASCII digits". The bound keeps a hostile stream from
+# spending time on a number of a million digits.
+_is_retry = re.compile(r"[0-9]{1,18}").fullmatch
+
+
+class EventStreamParser:
+    """
+    Read an event stream piece by piece.
+
+    The pieces may end anywhere: inside a line, between CR and LF, inside a character.
+
+    Args:
+        comments: Whether comments are returned too, each as an event with nothing but
+            :attr:`~ServerSentEvent.comment`.
+
+    """
+
+    def __init__(self, *, comments: bool = False) -> None:
+        self.last_event_id = ""
+        """Last event ID, which a client would send when it reconnects."""
+        self.retry: int | None = None
+        """Reconnection time in milliseconds; :obj:`None` before the stream has set one."""
+        self._comments = comments
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._at_start = True
+        self._after_cr = False
+        self._line: list[str] = []
+        self._data: list[str] = []
+        self._event = ""
+        self._id = ""
+
+    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
+        """
+        Return the events that are complete with this piece of the stream.
+
+        Data is text; the event type is :obj:`None` where a browser says ``message``; the id is
+        the last event ID at that point, :obj:`None` where there is none.
+
+        Args:
+            chunk: Bytes as they came.
+
+        """
+        text = self._decode(chunk)
+        if self._at_start and text:
+            self._at_start = False
+            text = text.removeprefix("\ufeff")
+        if self._after_cr and text:
+            # CR ended the line already; an LF right behind it belongs to the same line end.
+            self._after_cr = False
+            text = text.removeprefix("\n")
+
+        events: list[ServerSentEvent] = []
+        end = 0
+        for match in _lines.finditer(text):
+            self._line.append(match[1])
+            line = "".join(self._line)
+            self._line.clear()
+            self._take_line(line, events)
+            end = match.end()
+        if end < len(text):
+            self._line.append(text[end:])
+        elif end and text[end - 1] == "\r":
+            self._after_cr = True
+        return events
+
+    def _take_line(self, line: str, events: list[ServerSentEvent]) -> None:
+        if not line:
+            self._dispatch(events)
+        elif line[0] == ":":
+            if self._comments:
+                events.append(ServerSentEvent(comment=line[1:].removeprefix(" ")))
+        else:
+            name, _, value = line.partition(":")
+            self._take_field(name, value.removeprefix(" "))
+
+    def _take_field(self, name: str, value: str) -> None:
+        if name == "data":
+            self._data.append(value)
+        elif name == "event":
+            self._event = value
+        elif name == "id":
+            if "\0" not in value:
+                self._id = value
+        elif name == "retry" and _is_retry(value):
+            self.retry = int(value)
+
+    def _dispatch(self, events: list[ServerSentEvent]) -> None:
+        self.last_event_id = self._id
+        data, self._data = self._data, []
+        event, self._event = self._event, ""
+        if data:
+            events.append(ServerSentEvent("\n".join(data), event or None, self._id or None))

@@ -1,0 +1,197 @@
+"""
+One per process: which clients hung up, and what is due.
+
+Theory of operation. Streams register a socket (:meth:`Reactor.watch`) and a time
+(:meth:`Reactor.call_at`). A driver, which is a daemon thread or the gevent hub, calls
+:meth:`Reactor.poll` whenever the epoll descriptor is readable or the earliest time has come.
+Callbacks run there, one after another, so they must not block: they note what happened and set
+a :class:`~sse_sync.runtime.Signal`.
+
+A time is not moved when a stream sends something, which would cost a heap operation per event.
+The callback looks at how late it really is, and returns when it wants to be called again.
+
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import select
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from .clock import Clock, monotonic
+
+__all__ = ["Reactor", "Timer", "system_epoll"]
+
+logger = logging.getLogger("sse_sync")
+
+# Linux, include/uapi/linux/eventpoll.h. HUP and ERR are always reported. RDHUP is the peer's
+# FIN, which is seen even behind unread pipelined bytes and under TLS, where a peek sees neither.
+EPOLLRDHUP = 0x2000
+
+
+class Timer:
+    """
+    A time at which something is called. Made by :meth:`Reactor.call_at`.
+
+    """
+
+    __slots__ = ("callback",)
+
+    def __init__(self, callback: Callable[[float], float | None]) -> None:
+        self.callback: Callable[[float], float | None] | None = callback
+
+    def cancel(self) -> None:
+        """
+        Never call it again. Idempotent.
+
+        """
+        # The heap keeps the entry until its time comes, but nothing that hangs on it.
+        self.callback = None
+
+
+class Reactor:
+    """
+    Watch sockets for their peers' end, and call what is due.
+
+    Subclasses drive it: they override :meth:`wake`.
+
+    Args:
+        epoll: Makes the epoll object; :obj:`None` where the system has none, so that
+            a client's end is only seen when something is written to it.
+        clock: Tells the time.
+
+    """
+
+    def __init__(self, epoll: Callable[[], Any] | None, clock: Clock = monotonic) -> None:
+        self.clock = clock
+        """Tells the time."""
+        self._epoll = epoll() if epoll is not None else None
+        self._hung_up: dict[int, Callable[[], None]] = {}
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._number = itertools.count()
+
+    def watch(self, fd: int, callback: Callable[[], None]) -> bool:
+        """
+        Call back once when the peer of a socket is gone.
+
+        Args:
+            fd: Descriptor of a connected socket.
+            callback: What to call; it must not block.
+
+        Returns:
+            Whether the socket can be watched.
+
+        """
+        if self._epoll is None:
+            return False
+        self._hung_up[fd] = callback
+        try:
+            self._epoll.register(fd, EPOLLRDHUP)
+        except (OSError, ValueError):
+            del self._hung_up[fd]
+            return False
+        return True
+
+    def unwatch(self, fd: int) -> None:
+        """
+        Forget a socket. To be called before its descriptor is closed. Idempotent.
+
+        Args:
+            fd: Descriptor that was given to :meth:`watch`.
+
+        """
+        if self._hung_up.pop(fd, None) is not None:
+            self._unregister(fd)
+
+    def call_at(self, when: float, callback: Callable[[float], float | None]) -> Timer:
+        """
+        Call back at a time, and again whenever the callback names another.
+
+        Args:
+            when: Time of the reactor's clock.
+            callback: Takes the time, and returns when to be called next or :obj:`None` for
+                never; it must not block.
+
+        """
+        timer = Timer(callback)
+        self._push(when, timer)
+        return timer
+
+    def poll(self, timeout: float = 0) -> float | None:
+        """
+        Call who hung up and what is due, and return when the next call is due.
+
+        Only the driver calls it.
+
+        Args:
+            timeout: Seconds to wait for somebody to hang up; -1 for as long as it takes.
+
+        """
+        if self._epoll is not None:
+            for fd, _ in self._epoll.poll(timeout, 256):
+                self._unregister(fd)
+                hung_up = self._hung_up.pop(fd, None)
+                if hung_up is not None:
+                    _guarded(hung_up)
+        return self._run_due(self.clock())
+
+    def wake(self) -> None:
+        """
+        Tell the driver that the earliest time has changed.
+
+        """
+
+    def _run_due(self, now: float) -> float | None:
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            timer = heapq.heappop(heap)[2]
+            callback = timer.callback
+            if callback is not None:
+                again = _guarded(callback, now)
+                if again is not None:
+                    self._push_quietly(again, timer)
+        return heap[0][0] if heap else None
+
+    def _push(self, when: float, timer: Timer) -> None:
+        if self._push_quietly(when, timer):
+            self.wake()
+
+    def _push_quietly(self, when: float, timer: Timer) -> bool:
+        # Pushing and popping are atomic: heapq is C code, and comparing the entries runs no
+        # Python code. Only the driver pops.
+        entry = (when, next(self._number), timer)
+        heapq.heappush(self._heap, entry)
+        earliest = self._heap[:1]
+        return not earliest or earliest[0] is entry
+
+    def _unregister(self, fd: int) -> None:
+        assert self._epoll is not None
+        try:
+            self._epoll.unregister(fd)
+        except (OSError, ValueError):
+            pass  # The descriptor was closed, and with it the registration.
+
+
+def system_epoll() -> Callable[[], Any] | None:
+    """
+    Return what makes an epoll object, or :obj:`None` where the system has none.
+
+    """
+    epoll = getattr(select, "epoll", None)
+    if epoll is None and "gevent.monkey" in sys.modules:
+        # Monkey-patching deletes what does not cooperate, but keeps it aside.
+        epoll = sys.modules["gevent.monkey"].saved.get("select", {}).get("epoll")
+    return epoll
+
+
+def _guarded(function: Callable[..., Any], *args: Any) -> Any:
+    # One stream's mistake must not stop the others' clock.
+    try:
+        return function(*args)
+    except Exception:
+        logger.exception("a reactor callback failed")
+        return None

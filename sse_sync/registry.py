@@ -1,0 +1,266 @@
+"""
+The streams of one process: how many, how they ended, and ending them all.
+
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .reactor import Reactor
+
+__all__ = [
+    "CloseReason",
+    "Registry",
+    "Statistics",
+    "Tracked",
+    "on_worker_stop",
+    "registry",
+    "statistics",
+]
+
+logger = logging.getLogger("sse_sync")
+
+# Seconds between two looks at whether the server stops. Polling, because a gunicorn worker that
+# reached max_requests gets no signal and calls no hook; a fifth of a second is not noticed in a
+# deploy, and five looks a second cost nothing.
+SWEEP_INTERVAL = 0.2
+
+# Seconds a source may take to end before the log says where it stands.
+LINGERING_AFTER = 5.0
+
+
+class CloseReason(enum.Enum):
+    """
+    Why a stream ended.
+
+    """
+
+    CLIENT_GONE = "client gone"
+    """The client closed the connection, vanished, or stopped reading."""
+    FINISHED = "finished"
+    """The generator returned."""
+    FAILED = "failed"
+    """The generator raised an exception."""
+    SERVER_STOPPING = "server stopping"
+    """The server stops or reloads."""
+    LIFETIME_OVER = "lifetime over"
+    """The stream was open as long as it may be."""
+    CLOSED = "closed"
+    """The application ended it."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """
+    Figures of one process.
+
+    """
+
+    open: int
+    """Streams that are open now."""
+    lingering: int
+    """Generators that still run although their stream has ended."""
+    opened: int
+    """Streams that were opened since the process started."""
+    refused: int
+    """Streams that were sent away because the process was full or stopping."""
+    closed: dict[CloseReason, int] = field(default_factory=dict)
+    """Streams that ended, by reason."""
+
+
+class Tracked(Protocol):
+    """
+    What the registry needs of a stream.
+
+    """
+
+    def end_for(self, reason: CloseReason) -> None:
+        """
+        End the stream soon. It never blocks, and anything may call it.
+
+        """
+
+    def where(self) -> str:
+        """
+        Return what the stream's source is and where it stands.
+
+        """
+
+
+class Registry:
+    """
+    Keep the streams of one process. Its methods may be called from any thread or greenlet.
+
+    """
+
+    def __init__(self) -> None:
+        # Nothing switches greenlets or calls out while it is held, so it does not matter
+        # whether gevent has patched it.
+        self._lock = threading.Lock()
+        self._open: set[Tracked] = set()
+        self._lingering: dict[Tracked, float] = {}
+        self._reported: set[Tracked] = set()
+        self._closed: Counter[CloseReason] = Counter()
+        self._opened = 0
+        self._refused = 0
+        self._is_stopping: Callable[[], bool] | None = None
+        self._sweeping = False
+
+    @property
+    def occupied(self) -> int:
+        """
+        How many streams count against the limit: open ones, and generators that linger.
+
+        """
+        return len(self._open) + len(self._lingering)
+
+    def opened(self, stream: Tracked, reactor: Reactor | None) -> None:
+        """
+        Add a stream.
+
+        Args:
+            stream: The stream.
+            reactor: Keeps the time; :obj:`None` for a test client's stream.
+
+        """
+        with self._lock:
+            self._open.add(stream)
+            self._opened += 1
+            start = reactor is not None and not self._sweeping
+            self._sweeping = self._sweeping or start
+        if start and reactor is not None:
+            reactor.call_at(reactor.clock() + SWEEP_INTERVAL, self._sweep)
+
+    def closed(self, stream: Tracked, reason: CloseReason) -> None:
+        """
+        Remove a stream.
+
+        """
+        with self._lock:
+            self._open.discard(stream)
+            self._closed[reason] += 1
+
+    def refused(self) -> None:
+        """
+        Count a stream that was sent away.
+
+        """
+        with self._lock:
+            self._refused += 1
+
+    def lingers(self, stream: Tracked, since: float) -> None:
+        """
+        Note that a stream has ended and its source has not.
+
+        """
+        self._lingering[stream] = since
+
+    def lingers_no_more(self, stream: Tracked) -> None:
+        """
+        Note that a source has ended at last. Idempotent.
+
+        """
+        if self._lingering.pop(stream, None) is not None and stream in self._reported:
+            self._reported.discard(stream)
+            logger.info("a source has ended at last: %s", stream.where())
+
+    def end_when(self, is_stopping: Callable[[], bool]) -> None:
+        """
+        End all streams as soon as a function returns true.
+
+        Args:
+            is_stopping: Asked several times a second while there are streams; must not block.
+
+        """
+        self._is_stopping = is_stopping
+
+    def end_all(self, reason: CloseReason) -> None:
+        """
+        End every open stream soon.
+
+        """
+        for stream in tuple(self._open):
+            stream.end_for(reason)
+
+    def statistics(self) -> Statistics:
+        """
+        Return the figures.
+
+        """
+        return Statistics(
+            open=len(self._open),
+            lingering=len(self._lingering),
+            opened=self._opened,
+            refused=self._refused,
+            closed=dict(self._closed),
+        )
+
+    def _sweep(self, now: float) -> float:
+        if self._open and self._is_stopping is not None and self._is_stopping():
+            self.end_all(CloseReason.SERVER_STOPPING)
+        for stream, since in tuple(self._lingering.items()):
+            if now - since >= LINGERING_AFTER and stream not in self._reported:
+                self._reported.add(stream)
+                logger.warning(
+                    "the stream has ended, but not its source: %s. %d such sources count"
+                    " against the limit of streams. A blocking call needs a timeout",
+                    stream.where(),
+                    len(self._lingering),
+                )
+        return now + SWEEP_INTERVAL
+
+
+_registry = Registry()
+
+
+def registry() -> Registry:
+    """
+    Return the registry of this process.
+
+    """
+    return _registry
+
+
+def statistics() -> Statistics:
+    """
+    Return figures about the streams of this process.
+
+    """
+    return _registry.statistics()
+
+
+def on_worker_stop(is_stopping: Callable[[], bool]) -> None:
+    """
+    Tell how to notice that the server stops, where that cannot be found out.
+
+    Under gunicorn it is found out, unless the application takes the SIGTERM handler.
+    Then put this into the configuration file::
+
+        def post_worker_init(worker):
+            sse_sync.on_worker_stop(lambda: not worker.alive)
+
+    Args:
+        is_stopping: Asked several times a second while there are streams; must not block.
+
+    """
+    _registry.end_when(is_stopping)
+
+
+def _forget() -> None:
+    global _registry
+    _registry = Registry()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,124 @@
+"""
+How one process waits, and runs things side by side: threads or greenlets.
+
+The core is written against the three protocols below. Which of the two worlds a request
+lives in is decided when its stream starts, because gunicorn patches the standard
+library after this package may have been imported.
+
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+from .reactor import Reactor
+
+__all__ = ["Runtime", "Signal", "Task", "current"]
+
+
+class Signal(Protocol):
+    """
+    Wake one waiter. A signal that is set while nobody waits is not lost.
+
+    """
+
+    def set(self) -> None:
+        """
+        Let the waiter go on. Anything may call it, from any thread; it never blocks.
+
+        """
+
+    def wait(self) -> None:
+        """
+        Wait until the signal is set, and reset it. Only one thread or greenlet may wait.
+
+        """
+
+
+class Task(Protocol):
+    """
+    A function that runs beside the caller.
+
+    """
+
+    def interrupt(self, running: Callable[[], bool]) -> None:
+        """
+        Raise :exc:`GreenletExit` in the function where it stands, if that is possible.
+
+        Threads cannot be interrupted; nothing happens then.
+
+        Args:
+            running: Asked at the last moment whether the function is still where
+                it may be interrupted.
+
+        """
+
+
+class Runtime(Protocol):
+    """
+    One of the two worlds.
+
+    """
+
+    name: str
+    """``threads`` or ``gevent``."""
+
+    exits: tuple[type[BaseException], ...]
+    """What an interrupted function raises."""
+
+    reactor: Reactor
+    """Watches sockets and time for all streams of the process."""
+
+    def signal(self) -> Signal:
+        """
+        Return a new signal.
+
+        """
+
+    def spawn(self, function: Callable[[], None], name: str) -> Task:
+        """
+        Run a function beside the caller.
+
+        Args:
+            function: What to run. It must not raise.
+            name: What to call it in lists of threads.
+
+        """
+
+
+_threads: Runtime | None = None
+_gevent: Runtime | None = None
+
+
+def current() -> Runtime:
+    """
+    Return the world that the caller lives in.
+
+    """
+    global _threads, _gevent
+    if "gevent" in sys.modules:
+        from . import greenlets
+
+        if greenlets.is_home():
+            if not greenlets.is_of_this_hub(_gevent):
+                _gevent = greenlets.GeventRuntime()
+            assert _gevent is not None
+            return _gevent
+    if _threads is None:
+        from .threads import ThreadRuntime
+
+        _threads = ThreadRuntime()
+    return _threads
+
+
+def _forget() -> None:
+    # A child must neither poll its parent's epoll nor rely on threads it does not have.
+    global _threads, _gevent
+    _threads = _gevent = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,252 @@
+"""
+Every option once: name, default, what it may be, what it means.
+
+Flask reads ``SSE_<NAME>`` from ``app.config``; Django reads ``<NAME>`` from the dictionary
+``SSE_SYNC``; decorators and responses take the name in lower case.
+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any
+
+from .exceptions import ConfigurationError
+
+__all__ = ["OPTIONS", "Option", "Options", "problems"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """
+    How a stream behaves. Every field is described in :data:`OPTIONS`.
+
+    """
+
+    heartbeat: float | None = 15.0
+    retry: int = 3_000
+    lifetime: float | None = None
+    write_timeout: float | None = 30.0
+    reconnect: bool = False
+    debug: bool = False
+    retry_failed: int = 10_000
+    retry_stopping: int = 2_000
+    retry_full: int = 30_000
+    max_streams: int | None = None
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any], prefix: str, **defaults: Any) -> Options:
+        """
+        Return the options that a framework's configuration holds.
+
+        Args:
+            given: The configuration; what does not start with the prefix is ignored.
+            prefix: What the framework puts before an option's upper-case name.
+            defaults: Values for options the configuration leaves out.
+
+        Raises:
+            ConfigurationError: If a value is unusable.
+
+        """
+        values = dict(defaults)
+        for option in OPTIONS:
+            key = prefix + option.name.upper()
+            if key in given:
+                values[option.name] = option.checked(given[key], key)
+        return cls(**values)
+
+    def replace(self, changes: Mapping[str, Any]) -> Options:
+        """
+        Return these options with some of them changed.
+
+        Args:
+            changes: New values by lower-case name.
+
+        Raises:
+            ConfigurationError: If a name is unknown or a value is unusable.
+
+        """
+        if not changes:
+            return self
+        values = dict(vars(self))
+        for name, value in changes.items():
+            option = _by_name.get(name)
+            if option is None or not option.per_stream:
+                raise ConfigurationError(name, _unknown(name, _stream_names))
+            values[name] = option.checked(value, name)
+        return Options(**values)
+
+
+@dataclass(frozen=True)
+class Option:
+    """
+    One option.
+
+    """
+
+    name: str
+    """Name in lower case."""
+    check: Callable[[Any], Any]
+    """Returns the value as it is used; raises :exc:`ValueError` with what it must be."""
+    meaning: str
+    """What it does, with its unit."""
+    per_stream: bool = True
+    """Whether one stream may differ from the others."""
+
+    @property
+    def default(self) -> Any:
+        """Value where nothing is configured."""
+        return getattr(Options, self.name)
+
+    def checked(self, value: Any, key: str) -> Any:
+        """
+        Return the value as it is used.
+
+        Args:
+            value: What was given.
+            key: How the user spells the option.
+
+        Raises:
+            ConfigurationError: If the value is unusable.
+
+        """
+        try:
+            return self.check(value)
+        except ValueError as exc:
+            raise ConfigurationError(key, f"must be {exc}, not {value!r}") from None
+
+
+def problems(given: Mapping[str, Any]) -> list[ConfigurationError]:
+    """
+    Return what is wrong with a dictionary that holds nothing but options.
+
+    Args:
+        given: Values by upper-case name.
+
+    """
+    found = []
+    names = [option.name.upper() for option in OPTIONS]
+    for key, value in given.items():
+        option = _by_name.get(str(key).lower()) if key in names else None
+        if option is None:
+            found.append(ConfigurationError(str(key), _unknown(str(key), names)))
+            continue
+        try:
+            option.checked(value, key)
+        except ConfigurationError as exc:
+            found.append(exc)
+    return found
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:
+        raise ValueError("a positive number of seconds")
+    return float(value)
+
+
+def _seconds_or_none(value: Any) -> float | None:
+    try:
+        return None if value is None else _seconds(value)
+    except ValueError as exc:
+        raise ValueError(f"{exc}, or None for never") from None
+
+
+def _milliseconds(value: Any) -> int:
+    if isinstance(value, timedelta):
+        value = value // timedelta(milliseconds=1)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("a whole, non-negative number of milliseconds")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("True or False")
+    return value
+
+
+def _count_or_none(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError("a positive whole number, or None to ask the server")
+    return value
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "heartbeat",
+        _seconds_or_none,
+        "Seconds without anything sent after which a comment is sent, so that proxies keep the"
+        " connection. None for never.",
+    ),
+    Option(
+        "retry",
+        _milliseconds,
+        "Reconnection time in milliseconds that every stream begins with.",
+    ),
+    Option(
+        "lifetime",
+        _seconds_or_none,
+        "Seconds after which a stream ends so that its client reconnects, perhaps elsewhere;"
+        " each stream draws between 80 and 100 % of it. None for never.",
+    ),
+    Option(
+        "write_timeout",
+        _seconds_or_none,
+        "Seconds a client may take to accept what was sent before its connection is cut."
+        " None for never.",
+    ),
+    Option(
+        "reconnect",
+        _flag,
+        "Whether a client shall come back when a generator has finished. Otherwise it is told"
+        " to stop: the last event is stream-end, and a reconnection is answered 204.",
+    ),
+    Option(
+        "debug",
+        _flag,
+        "Whether a stream-error event shows the exception. The framework's own debug mode where"
+        " it is not set.",
+    ),
+    Option(
+        "retry_failed",
+        _milliseconds,
+        "Reconnection time in milliseconds after an exception in a generator; each client"
+        " draws between one and two times that.",
+    ),
+    Option(
+        "retry_stopping",
+        _milliseconds,
+        "Reconnection time in milliseconds when the server stops or reloads; each client draws"
+        " between one and two times that.",
+    ),
+    Option(
+        "retry_full",
+        _milliseconds,
+        "Reconnection time in milliseconds when the process holds as many streams as it can;"
+        " each client draws between one and two times that.",
+    ),
+    Option(
+        "max_streams",
+        _count_or_none,
+        "Streams that one process may hold. None takes what the server's settings allow, less"
+        " a reserve for ordinary requests.",
+        per_stream=False,
+    ),
+)
+"""All options, in the order of the documentation."""
+
+_by_name = {option.name: option for option in OPTIONS}
+_stream_names = [option.name for option in OPTIONS if option.per_stream]
+
+
+def _unknown(name: str, names: Iterable[str]) -> str:
+    close = get_close_matches(name, list(names), 1)
+    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(names))}"
+    return f"is not an option; {hint}"

@@ -1,0 +1,436 @@
+"""
+One event stream: what a view's generator becomes on the wire.
+
+Theory of operation. The server iterates the stream and writes what it gets. Between two chunks
+the stream waits for its signal, which is set by the feed (there is a chunk, or the source
+has ended), by the reactor (a heartbeat is due, the client is gone) or by whoever ends
+the stream. It then looks at everything again, in a fixed order. Whoever ends a stream appends a
+reason; the first one counts.
+
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import logging
+import random
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from . import runtime as _runtime
+from .admission import Refusal, admission
+from .clock import Clock, monotonic
+from .connection import Connection, find_connection
+from .event import Dumps, ServerSentEvent, encode, encode_retry
+from .pump import Feed, Inline, Pump, Source, iterate
+from .reactor import Timer
+from .registry import CloseReason, Registry, registry
+from .runtime import Runtime, Signal
+from .settings import Options
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+__all__ = ["END_ID", "EventStream"]
+
+logger = logging.getLogger("sse_sync")
+
+END_ID = "sse-sync:end"
+"""
+Event ID of the last event of a finished stream. A client that repeats it is told to stop.
+
+"""
+
+HEARTBEAT = b":\n\n"
+
+# An event with data, because Firefox and WebKit do not commit the id of one without.
+_END = ServerSentEvent("", event="stream-end", id=END_ID).encode()
+
+
+class EventStream:
+    """
+    The body of a WSGI response: bytes of an event stream from a source of events.
+
+    Nothing runs before the stream is iterated. Where the server shows the client's socket,
+    the source runs beside the stream, in a greenlet or thread of its own, so that heartbeats
+    are sent while it blocks, and it is ended when the client goes away. Where there is no
+    server, as in a framework's test client, it runs in the thread that iterates.
+
+    Args:
+        source: Generator or other iterable of text, :class:`~sse_sync.ServerSentEvent` or
+            values to be sent as JSON.
+        environ: The request's WSGI environ; :obj:`None` is like a test client's.
+        options: How the stream behaves.
+        dumps: Makes JSON.
+        context: Context variables for the source; a copy of the current ones by default.
+        on_close: Called once when an opened stream has ended, with the
+            :class:`~sse_sync.CloseReason`. The source may still be in its ``finally``.
+        before: Called before the first byte, if there is a server.
+        after_source: Called in the source's greenlet or thread when it has ended, if
+            there is a server.
+        after: Called once when stream and source are over, with what the source raised.
+
+    Raises:
+        SourceError: If the source is not an iterable of events.
+
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        environ: WSGIEnvironment | None = None,
+        *,
+        options: Options | None = None,
+        dumps: Dumps = json.dumps,
+        context: contextvars.Context | None = None,
+        on_close: Callable[[CloseReason], object] | None = None,
+        before: Callable[[], object] | None = None,
+        after_source: Callable[[], object] | None = None,
+        after: Callable[[BaseException | None], object] | None = None,
+    ) -> None:
+        self._iterator = iterate(source)
+        self._environ = environ if environ is not None else {}
+        self._path = str(self._environ.get("PATH_INFO", ""))
+        self._options = options or Options()
+        self._dumps = dumps
+        self._context = context or contextvars.copy_context()
+        self._on_close = on_close
+        self._before = before
+        self._after_source = after_source
+        self._after = after
+
+        self._reasons: list[CloseReason] = []
+        # Stream and source both leave; the list has one entry, so the second finds it empty.
+        self._first_to_leave = [None]
+        self._runtime: Runtime | None = None
+        self._signal: Signal | None = None
+        self._connection: Connection | None = None
+        self._timer: Timer | None = None
+        self._clock: Clock = monotonic
+        self._feed: Feed
+        self._registry: Registry
+        self._error: BaseException | None = None
+        self._opened_at = 0.0
+        self._expires: float | None = None
+        self._opened = False
+        self._tracked = False
+        self._started = False
+        self._source_over = False
+        self._over = False
+        self._closed = False
+        self._waiting = False
+        self._final = not self._options.reconnect
+        self._last_sent = 0.0
+        self._events = 0
+        self._bytes = 0
+
+    # What a server calls.
+
+    def __iter__(self) -> EventStream:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._over:
+            raise StopIteration
+        if self._opened:
+            chunk = self._next_chunk()
+        else:
+            self._opened = True
+            chunk = self._open()
+        if not chunk:
+            self._over = True
+            raise StopIteration
+        self._bytes += len(chunk)
+        self._last_sent = self._clock()
+        return chunk
+
+    def close(self) -> None:
+        """
+        Release everything the stream holds. Servers call it at the end. Idempotent.
+
+        """
+        if self._closed:
+            return
+        self._closed = self._over = True
+        if not self._tracked:
+            self._close_unopened()
+            return
+        self.end_for(_reason_of_close())
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._runtime is not None and self._connection is not None:
+            self._runtime.reactor.unwatch(self._connection.fd)
+        reason = self._reasons[0]
+        self._feed.stop()
+        self._note_lingering()
+        self._registry.closed(self, reason)
+        self._tell(reason)
+        self._leave()
+
+    # What an application may call.
+
+    def end(self, *, reconnect: bool = False) -> None:
+        """
+        End the stream soon, from any thread or greenlet. Idempotent: the first call counts.
+
+        Args:
+            reconnect: Whether the client shall come back; otherwise it is told to stop.
+
+        """
+        if not self._reasons:
+            self._final = not reconnect
+        self.end_for(CloseReason.CLOSED)
+
+    # What the reactor and the registry call.
+
+    def end_for(self, reason: CloseReason) -> None:
+        """
+        End the stream soon. It never blocks, and anything may call it.
+
+        Args:
+            reason: Why. The first reason counts.
+
+        """
+        self._reasons.append(reason)
+        if self._started and self._signal is not None:
+            self._feed.stop()
+            self._signal.set()
+
+    def where(self) -> str:
+        """
+        Return what the stream's source is and where it stands.
+
+        """
+        name = getattr(self._iterator, "__qualname__", type(self._iterator).__qualname__)
+        frame = getattr(self._iterator, "gi_frame", None)
+        if frame is None:
+            return str(name)
+        return f"{name} at {frame.f_code.co_filename}:{frame.f_lineno}"
+
+    # The beginning.
+
+    def _open(self) -> bytes:
+        environ, self._environ = self._environ, {}
+        self._registry = registry()
+        if _is_served(environ):
+            gate = admission()
+            gate.prepare(environ, self._registry)
+            refusal = gate.refusal(self._registry, self._options.max_streams)
+            if refusal is not None:
+                return self._send_away(refusal)
+            self._open_beside(environ)
+        else:
+            self._feed = Inline(
+                self._iterator, self._encode, context=self._context, ended=self._source_ended
+            )
+            self._registry.opened(self, None)
+        self._tracked = True
+        self._opened_at = self._clock()
+        self._expires = _expiry(self._opened_at, self._options.lifetime)
+        if self._runtime is not None:
+            self._timer = self._runtime.reactor.call_at(
+                self._next_tick(self._opened_at), self._tick
+            )
+        # A comment and a reconnection time, so that headers and first bytes leave at once and
+        # a client forgets the longer time that an earlier stream may have told it.
+        return b":\n" + encode_retry(self._options.retry)
+
+    def _open_beside(self, environ: WSGIEnvironment) -> None:
+        self._runtime = runtime = _runtime.current()
+        self._clock = runtime.reactor.clock
+        self._signal = runtime.signal()
+        self._feed = Pump(
+            self._iterator,
+            self._encode,
+            runtime=runtime,
+            context=self._context,
+            signal=self._signal,
+            ended=self._source_ended,
+        )
+        if self._before is not None:
+            self._context.run(self._before)
+        self._registry.opened(self, runtime.reactor)
+        self._connection = find_connection(environ)
+        if self._connection is not None:
+            self._connection.prepare(self._options.write_timeout)
+            runtime.reactor.watch(self._connection.fd, self._hung_up)
+
+    def _send_away(self, refusal: Refusal) -> bytes:
+        # 200 and an end: after a 503 an EventSource never comes back (WHATWG HTML, 9.2.2).
+        self._registry.refused()
+        self._over = True
+        full = refusal is Refusal.FULL
+        return encode_retry(
+            _spread(self._options.retry_full if full else self._options.retry_stopping)
+        )
+
+    # The middle.
+
+    def _next_chunk(self) -> bytes:
+        if not self._started:
+            self._feed.start()
+            self._started = True
+        while not self._reasons:
+            chunk = self._feed.take()
+            if chunk is not None:
+                self._events += 1
+                return chunk
+            if self._feed.done:
+                failed = self._feed.error is not None
+                self.end_for(CloseReason.FAILED if failed else CloseReason.FINISHED)
+            elif self._is_heartbeat_due(self._clock()):
+                return HEARTBEAT
+            elif not self._reasons:
+                self._wait()
+        return self._farewell(self._reasons[0])
+
+    def _wait(self) -> None:
+        assert self._signal is not None
+        self._waiting = True
+        try:
+            self._signal.wait()
+        finally:
+            self._waiting = False
+
+    def _encode(self, item: object) -> bytes:
+        return encode(item, self._dumps)
+
+    def _is_heartbeat_due(self, now: float) -> bool:
+        heartbeat = self._options.heartbeat
+        return heartbeat is not None and now - self._last_sent >= heartbeat
+
+    def _hung_up(self) -> None:
+        if self._connection is not None:
+            self._connection.forget_error()
+        self.end_for(CloseReason.CLIENT_GONE)
+
+    def _tick(self, now: float) -> float | None:
+        # Called by the reactor, at the latest when something may be due.
+        if self._over:
+            return None
+        timeout = self._options.write_timeout
+        if self._waiting:
+            if self._is_heartbeat_due(now) and self._signal is not None:
+                self._signal.set()
+        elif timeout is not None and now - self._last_sent >= timeout and self._connection:
+            self._connection.abort()
+            self.end_for(CloseReason.CLIENT_GONE)
+            return None
+        if self._expires is not None and now >= self._expires:
+            self.end_for(CloseReason.LIFETIME_OVER)
+            self._expires = None
+        return self._next_tick(now)
+
+    def _next_tick(self, now: float) -> float:
+        # A write is late when it takes longer than its timeout, so looking once per timeout
+        # is enough to see its beginning in time.
+        due = [now + 3600.0]
+        for interval in (self._options.heartbeat, self._options.write_timeout):
+            if interval is not None:
+                due.append(max(self._last_sent, now - interval / 2) + interval)
+        if self._expires is not None:
+            due.append(self._expires)
+        return min(due)
+
+    # The end.
+
+    def _farewell(self, reason: CloseReason) -> bytes:
+        self._over = True
+        if reason is CloseReason.CLIENT_GONE:
+            return b""
+        self._feed.stop()
+        return (self._feed.take() or b"") + self._last_words(reason)
+
+    def _last_words(self, reason: CloseReason) -> bytes:
+        options = self._options
+        if reason in (CloseReason.FINISHED, CloseReason.CLOSED) and self._final:
+            return _END
+        if reason is CloseReason.SERVER_STOPPING:
+            return encode_retry(_spread(options.retry_stopping))
+        if reason is CloseReason.FAILED:
+            message = _describe(self._feed.error) if options.debug else "internal error"
+            error = ServerSentEvent(
+                message, event="stream-error", retry=_spread(options.retry_failed)
+            )
+            return error.encode()
+        return b""
+
+    def _close_unopened(self) -> None:
+        # Closing a generator that never ran runs nothing of it.
+        close = getattr(self._iterator, "close", None)
+        if close is not None:
+            close()
+        self._leave()
+        self._leave()
+
+    def _source_ended(self, error: BaseException | None) -> None:
+        # In the source's own greenlet or thread.
+        try:
+            if self._after_source is not None and self._runtime is not None:
+                self._after_source()
+        finally:
+            self._source_over = True
+            self._registry.lingers_no_more(self)
+            self._error = error
+            self._leave()
+
+    def _note_lingering(self) -> None:
+        self._registry.lingers(self, self._clock())
+        if self._source_over:
+            self._registry.lingers_no_more(self)
+
+    def _tell(self, reason: CloseReason) -> None:
+        # Plain values only: a record that is kept must not keep the request.
+        logger.info(
+            "event stream %s ended: %s, after %.1f s, %d events, %d bytes",
+            self._path,
+            reason.value,
+            self._clock() - self._opened_at,
+            self._events,
+            self._bytes,
+        )
+        if self._on_close is not None:
+            try:
+                # A copy, because the source may be running in the context itself.
+                self._context.copy().run(self._on_close, reason)
+            except Exception:
+                logger.exception("on_close failed")
+
+    def _leave(self) -> None:
+        try:
+            self._first_to_leave.pop()
+        except IndexError:
+            if self._after is not None:
+                try:
+                    self._after(self._error)
+                except Exception:
+                    logger.exception("tearing down after a stream failed")
+
+
+def _is_served(environ: WSGIEnvironment) -> bool:
+    # Test clients set neither; servers set one or both.
+    return "SERVER_SOFTWARE" in environ or find_connection(environ) is not None
+
+
+def _reason_of_close() -> CloseReason:
+    # The stream did not end by itself, so the server gave up: because a write failed, or because
+    # it kills its requests. It calls close() while it handles that exception.
+    error = sys.exc_info()[1]
+    if error is None or isinstance(error, Exception):
+        return CloseReason.CLIENT_GONE
+    return CloseReason.SERVER_STOPPING
+
+
+def _expiry(now: float, lifetime: float | None) -> float | None:
+    # Not all at once: streams that were opened together end apart.
+    return None if lifetime is None else now + lifetime * random.uniform(0.8, 1.0)
+
+
+def _spread(milliseconds: int) -> int:
+    return int(milliseconds * random.uniform(1.0, 2.0))
+
+
+def _describe(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}".encode(errors="replace").decode()

@@ -1,0 +1,348 @@
+"""
+Test event streams: with a framework's test client, against a live server, without waiting.
+
+* :func:`read_events` reads what a Flask or Django test client got.
+* :class:`LiveStream` is a client for a running server.
+* :class:`FakeRuntime` lets time fly, for tests of what heartbeats, lifetimes and
+  timeouts do.
+
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from .event import ServerSentEvent
+from .parser import EventStreamParser
+from .reactor import Reactor
+
+__all__ = ["FakeRuntime", "LiveStream", "read_events"]
+
+
+def read_events(
+    response: Any, limit: int | None = None, *, comments: bool = False
+) -> list[ServerSentEvent]:
+    """
+    Return events of a test client's response, and close it if that was all.
+
+    With a limit, only as much of the stream runs as is needed, and the response can be read on;
+    without one it has to end by itself.
+
+    Args:
+        response: What ``client.get()`` returned, of Flask, Werkzeug or Django, or an
+            iterable of bytes such as an :class:`~sse_sync.EventStream`.
+        limit: How many events to read.
+        comments: Whether comments count as events.
+
+    """
+    # Werkzeug's test response, Django's, or the body itself.
+    body = getattr(response, "response", None)
+    if body is None:
+        body = getattr(response, "streaming_content", response)
+    parser = EventStreamParser(comments=comments)
+    events: list[ServerSentEvent] = []
+    for chunk in iter(body):
+        events += parser.feed(chunk)
+        if limit is not None and len(events) >= limit:
+            return events[:limit]
+    close = getattr(response, "close", None)
+    if close is not None:
+        close()
+    return events
+
+
+class LiveStream:
+    """
+    Open an event stream on a running server and read it.
+
+    An instance is a context manager, and an iterator of events that ends when the stream does.
+
+    Args:
+        url: Where the stream is, with ``http``.
+        last_event_id: What to send as ``Last-Event-ID``.
+        headers: Further request headers.
+        method: Request method.
+        comments: Whether comments are returned too.
+        timeout: Seconds to wait for anything before :exc:`TimeoutError` is raised.
+        connection: A connected socket to use, for TLS or a unix socket.
+
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        last_event_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        method: str = "GET",
+        comments: bool = False,
+        timeout: float = 10.0,
+        connection: socket.socket | None = None,
+    ) -> None:
+        parts = urlsplit(url)
+        self._http = http.client.HTTPConnection(
+            parts.hostname or "localhost", parts.port, timeout=timeout
+        )
+        if connection is not None:
+            connection.settimeout(timeout)
+            self._http.sock = connection
+        sent = {"Accept": "text/event-stream", **(headers or {})}
+        if last_event_id is not None:
+            sent["Last-Event-ID"] = last_event_id.encode().decode("latin-1")
+        target = parts.path + ("?" + parts.query if parts.query else "")
+        self._http.request(method, target or "/", headers=sent)
+        # getresponse() may let go of the socket, which abort() needs.
+        self._socket = self._http.sock
+        self._response = self._http.getresponse()
+        self._events: deque[ServerSentEvent] = deque()
+        self.parser = EventStreamParser(comments=comments)
+        """The parser, which knows the reconnection time and the last event ID."""
+        self.status = self._response.status
+        """HTTP status code."""
+        self.headers: http.client.HTTPMessage = self._response.headers
+        """Response headers."""
+
+    def read(self) -> bytes:
+        """
+        Return the bytes that come next; none at the end of the stream.
+
+        Raises:
+            TimeoutError: If nothing comes.
+
+        """
+        return self._response.read1(65536)
+
+    def __iter__(self) -> Iterator[ServerSentEvent]:
+        return self
+
+    def __next__(self) -> ServerSentEvent:
+        while not self._events:
+            chunk = self.read()
+            if not chunk:
+                raise StopIteration
+            self._events.extend(self.parser.feed(chunk))
+        return self._events.popleft()
+
+    def take(self, count: int) -> list[ServerSentEvent]:
+        """
+        Return the next events; fewer if the stream ends.
+
+        Args:
+            count: How many.
+
+        """
+        return list(itertools.islice(self, count))
+
+    def close(self) -> None:
+        """
+        Close the connection as a browser does. Idempotent.
+
+        """
+        self._response.close()
+        self._http.close()
+        if self._socket is not None:
+            self._socket.close()
+
+    def reset(self) -> None:
+        """
+        Break the connection off with a TCP reset, as a crash does.
+
+        """
+        if self._socket is not None:
+            linger = struct.pack("ii", 1, 0)
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.close()
+
+    def __enter__(self) -> LiveStream:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class FakeRuntime:
+    """
+    A :class:`~sse_sync.runtime.Runtime` in which time passes when everybody waits.
+
+    Only one function runs at a time, so what happens is the same in every run. Use it in place
+    of the one that :func:`sse_sync.runtime.current` returns::
+
+        monkeypatch.setattr("sse_sync.runtime.current", lambda: runtime)
+
+    Args:
+        can_interrupt: Whether a task that sleeps can be interrupted, as under gevent.
+
+    """
+
+    name = "fake"
+    """Name of this world."""
+
+    class Interrupt(BaseException):
+        """
+        Raised in a task that is interrupted.
+
+        """
+
+    exits: tuple[type[BaseException], ...] = (Interrupt,)
+    """What an interrupted function raises."""
+
+    def __init__(self, *, can_interrupt: bool = True) -> None:
+        self.now = 1000.0
+        """The time."""
+        self.can_interrupt = can_interrupt
+        """Whether a task that sleeps can be interrupted."""
+        self.reactor: Reactor = Reactor(None, lambda: self.now)
+        """Keeps the time; it watches no sockets."""
+        self._ready: deque[_FakeTask] = deque()
+        self._current: _FakeTask | None = None
+
+    def signal(self) -> _FakeSignal:
+        """
+        Return a new signal.
+
+        """
+        return _FakeSignal(self)
+
+    def spawn(self, function: Callable[[], None], name: str) -> _FakeTask:
+        """
+        Run a function as soon as its spawner waits.
+
+        """
+        task = _FakeTask(self, function, name)
+        self._ready.append(task)
+        return task
+
+    def sleep(self, seconds: float) -> None:
+        """
+        Wait for a time to pass.
+
+        Args:
+            seconds: How long.
+
+        """
+        signal = self.signal()
+
+        def wake(now: float) -> None:
+            signal.set()
+
+        self.reactor.call_at(self.now + seconds, wake)
+        signal.wait()
+
+    def run_ready(self) -> None:
+        """
+        Run all tasks until each of them waits or has ended. No time passes.
+
+        """
+        while self._ready:
+            self._ready.popleft().run()
+
+    def advance(self, seconds: float) -> None:
+        """
+        Let time pass.
+
+        Args:
+            seconds: How long.
+
+        """
+        until = self.now + seconds
+        self.run_ready()
+        due = self.reactor.poll()
+        while due is not None and due <= until:
+            self.now = max(self.now, due)
+            due = self.reactor.poll()
+            self.run_ready()
+        self.now = until
+
+    def _wait(self, signal: _FakeSignal) -> None:
+        task = self._current
+        if task is not None:
+            task.park(signal)
+            return
+        while not signal.is_set:
+            if self._ready:
+                self.run_ready()
+                continue
+            due = self.reactor.poll()
+            if signal.is_set or self._ready:
+                continue
+            if due is None:
+                raise AssertionError("everybody waits, and nothing will ever happen")
+            self.now = max(self.now, due)
+
+
+class _FakeSignal:
+    def __init__(self, runtime: FakeRuntime) -> None:
+        self.is_set = False
+        self.waiter: _FakeTask | None = None
+        self._runtime = runtime
+
+    def set(self) -> None:
+        self.is_set = True
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None:
+            self._runtime._ready.append(waiter)
+
+    def wait(self) -> None:
+        if not self.is_set:
+            self._runtime._wait(self)
+        self.is_set = False
+
+
+class _FakeTask:
+    def __init__(self, runtime: FakeRuntime, function: Callable[[], None], name: str) -> None:
+        self._runtime = runtime
+        self._go = threading.Semaphore(0)
+        self._parked = threading.Semaphore(0)
+        self._signal: _FakeSignal | None = None
+        self._error: BaseException | None = None
+        self._function = function
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
+        self._thread.start()
+
+    def interrupt(self, running: Callable[[], bool]) -> None:
+        if self._runtime.can_interrupt and running():
+            self._error = FakeRuntime.Interrupt()
+            if self._signal is not None:
+                self._signal.waiter = None
+            self._runtime._ready.append(self)
+
+    def run(self) -> None:
+        # By whoever gave the task its turn: hand over, and wait until it waits or has ended.
+        before, self._runtime._current = self._runtime._current, self
+        self._go.release()
+        self._parked.acquire()
+        self._runtime._current = before
+
+    def park(self, signal: _FakeSignal) -> None:
+        # In the task's own thread.
+        signal.waiter = self
+        self._signal = signal
+        self._parked.release()
+        self._go.acquire()
+        self._signal = None
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _main(self) -> None:
+        self._go.acquire()
+        try:
+            self._function()
+        finally:
+            self._parked.release()

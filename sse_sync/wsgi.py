@@ -1,0 +1,201 @@
+"""
+What Flask, Django and any other WSGI framework need: from a request to an answer.
+
+A front calls :func:`answer` and translates the result into its own response.
+
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from .admission import admission
+from .connection import find_server
+from .pump import Source, iterate
+from .registry import registry
+from .settings import Options
+from .stream import END_ID, EventStream
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+__all__ = ["Answer", "answer", "application", "last_event_id"]
+
+logger = logging.getLogger("sse_sync")
+
+# An id is a position, not a payload. Servers themselves stop at 8 to 64 KiB for a header.
+MAX_LAST_EVENT_ID = 1024
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    A response that no framework has touched.
+
+    """
+
+    status: int
+    """HTTP status code."""
+    headers: list[tuple[str, str]]
+    """Response headers."""
+    stream: EventStream | None = None
+    """Body of a 200; other answers have :attr:`text`."""
+    text: str = ""
+    """Body of an error."""
+
+
+def answer(environ: WSGIEnvironment, source: Source, options: Options, **hooks: Any) -> Answer:
+    """
+    Answer a request with an event stream, or say why not.
+
+    * 200 with a stream, also for a client that has to come back later and is told so in it;
+    * 204 for a client whose stream had finished, which makes an EventSource stop;
+    * 503 for anything that is no EventSource and that the process cannot serve now;
+    * 505 under gunicorn's HTTP/2, where one stream would block all others of its connection.
+
+    Args:
+        environ: The request's WSGI environ.
+        source: What the stream draws from.
+        options: How the stream behaves.
+        hooks: Further arguments for :class:`~sse_sync.EventStream`.
+
+    Raises:
+        SourceError: If the source is not an iterable of events.
+
+    """
+    refused = _refused(environ, options)
+    if refused is None:
+        stream = EventStream(source, environ, options=options, **hooks)
+        return Answer(200, _stream_headers(environ), stream)
+    # Nothing of the generator has run, and nothing will.
+    close = getattr(iterate(source), "close", None)
+    if close is not None:
+        close()
+    return refused
+
+
+def last_event_id(environ: WSGIEnvironment) -> str | None:
+    """
+    Return the last event ID that a client sent, or :obj:`None` if it sent no usable one.
+
+    It comes from the header ``Last-Event-ID``, or from the query parameter ``lastEventId``
+    of clients that cannot set headers. It is untrusted: any client can send anything.
+    What no event could have carried, or is longer than 1,024 bytes, is ignored.
+
+    Args:
+        environ: The request's WSGI environ.
+
+    """
+    header = environ.get("HTTP_LAST_EVENT_ID")
+    if header is None:
+        return _usable(_from_query(environ.get("QUERY_STRING", "")))
+    try:
+        # PEP 3333 passes bytes as latin-1; the standard sends UTF-8.
+        return _usable(header.encode("latin-1").decode())
+    except UnicodeError:
+        return None
+
+
+def application(
+    view: Callable[[WSGIEnvironment], Source], **changes: Any
+) -> Callable[[WSGIEnvironment, StartResponse], Any]:
+    """
+    Return a WSGI application whose every response is an event stream.
+
+    For frameworks without a front of their own, and for a stream without any framework.
+
+    Args:
+        view: Takes the environ and returns a source of events.
+        changes: Options that differ from their defaults, by lower-case name.
+
+    Raises:
+        ConfigurationError: If an option is unknown or unusable.
+
+    """
+    options = Options().replace(changes)
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        result = answer(environ, view(environ), options)
+        start_response(f"{result.status} {_PHRASES[result.status]}", result.headers)
+        if result.stream is None:
+            return [result.text.encode()]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else result.stream
+
+    return serve
+
+
+_PHRASES = {
+    200: "OK",
+    204: "No Content",
+    503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
+}
+
+
+def _refused(environ: WSGIEnvironment, options: Options) -> Answer | None:
+    if not options.reconnect and last_event_id(environ) == END_ID:
+        return Answer(204, [("Cache-Control", "no-cache, no-transform")])
+    if "gunicorn.http2.send_trailers" in environ:
+        logger.error(
+            "no event stream over gunicorn's HTTP/2: it serves the requests of a connection one"
+            " after another, so that a stream would block all others. Let the proxy speak"
+            " HTTP/2 and have it speak HTTP/1.1 to gunicorn"
+        )
+        return _error(505, "Event streams are not served over HTTP/2 by this server.\n")
+    if not _is_event_source(environ):
+        gate = admission()
+        gate.prepare(environ, registry())
+        if gate.refusal(registry(), options.max_streams) is not None:
+            registry().refused()
+            return _unavailable(options)
+    return None
+
+
+def _unavailable(options: Options) -> Answer:
+    seconds = max(1, int(options.retry_full * random.uniform(1.0, 2.0)) // 1000)
+    return _error(503, "Too many event streams.\n", ("Retry-After", str(seconds)))
+
+
+def _error(status: int, text: str, *headers: tuple[str, str]) -> Answer:
+    content = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
+    return Answer(status, [*content, *headers], text=text)
+
+
+def _stream_headers(environ: WSGIEnvironment) -> list[tuple[str, str]]:
+    headers = [
+        ("Content-Type", "text/event-stream"),
+        ("Cache-Control", "no-cache, no-transform"),
+        ("X-Accel-Buffering", "no"),
+    ]
+    server = find_server(environ)
+    if server is not None and server.passes_connection:
+        # Elsewhere the server sends its own, or takes the header for an error (PEP 3333).
+        persistent = environ.get("SERVER_PROTOCOL") == "HTTP/1.1"
+        headers.append(("Connection", "keep-alive" if persistent else "close"))
+    return headers
+
+
+def _is_event_source(environ: WSGIEnvironment) -> bool:
+    # WHATWG HTML, 9.2.3: "Accept" is "text/event-stream".
+    return "text/event-stream" in environ.get("HTTP_ACCEPT", "")
+
+
+def _from_query(query: str) -> str | None:
+    if "lastEventId=" not in query:
+        return None
+    try:
+        fields = parse_qs(query, max_num_fields=100, errors="strict")
+    except ValueError:
+        return None
+    return fields.get("lastEventId", [None])[-1]
+
+
+def _usable(value: str | None) -> str | None:
+    if not value or len(value) > MAX_LAST_EVENT_ID:
+        return None
+    return None if any(char in value for char in "\0\r\n") else value

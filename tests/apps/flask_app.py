@@ -1,0 +1,64 @@
+"""The Flask application of the live tests."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from flask import Flask, g, jsonify, request
+
+from sse_sync.flask import SSE, EventSourceResponse, last_event_id
+from tests.apps.sources import MARKS, SOURCES, figures, mark
+
+logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
+logging.getLogger("sse_sync").setLevel(logging.INFO)
+
+app = Flask(__name__)
+app.config["SECRET_KEY"] = "test"
+app.config["SSE_HEARTBEAT"] = float(os.environ.get("TEST_HEARTBEAT", "0.3"))
+app.config["SSE_RETRY"] = 1234
+if "TEST_WRITE_TIMEOUT" in os.environ:
+    app.config["SSE_WRITE_TIMEOUT"] = float(os.environ["TEST_WRITE_TIMEOUT"])
+if "TEST_LIFETIME" in os.environ:
+    app.config["SSE_LIFETIME"] = float(os.environ["TEST_LIFETIME"])
+SSE(app)
+
+
+@app.teardown_request
+def note_teardown(error):
+    """Count teardowns of streams."""
+    if "key" in g:
+        mark(g.key, "teardown")
+
+
+@app.get("/stream/<name>")
+def stream(name):
+    """Serve one of the sources."""
+    g.key = request.args.get("key", "")
+    return EventSourceResponse(
+        SOURCES[name](g.key), on_close=lambda reason: mark(g.key, reason.name)
+    )
+
+
+@app.get("/last")
+def last():
+    """Say what the last event ID is."""
+    return jsonify(last_event_id())
+
+
+@app.get("/marks/<key>")
+def marks(key):
+    """Say what happened."""
+    return jsonify(MARKS[key])
+
+
+@app.get("/figures")
+def show_figures():
+    """Say what the process holds."""
+    return jsonify(figures())
+
+
+@app.get("/plain")
+def plain():
+    """An ordinary response."""
+    return "ok"

@@ -1,0 +1,21 @@
+"""Fixtures of the unit tests."""
+
+import pytest
+
+from sse_sync import admission, registry
+from sse_sync.testing import FakeRuntime
+
+
+@pytest.fixture(autouse=True)
+def fresh_process(monkeypatch):
+    """A registry and an admission as at the start of a process."""
+    monkeypatch.setattr(registry, "_registry", registry.Registry())
+    monkeypatch.setattr(admission, "_admission", admission.Admission())
+
+
+@pytest.fixture
+def runtime(monkeypatch):
+    """A world in which time flies."""
+    runtime = FakeRuntime()
+    monkeypatch.setattr("sse_sync.runtime.current", lambda: runtime)
+    return runtime

@@ -1,0 +1,137 @@
+"""The direction of imports, and what the package needs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sse_sync
+
+ROOT = Path(sse_sync.__file__).parent
+
+# What each module of the core may import of the package: nothing that is above it.
+LAYERS = [
+    {"exceptions", "clock"},
+    {"event", "reactor", "settings", "connection"},
+    {"parser", "runtime", "registry"},
+    {"threads", "greenlets", "admission", "pump"},
+    {"stream"},
+    {"wsgi", "testing"},
+    {"__init__"},
+]
+# Drawn against the layers on purpose: a world is chosen where it is needed, not at import.
+LAZY = {("runtime", "threads"), ("runtime", "greenlets")}
+FRONTS = {"flask", "django"}
+
+
+def modules():
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(parts), path
+
+
+def imports(path, package):
+    # Absolute and relative imports alike, as (top-level name, name inside this package or None).
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        node
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
+        for node in ast.walk(branch)
+    }
+    for node in ast.walk(tree):
+        if node in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name.split(".")[0], None
+        elif isinstance(node, ast.ImportFrom):
+            if not node.level:
+                yield (node.module or "").split(".")[0], None
+                continue
+            base = package[: len(package) - node.level + 1]
+            target = [*base, *((node.module or "").split(".") if node.module else [])]
+            names = [target] if node.module else [[*target, a.name] for a in node.names]
+            for name in names:
+                inside = name[1:] or ["__init__"]
+                yield "sse_sync", inside[0]
+
+
+def arrows():
+    for name, path in modules():
+        package = ["sse_sync", *name.split(".")[:-1]]
+        for top, inside in imports(path, package):
+            yield name, top, inside
+
+
+@pytest.mark.parametrize(("name", "top", "inside"), sorted(set(arrows()), key=str))
+def test_direction(name, top, inside):
+    """No module imports what is above it, and no front another front."""
+    part = name.split(".")[0]
+    if top != "sse_sync":
+        allowed = {"flask": {"flask", "werkzeug"}, "django": {"django"}}.get(part, set())
+        if part == "greenlets":
+            allowed = {"gevent", "greenlet"}
+        assert top in sys.stdlib_module_names | allowed, f"{name} imports {top}"
+    elif part in FRONTS:
+        assert inside not in FRONTS - {part}, f"{name} imports the front {inside}"
+    else:
+        assert inside not in FRONTS, f"the core module {name} imports the front {inside}"
+        level = {module: number for number, layer in enumerate(LAYERS) for module in layer}
+        below = level[inside] < level[part] or (part, inside) in LAZY
+        assert below, f"{name} imports {inside}, which is not below it"
+
+
+def test_layers_are_complete():
+    """Every module of the core has its place."""
+    core = {name for name, _ in modules() if name.split(".")[0] not in FRONTS}
+    assert core == set().union(*LAYERS)
+
+
+def test_standard_library_only():
+    """The package and its testing module need nothing that is not in the standard library."""
+    code = (
+        "import sys; import sse_sync, sse_sync.wsgi, sse_sync.testing, sse_sync.settings;"
+        "print([n for n in ('gevent','greenlet','flask','django','redis','gunicorn')"
+        " if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("front", sorted(FRONTS))
+def test_missing_framework(front):
+    """A front without its framework names what to install."""
+    code = (
+        f"import sys; sys.modules[{front!r}] = None\n"
+        "try:\n"
+        f"    import sse_sync.{front}\n"
+        "except ModuleNotFoundError as exc:\n"
+        "    print(exc)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert f'pip install "sse-sync[{front}]"' in done.stdout
+
+
+def test_exports():
+    """Whatever the package exports is exported by the module that defines it."""
+    for name in sse_sync.__all__:
+        value = getattr(sse_sync, name)
+        module = getattr(value, "__module__", None)
+        if module is not None:
+            assert name in sys.modules[module].__all__
+    assert len(sse_sync.__all__) == len(set(sse_sync.__all__))
+
+
+def test_every_module_declares_its_exports():
+    """Every module has an explicit __all__."""
+    for name, path in modules():
+        if name.endswith("__main__"):
+            continue
+        assert "__all__ = " in path.read_text(), name

@@ -1,0 +1,649 @@
+"""Streams: bytes, heartbeats, ends and reasons, in a world where time flies."""
+
+import contextvars
+import json
+import logging
+import re
+import socket
+
+import pytest
+
+from sse_sync import (
+    END_ID,
+    CloseReason,
+    EventStream,
+    EventStreamParser,
+    ServerSentEvent,
+    SourceError,
+    registry,
+    statistics,
+)
+from sse_sync.registry import SWEEP_INTERVAL
+from sse_sync.settings import Options
+
+SERVED = {"SERVER_SOFTWARE": "test", "PATH_INFO": "/events"}
+PREAMBLE = b":\nretry: 3000\n\n"
+END = b"event: stream-end\nid: sse-sync:end\ndata: \n\n"
+HEARTBEAT = b":\n\n"
+
+
+def served(source, environ=SERVED, **arguments):
+    options = {name: arguments.pop(name) for name in list(arguments) if name in vars(Options())}
+    return EventStream(source, dict(environ), options=Options().replace(options), **arguments)
+
+
+def retry_in(chunk):
+    parser = EventStreamParser()
+    parser.feed(chunk)
+    return parser.retry
+
+
+@pytest.fixture(params=[{}, SERVED], ids=["inline", "beside"])
+def environ(request, runtime):
+    """With a server, and without one."""
+    return request.param
+
+
+def test_bytes(environ):
+    """The preamble, the events, the end."""
+    source = iter(["a", {"b": 1}, ServerSentEvent("c", id=1)])
+    stream = served(source, environ)
+    assert list(stream) == [
+        PREAMBLE,
+        b"data: a\n\n",
+        b'data: {"b": 1}\n\n',
+        b"id: 1\ndata: c\n\n",
+        END,
+    ]
+    stream.close()
+    assert statistics().closed == {CloseReason.FINISHED: 1}
+
+
+def test_preamble_has_the_reconnection_time(environ):
+    """The first bytes put back what an earlier stream may have changed."""
+    stream = served([], environ, retry=7)
+    assert next(stream) == b":\nretry: 7\n\n"
+    stream.close()
+
+
+def test_nothing_starts_before_iteration(runtime):
+    """A stream that is only made and closed runs nothing of its source."""
+    seen = []
+
+    def source():
+        seen.append("ran")
+        yield "a"
+
+    stream = served(source(), on_close=seen.append, after=lambda error: seen.append("after"))
+    stream.close()
+    stream.close()
+    assert seen == ["after"]
+    assert list(stream) == []
+    assert statistics().opened == 0
+
+
+def test_source_starts_after_the_preamble(environ, runtime):
+    """The first bytes do not wait for the source."""
+    seen = []
+
+    def source():
+        seen.append("ran")
+        yield "a"
+
+    stream = served(source(), environ)
+    next(stream)
+    assert seen == []
+    next(stream)
+    assert seen == ["ran"]
+    stream.close()
+
+
+def test_one_event_at_a_time(environ, runtime):
+    """A source goes on only when its event has been taken and the next one is wanted."""
+    seen = []
+
+    def source():
+        for number in range(3):
+            seen.append(number)
+            yield number
+
+    stream = served(source(), environ)
+    next(stream)
+    next(stream)
+    runtime.run_ready()
+    assert seen == [0]
+    next(stream)
+    runtime.run_ready()
+    assert seen == [0, 1]
+    stream.close()
+    runtime.run_ready()
+    assert seen == [0, 1]
+
+
+def test_reconnect(environ):
+    """A stream that may be polled again ends without a word."""
+    assert list(served(["a"], environ, reconnect=True)) == [PREAMBLE, b"data: a\n\n"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["text", b"bytes", {"a": 1}, 5, None, len, object()],
+    ids=lambda source: type(source).__name__,
+)
+def test_not_a_source(source):
+    """What cannot be iterated into events is refused at once."""
+    with pytest.raises(SourceError, match="is not a source of events"):
+        EventStream(source)
+
+
+async def coroutine():
+    """A view that is asynchronous by mistake."""
+
+
+async def async_generator():
+    """A generator that is asynchronous by mistake."""
+    yield 1
+
+
+def test_async_source():
+    """Asynchronous sources are refused with advice."""
+    unawaited = coroutine()
+    with pytest.raises(SourceError, match="WSGI has no event loop"):
+        EventStream(unawaited)
+    unawaited.close()
+    with pytest.raises(SourceError, match="WSGI has no event loop"):
+        EventStream(async_generator())
+    with pytest.raises(SourceError, match="call it first"):
+        EventStream(async_generator)
+
+
+def test_heartbeats_while_the_source_blocks(runtime):
+    """Whenever nothing was sent for that long, a comment is."""
+
+    def source():
+        runtime.sleep(40)
+        yield "late"
+        runtime.sleep(14)
+        yield "soon"
+
+    stream = served(source(), heartbeat=15)
+    got = []
+    for chunk in stream:
+        got.append((runtime.now - 1000, chunk))
+    assert got == [
+        (0, PREAMBLE),
+        (15, HEARTBEAT),
+        (30, HEARTBEAT),
+        (40, b"data: late\n\n"),
+        (54, b"data: soon\n\n"),
+        (54, END),
+    ]
+    stream.close()
+
+
+def test_no_heartbeats(runtime):
+    """Heartbeats can be turned off."""
+
+    def source():
+        runtime.sleep(4000)
+        yield "late"
+
+    assert list(served(source(), heartbeat=None)) == [PREAMBLE, b"data: late\n\n", END]
+
+
+def test_lifetime(runtime):
+    """A stream ends within 80 to 100 % of its lifetime, and asks nobody to stop."""
+    lengths = set()
+    for _ in range(20):
+        seen = []
+
+        def source(seen=seen):
+            try:
+                while True:
+                    runtime.sleep(1)
+                    yield "x"
+            finally:
+                seen.append("finally")
+
+        start = runtime.now
+        stream = served(source(), lifetime=100, on_close=seen.append)
+        assert END not in list(stream)
+        lengths.add(runtime.now - start)
+        stream.close()
+        runtime.run_ready()
+        assert sorted(map(str, seen)) == ["finally", "lifetime over"]
+    assert all(80 <= length <= 100 for length in lengths)
+    assert len(lengths) > 5
+
+
+def test_client_gone_while_blocked(runtime):
+    """The reactor's word interrupts the source where it stands."""
+    seen = []
+
+    def source():
+        try:
+            yield "a"
+            runtime.sleep(1000)
+            seen.append("slept")
+        finally:
+            seen.append("finally")
+
+    stream = served(source(), on_close=seen.append, after=lambda error: seen.append("after"))
+    next(stream)
+    next(stream)
+    runtime.reactor.call_at(runtime.now + 5, lambda now: stream._hung_up())
+    assert list(stream) == []
+    stream.close()
+    runtime.run_ready()
+    assert seen == ["finally", CloseReason.CLIENT_GONE, "after"]
+    assert runtime.now == 1005
+
+
+def test_client_gone_while_a_thread_blocks(runtime, caplog):
+    """What cannot be interrupted ends at its next step; meanwhile it counts and is named."""
+    runtime.can_interrupt = False
+    seen = []
+
+    def source():
+        try:
+            yield "a"
+            runtime.sleep(1000)
+            seen.append("slept")
+            yield "b"
+            seen.append("not reached")
+        finally:
+            seen.append("finally")
+
+    stream = served(source(), on_close=seen.append, after=lambda error: seen.append("after"))
+    next(stream)
+    next(stream)
+    runtime.reactor.call_at(runtime.now + 5, lambda now: stream._hung_up())
+    assert list(stream) == []
+    stream.close()
+    runtime.run_ready()
+    assert seen == [CloseReason.CLIENT_GONE]
+    assert (statistics().open, statistics().lingering) == (0, 1)
+    assert registry.registry().occupied == 1
+
+    runtime.advance(60)
+    (warning,) = [r for r in caplog.records if r.levelno == logging.WARNING]
+    assert re.search(r"not its source: .*source at .*test_stream\.py:\d+", warning.getMessage())
+
+    runtime.advance(1000)
+    assert seen == [CloseReason.CLIENT_GONE, "slept", "finally", "after"]
+    assert statistics().lingering == 0
+
+
+def test_interrupted_once(runtime):
+    """A finally that blocks is not interrupted again."""
+    seen = []
+
+    def source():
+        try:
+            yield "a"
+            runtime.sleep(1000)
+        finally:
+            runtime.sleep(10)
+            seen.append("cleaned up")
+
+    stream = served(source())
+    next(stream)
+    next(stream)
+    stream._feed.take()
+    runtime.run_ready()
+    stream.end_for(CloseReason.CLIENT_GONE)
+    stream.end_for(CloseReason.SERVER_STOPPING)
+    stream.close()
+    runtime.run_ready()
+    stream.end_for(CloseReason.CLIENT_GONE)
+    runtime.advance(20)
+    assert seen == ["cleaned up"]
+
+
+def test_end_while_the_source_is_being_closed(runtime):
+    """A finally that runs because of close() is never interrupted."""
+    seen = []
+
+    def source():
+        try:
+            yield "a"
+        finally:
+            runtime.sleep(10)
+            seen.append("cleaned up")
+
+    stream = served(source())
+    next(stream)
+    next(stream)
+    stream.end_for(CloseReason.CLIENT_GONE)
+    runtime.run_ready()
+    stream.end_for(CloseReason.CLIENT_GONE)
+    stream.close()
+    runtime.advance(20)
+    assert seen == ["cleaned up"]
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_failure(environ, caplog, debug):
+    """An exception is logged whole; the client learns nothing unless in debug mode."""
+
+    def source():
+        yield "a"
+        raise ZeroDivisionError("the\nsecret")
+
+    seen = []
+    stream = served(
+        source(), environ, debug=debug, retry_failed=1000, on_close=seen.append, after=seen.append
+    )
+    *_, last = list(stream)
+    stream.close()
+    parser = EventStreamParser()
+    (event,) = parser.feed(last)
+    assert event.event == "stream-error"
+    assert event.data == ("ZeroDivisionError: the\nsecret" if debug else "internal error")
+    assert event.id is None
+    assert 1000 <= parser.retry <= 2000
+    (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
+    assert "the\nsecret" in record.exc_text or "the\nsecret" in str(record.exc_info[1])
+    assert seen[0] is CloseReason.FAILED
+    assert isinstance(seen[1], ZeroDivisionError)
+
+
+def test_unsendable_is_raised_at_its_yield(environ, caplog):
+    """The traceback of what cannot be sent shows the line that yielded it."""
+    seen = []
+
+    def source():
+        try:
+            yield object()
+        except ValueError as exc:
+            seen.append(str(exc))
+            yield "recovered"
+
+    chunks = list(served(source(), environ))
+    assert chunks == [PREAMBLE, b"data: recovered\n\n", END]
+    assert "neither text nor an event nor JSON" in seen[0]
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+def test_unsendable_from_an_iterator(environ, caplog):
+    """An iterator that nothing can be raised in ends the stream."""
+    *_, last = list(served(iter(["a", object()]), environ))
+    assert b"stream-error" in last
+
+
+def test_stopping(runtime):
+    """A stopping server sends each client away for a time of its own, and nothing is lost."""
+    retries = set()
+    for _ in range(20):
+        stream = served(iter(range(100)), retry_stopping=1000)
+        next(stream)
+        next(stream)
+        stream._feed.take()
+        runtime.run_ready()  # The source has offered its second event.
+        registry.registry().end_all(CloseReason.SERVER_STOPPING)
+        rest = b"".join(stream)
+        assert rest.startswith(b"data: 1\n\nretry: ")
+        retries.add(retry_in(rest))
+        stream.close()
+    assert all(1000 <= retry <= 2000 for retry in retries)
+    assert len(retries) > 5
+    assert statistics().closed == {CloseReason.SERVER_STOPPING: 20}
+
+
+def test_sweep_notices_a_stopping_server(runtime):
+    """Streams end by themselves when the server stops."""
+    alive = [True]
+    registry.on_worker_stop(lambda: not alive[0])
+
+    def source():
+        runtime.sleep(1)
+        alive[0] = False
+        runtime.sleep(1000)
+        yield "never"
+
+    list(served(source()))
+    assert runtime.now <= 1001 + SWEEP_INTERVAL + 0.001
+
+
+@pytest.mark.parametrize(("reconnect", "last"), [(False, END), (True, PREAMBLE)])
+def test_end_by_the_application(runtime, reconnect, last):
+    """An application ends a stream from elsewhere, for good or not."""
+    seen = []
+
+    def source():
+        runtime.sleep(1000)
+        yield "never"
+
+    stream = served(source(), on_close=seen.append)
+
+    def end(now):
+        stream.end(reconnect=reconnect)
+        stream.end()
+
+    runtime.reactor.call_at(runtime.now + 1, end)
+    assert list(stream)[-1] == last
+    stream.close()
+    assert seen == [CloseReason.CLOSED]
+
+
+def test_end_inline():
+    """In a test client, ending a stream closes its source in the same thread."""
+    seen = []
+
+    def source():
+        try:
+            yield "a"
+            yield "b"
+        finally:
+            seen.append("finally")
+
+    stream = served(source(), {})
+    next(stream)
+    next(stream)
+    stream.end()
+    assert list(stream) == [END]
+    assert seen == ["finally"]
+
+
+def test_first_reason_counts(runtime):
+    """Who ends a stream first says why it ended."""
+    stream = served(["a"])
+    next(stream)
+    stream.end()
+    stream.end_for(CloseReason.CLIENT_GONE)
+    stream.close()
+    assert statistics().closed == {CloseReason.CLOSED: 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (BrokenPipeError, CloseReason.CLIENT_GONE),
+        (SystemExit, CloseReason.SERVER_STOPPING),
+        (None, CloseReason.CLIENT_GONE),
+    ],
+)
+def test_reason_of_a_server_that_gives_up(environ, runtime, error, reason):
+    """The exception that makes a server close a stream tells why."""
+    stream = served(iter(range(10)), environ)
+    next(stream)
+    next(stream)
+    try:
+        if error is not None:
+            raise error
+    except BaseException:
+        stream.close()
+    else:
+        stream.close()
+    assert statistics().closed == {reason: 1}
+
+
+class Connection:
+    """A socket that notes what is done to it."""
+
+    def __init__(self, seen):
+        self.fd = 99
+        self.prepare = lambda timeout: seen.append(("prepare", timeout))
+        self.abort = lambda: seen.append("abort")
+        self.forget_error = lambda: seen.append("forget_error")
+
+
+def test_write_timeout(runtime, monkeypatch):
+    """A client that accepts nothing for that long is cut off."""
+    seen = []
+    monkeypatch.setattr("sse_sync.stream.find_connection", lambda environ: Connection(seen))
+    stream = served(iter(range(10)), write_timeout=30, heartbeat=15)
+    next(stream)
+    next(stream)
+    runtime.advance(29.9)  # The server does not come back for more: it blocks in a write.
+    assert seen == [("prepare", 30)]
+    runtime.advance(0.2)
+    assert seen == [("prepare", 30), "abort"]
+    stream.close()
+    assert statistics().closed == {CloseReason.CLIENT_GONE: 1}
+
+
+def test_patient_client_is_left_alone(runtime, monkeypatch):
+    """A stream that waits for its source is not late, however long."""
+    seen = []
+    monkeypatch.setattr("sse_sync.stream.find_connection", lambda environ: Connection(seen))
+
+    def source():
+        runtime.sleep(1000)
+        yield "a"
+
+    assert b"data: a\n\n" in list(served(source(), write_timeout=1, heartbeat=None))
+    assert seen == [("prepare", 1)]
+
+
+def test_full(runtime):
+    """The process's limit sends an event source away with 200, later and spread."""
+    first = served(["a"], max_streams=None)
+    next(first)
+    options = Options(max_streams=1, retry_full=1000)
+    seen = []
+    second = EventStream(iter([]), dict(SERVED), options=options, after=seen.append)
+    (chunk,) = list(second)
+    assert chunk.startswith(b"retry: ")
+    assert 1000 <= retry_in(chunk) <= 2000
+    second.close()
+    assert seen == [None]
+    assert (statistics().refused, statistics().open) == (1, 1)
+    first.close()
+    runtime.run_ready()
+    third = EventStream(iter([]), dict(SERVED), options=options)
+    assert next(third) == PREAMBLE
+    third.close()
+
+
+def test_context(environ):
+    """The source sees the context variables of where the stream was made, and keeps its own."""
+    variable = contextvars.ContextVar("variable", default="unset")
+    variable.set("view")
+
+    def source():
+        yield variable.get()
+        variable.set("generator")
+        yield variable.get()
+
+    stream = served(source(), environ, context=contextvars.copy_context())
+    variable.set("elsewhere")
+    assert list(stream)[1:3] == [b"data: view\n\n", b"data: generator\n\n"]
+    assert variable.get() == "elsewhere"
+
+
+def test_hooks(runtime):
+    """Hooks run in their order, those for a server only where there is one."""
+    for environ, expected in [
+        (SERVED, ["before", "source", "after_source", "finished", "after"]),
+        ({}, ["source", "finished", "after"]),
+    ]:
+        seen = []
+
+        def source(seen=seen):
+            seen.append("source")
+            yield "a"
+
+        stream = served(
+            source(),
+            environ,
+            before=lambda seen=seen: seen.append("before"),
+            after_source=lambda seen=seen: seen.append("after_source"),
+            on_close=lambda reason, seen=seen: seen.append(reason.value),
+            after=lambda error, seen=seen: seen.append("after"),
+        )
+        list(stream)
+        stream.close()
+        assert seen == expected
+
+
+def test_failing_hooks(environ, caplog):
+    """A hook that fails is logged and keeps nothing from being released."""
+    seen = []
+
+    def fail(*args):
+        raise ValueError("hook")
+
+    def after(error):
+        seen.append("after")
+        raise ValueError("hook")
+
+    stream = served(["a"], environ, on_close=fail, after_source=fail, after=after)
+    assert list(stream)[-1] == END
+    stream.close()
+    assert seen == ["after"]
+    assert statistics().open == statistics().lingering == 0
+    assert [r for r in caplog.records if r.exc_info]
+
+
+def test_cleanup_that_fails(environ, runtime, caplog):
+    """An exception in the source's own cleanup is logged."""
+
+    def source():
+        try:
+            yield "a"
+        finally:
+            raise ValueError("cleanup")
+
+    stream = served(source(), environ)
+    next(stream)
+    next(stream)
+    stream.close()
+    runtime.run_ready()
+    (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
+    assert "failed while its stream was ending" in record.getMessage()
+
+
+def test_log_keeps_no_request(runtime, caplog):
+    """The record of a stream's end holds plain values only."""
+    caplog.set_level(logging.INFO, "sse_sync")
+    stream = served(["a"])
+    list(stream)
+    stream.close()
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "event stream /events ended: finished, after 0.0 s, 1 events, 67 bytes"
+    )
+    assert all(type(value) in (str, int, float) for value in record.args)
+
+
+def test_dumps(environ):
+    """JSON is made by what the framework gives."""
+    assert b"data: <1>\n\n" in list(served([1], environ, dumps=lambda value: f"<{value}>"))
+    assert b'data: {"a": 1}\n\n' in list(served([{"a": 1}], environ, dumps=json.dumps))
+
+
+def test_real_socket_is_watched(runtime):
+    """The environ's socket is found, prepared and released."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        stream = served(["a"], {"gunicorn.socket": ours})
+        next(stream)
+        assert stream._connection.fd == ours.fileno()
+        stream.close()
+
+
+def test_end_id_is_what_the_end_carries():
+    """The end marker is in the last event."""
+    (event,) = EventStreamParser().feed(END)
+    assert event == ServerSentEvent("", event="stream-end", id=END_ID)

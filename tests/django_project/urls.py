@@ -1,0 +1,119 @@
+"""URLs and views of the Django project of the tests."""
+
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import redirect
+from django.urls import path
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.http import require_GET
+
+from sse_sync import ServerSentEvent
+from sse_sync.django import EventSourceResponse, event_stream, last_event_id
+from tests.apps.sources import MARKS, SOURCES, figures, mark
+
+
+def stream(request, name):
+    """Serve one of the sources."""
+    key = request.GET.get("key", "")
+    return EventSourceResponse(
+        request, SOURCES[name](key), on_close=lambda reason: mark(key, reason.name)
+    )
+
+
+@require_GET
+@login_required
+@event_stream(retry=7)
+def private(request):
+    """A stream behind a login, with a session."""
+    request.session.setdefault("seen", 1)
+    yield f"hello {request.user.username}"
+
+
+@event_stream
+def maybe(request):
+    """A view that may answer with something else."""
+    if "away" in request.GET:
+        return redirect("/plain")
+    return iter(["here"])
+
+
+class ClassView(View):
+    """A class-based view with a decorated method."""
+
+    @event_stream(reconnect=True)
+    def get(self, request, number):
+        """Yield what the URL says."""
+        yield {"number": number, "last": last_event_id(request)}
+
+
+@method_decorator(event_stream, name="dispatch")
+class DispatchView(View):
+    """A class-based view with a decorated dispatch."""
+
+    def get(self, request):
+        """Yield one event."""
+        yield "dispatched"
+
+
+@event_stream
+def users(request):
+    """Read the database in the generator."""
+    for user in User.objects.order_by("username"):
+        yield ServerSentEvent({"joined": user.date_joined, "name": user.username}, id=user.pk)
+
+
+@transaction.non_atomic_requests
+def connections(request):
+    """Say whether a database connection is open while the stream runs."""
+    User.objects.count()
+
+    def source():
+        yield {"mine": connection.connection is not None}
+        User.objects.count()
+        yield {"mine": connection.connection is not None}
+
+    return EventSourceResponse(request, source())
+
+
+def atomic(request):
+    """A stream whose view runs in a transaction."""
+    inside = connection.in_atomic_block
+
+    def source():
+        yield {"view": inside, "generator": connection.in_atomic_block}
+
+    return EventSourceResponse(request, source())
+
+
+def last(request):
+    """Say what the last event ID is."""
+    return JsonResponse(last_event_id(request), safe=False)
+
+
+def marks(request, key):
+    """Say what happened."""
+    return JsonResponse(MARKS[key], safe=False)
+
+
+def show_figures(request):
+    """Say what the process holds."""
+    return JsonResponse(figures())
+
+
+urlpatterns = [
+    path("stream/<str:name>", stream),
+    path("private", private),
+    path("maybe", maybe),
+    path("class/<int:number>", ClassView.as_view()),
+    path("dispatch", DispatchView.as_view()),
+    path("users", users),
+    path("connections", connections),
+    path("atomic", atomic),
+    path("last", last),
+    path("marks/<str:key>", marks),
+    path("figures", show_figures),
+    path("plain", lambda request: HttpResponse("ok")),
+]

@@ -1,0 +1,9 @@
+"""WSGI application of the Django project of the tests."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django_project.settings")
+
+application = get_wsgi_application()
