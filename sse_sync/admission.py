@@ -27,6 +27,11 @@ __all__ = ["Admission", "Capacity", "Refusal", "admission", "find_worker"]
 logger = logging.getLogger("sse_sync")
 
 
+# Sources that a process may leave behind, each a thread that blocks for ever. Under gevent,
+# where they are interrupted, there are as many for a moment as clients leave at once.
+LINGERING_LIMIT = 100
+
+
 class Refusal(enum.Enum):
     """
     Why a stream is not opened.
@@ -104,13 +109,13 @@ class Admission:
         """
         if self._worker is not None and self._is_stopping():
             return Refusal.STOPPING
-        limit = self.limit(max_streams)
-        if limit is None or registry.occupied < limit:
+        problem = self._shortage(registry, self.limit(max_streams))
+        if problem is None:
             self._warned_full = False
             return None
         if not self._warned_full:
             self._warned_full = True
-            logger.warning("no more streams: this process holds %d. %s", limit, self._advice())
+            logger.warning("no more streams: this process holds %s", problem)
         return Refusal.FULL
 
     def limit(self, max_streams: int | None) -> int | None:
@@ -128,8 +133,16 @@ class Admission:
     def _is_stopping(self) -> bool:
         return not self._worker.alive
 
-    def _advice(self) -> str:
-        return self._capacity.advice if self._capacity is not None else "Raise max_streams"
+    def _shortage(self, registry: Registry, limit: int | None) -> str | None:
+        if limit is not None and registry.open >= limit:
+            advice = "Raise max_streams" if self._capacity is None else self._capacity.advice
+            return f"{limit}. {advice}"
+        if registry.lingering >= max(LINGERING_LIMIT, limit or 0):
+            return (
+                f"{registry.lingering} sources that do not end although their streams have."
+                " Give their blocking calls a timeout"
+            )
+        return None
 
 
 def find_worker() -> Any:

@@ -118,12 +118,20 @@ class Registry:
         self._sweeping = False
 
     @property
-    def occupied(self) -> int:
+    def open(self) -> int:
         """
-        How many streams count against the limit: open ones, and generators that linger.
+        How many streams are open.
 
         """
-        return len(self._open) + len(self._lingering)
+        return len(self._open)
+
+    @property
+    def lingering(self) -> int:
+        """
+        How many sources still run although their stream has ended.
+
+        """
+        return len(self._lingering)
 
     def opened(self, stream: Tracked, reactor: Reactor | None) -> None:
         """
@@ -213,10 +221,9 @@ class Registry:
             if now - since >= LINGERING_AFTER and stream not in self._reported:
                 self._reported.add(stream)
                 logger.warning(
-                    "the stream has ended, but not its source: %s. %d such sources count"
-                    " against the limit of streams. A blocking call needs a timeout",
+                    "the stream has ended, but not its source: %s. With too many of them no"
+                    " stream is opened any more. A blocking call needs a timeout",
                     stream.where(),
-                    len(self._lingering),
                 )
         return now + SWEEP_INTERVAL
 

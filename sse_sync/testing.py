@@ -100,10 +100,14 @@ class LiveStream:
         if last_event_id is not None:
             sent["Last-Event-ID"] = last_event_id.encode().decode("latin-1")
         target = parts.path + ("?" + parts.query if parts.query else "")
-        self._http.request(method, target or "/", headers=sent)
-        # getresponse() may let go of the socket, which abort() needs.
-        self._socket = self._http.sock
-        self._response = self._http.getresponse()
+        try:
+            self._http.request(method, target or "/", headers=sent)
+            # getresponse() may let go of the socket, which reset() needs.
+            self._socket = self._http.sock
+            self._response = self._http.getresponse()
+        except BaseException:
+            self._http.close()
+            raise
         self._events: deque[ServerSentEvent] = deque()
         self.parser = EventStreamParser(comments=comments)
         """The parser, which knows the reconnection time and the last event ID."""

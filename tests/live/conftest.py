@@ -1,0 +1,67 @@
+"""Fixtures of the live tests."""
+
+import itertools
+
+import pytest
+
+from tests.live.servers import Server, kind, kinds
+
+_numbers = itertools.count()
+
+
+def pytest_collection_modifyitems(items):
+    """Mark everything here as live."""
+    for item in items:
+        if "tests/live/" in str(item.path):
+            item.add_marker(pytest.mark.live)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory):
+    """One running server of each kind, started when it is first asked for."""
+    running = {}
+
+    def get(which):
+        if which not in running:
+            log = tmp_path_factory.mktemp("log") / f"{which}.log"
+            running[which] = Server(which, log).__enter__()
+        return running[which]
+
+    yield get
+    for server in running.values():
+        server.stop()
+
+
+@pytest.fixture(params=kinds(), ids=str)
+def server(request, servers):
+    """Each server in turn."""
+    running = servers(request.param)
+    yield running
+    assert running.process is not None
+    assert running.process.poll() is None, running.output()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a server of one's own."""
+    started = []
+
+    def start(name, *extra, **env):
+        server = Server(
+            kind(name),
+            tmp_path / f"{next(_numbers)}.log",
+            {k: str(v) for k, v in env.items()},
+            extra,
+        )
+        started.append(server)
+        return server.__enter__()
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def key(request):
+    """A name that no other test uses."""
+    return f"{request.node.name.split('[')[0]}-{next(_numbers)}"

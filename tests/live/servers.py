@@ -1,0 +1,230 @@
+"""Real servers as processes: start one, find out that it is up, stop it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sse_sync.testing import LiveStream
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+START_DEADLINE = 30.0
+
+
+def wait_for(condition: Callable[[], object], what: str, timeout: float = 10.0) -> object:
+    """Return a condition's value as soon as it is true; fail with what was waited for."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout} s in vain for {what}; last value: {value!r}")
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on, outside the range of outgoing connections."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How to start one server with one framework."""
+
+    server: str
+    framework: str
+    command: tuple[str, ...]
+    """The command; ``{port}`` and ``{app}`` are put in."""
+    greenlets: bool
+    """Whether a blocked generator can be interrupted."""
+    graceful: bool = False
+    """Whether it is gunicorn, whose worker tells that it stops."""
+
+    def __str__(self) -> str:
+        return f"{self.server}-{self.framework}"
+
+
+@dataclass
+class Server:
+    """A running server. A context manager."""
+
+    kind: Kind
+    log: Path
+    env: dict[str, str] = field(default_factory=dict)
+    extra: tuple[str, ...] = ()
+    port: int = 0
+    process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Server:
+        for _ in range(5):
+            self.port = free_port()
+            self._spawn()
+            if self._is_up():
+                return self
+            self.stop()
+        raise AssertionError(f"{self.kind} did not start:\n{self.output()}")
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def stream(self, path: str, **arguments: object) -> LiveStream:
+        """Open an event stream."""
+        return LiveStream(self.url + path, **arguments)
+
+    def get(self, path: str) -> bytes:
+        """Return an ordinary response's body."""
+        with urllib.request.urlopen(self.url + path, timeout=10) as response:
+            return response.read()
+
+    def json(self, path: str) -> object:
+        """Return an ordinary response's JSON."""
+        return json.loads(self.get(path))
+
+    def marks(self, key: str) -> dict[str, float]:
+        """Return when what happened in a source."""
+        return dict(self.json(f"/marks/{key}"))
+
+    def wait_for_mark(self, key: str, what: str, timeout: float = 10.0) -> float:
+        """Wait until something has happened in a source; return when it did."""
+        return wait_for(
+            lambda: self.marks(key).get(what), f"{what!r} of {key} in {self.kind}", timeout
+        )
+
+    def output(self) -> str:
+        """Return what it has printed."""
+        return self.log.read_text(errors="replace")
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the main process."""
+        assert self.process is not None
+        os.kill(self.process.pid, number)
+
+    def wait(self, timeout: float) -> int:
+        """Wait for the main process to end."""
+        assert self.process is not None
+        return self.process.wait(timeout)
+
+    def stop(self) -> None:
+        """End it and its children."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        # It leads a process group of its own, so its children are reached by its id.
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(3)
+                break
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def _spawn(self) -> None:
+        app = {
+            "flask": "tests.apps.flask_app:app",
+            "django": "tests.django_project.wsgi:application",
+        }[self.kind.framework]
+        command = [
+            part.format(port=self.port, app=app, module=app.split(":")[0], bin=BIN)
+            for part in (*self.kind.command, *self.extra)
+        ]
+        environ = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "DJANGO_SETTINGS_MODULE": "tests.django_project.settings",
+            **self.env,
+        }
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _is_up(self) -> bool:
+        deadline = time.monotonic() + START_DEADLINE
+        assert self.process is not None
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                return self.get("/plain") == b"ok"
+            time.sleep(0.05)
+        return False
+
+
+GUNICORN = ("{bin}/gunicorn", "--no-control-socket", "-b", "127.0.0.1:{port}")
+PYWSGI = """
+from gevent import monkey; monkey.patch_all()
+import importlib, sys
+from gevent.pywsgi import WSGIServer
+module, _, name = sys.argv[1].partition(":")
+app = getattr(importlib.import_module(module), name)
+WSGIServer(("127.0.0.1", int(sys.argv[2])), app, log=None).serve_forever()
+"""
+
+SERVERS: dict[str, tuple[tuple[str, ...], bool]] = {
+    "gunicorn-gevent": ((*GUNICORN, "-k", "gevent", "{app}"), True),
+    "gunicorn-gthread": ((*GUNICORN, "-k", "gthread", "--threads", "16", "{app}"), False),
+    "gunicorn-gevent_pywsgi": ((*GUNICORN, "-k", "gevent_pywsgi", "{app}"), True),
+    "gevent.pywsgi": (("{bin}/python", "-c", PYWSGI, "{app}", "{port}"), True),
+    "waitress": (
+        ("{bin}/waitress-serve", "--listen=127.0.0.1:{port}", "--threads=16", "{app}"),
+        False,
+    ),
+    "uwsgi": (
+        (
+            *("{bin}/uwsgi", "--http-socket", "127.0.0.1:{port}", "--enable-threads"),
+            *("--threads", "16", "--master", "--die-on-term", "--need-app"),
+            *("--wsgi-disable-file-wrapper", "--module", "{app}"),
+        ),
+        False,
+    ),
+    "flask-run": (("{bin}/flask", "--app", "{app}", "run", "--port", "{port}"), False),
+    "runserver": (
+        ("{bin}/python", "-m", "django", "runserver", "--noreload", "127.0.0.1:{port}"),
+        False,
+    ),
+}
+
+
+def kinds() -> list[Kind]:
+    """Return every server with every framework that it goes with."""
+    found = []
+    for server, (command, greenlets) in SERVERS.items():
+        for framework in ("flask", "django"):
+            if (server, framework) in (("flask-run", "django"), ("runserver", "flask")):
+                continue
+            graceful = server.startswith("gunicorn")
+            found.append(Kind(server, framework, command, greenlets, graceful))
+    return found
+
+
+def kind(name: str) -> Kind:
+    """Return one of them."""
+    return next(kind for kind in kinds() if str(kind) == name)

@@ -1,0 +1,212 @@
+"""The same behaviour on every server, in Flask and in Django."""
+
+import http.client
+import time
+
+import pytest
+
+from sse_sync import END_ID, ServerSentEvent, comment
+from tests.live.servers import wait_for
+
+# Generous where a busy machine may be slow; the interrupt itself takes about a millisecond.
+PROMPT = 1.0
+
+
+def test_headers(server, key):
+    """The headers on the wire are those of an event stream that nobody may hold back."""
+    with server.stream(f"/stream/count?key={key}") as stream:
+        assert stream.status == 200
+        assert stream.headers["Content-Type"] == "text/event-stream"
+        assert stream.headers["Cache-Control"] == "no-cache, no-transform"
+        assert stream.headers["X-Accel-Buffering"] == "no"
+        for name in ("Connection", "Content-Type", "Transfer-Encoding"):
+            assert len(stream.headers.get_all(name, [])) <= 1
+        for name in ("Content-Length", "Content-Encoding"):
+            assert name not in stream.headers
+        # These close every connection whose length they do not know beforehand.
+        if server.kind.server not in ("flask-run", "runserver", "waitress"):
+            assert stream.headers["Connection"] in ("keep-alive", None)
+
+
+def test_first_bytes_at_once(server, key):
+    """A comment and the reconnection time come before the source has anything to say."""
+    started = time.monotonic()
+    with server.stream(f"/stream/sleeping?key={key}", comments=True) as stream:
+        assert next(stream) == comment()
+        assert next(stream) == ServerSentEvent("ready")
+        assert stream.parser.retry == 1234
+    assert time.monotonic() - started < PROMPT
+
+
+def test_heartbeat_while_blocked(server, key):
+    """Comments come while the source sleeps."""
+    with server.stream(f"/stream/sleeping?key={key}", comments=True) as stream:
+        assert stream.take(4) == [comment(), ServerSentEvent("ready"), comment(), comment()]
+
+
+def test_end_marker(server, key):
+    """A finished stream tells the client to stop, and again when it comes back."""
+    with server.stream(f"/stream/count?key={key}") as stream:
+        events = list(stream)
+    assert [event.id for event in events] == ["1", "2", "3", END_ID]
+    assert events[-1] == ServerSentEvent("", event="stream-end", id=END_ID)
+    server.wait_for_mark(key, "FINISHED")
+    again = server.stream(f"/stream/count?key={key}-again", last_event_id=END_ID)
+    with again as stream:
+        assert stream.status == 204
+        assert stream.read() == b""
+    with server.stream(f"/stream/count?key={key}-anew", last_event_id="2") as stream:
+        assert stream.status == 200
+    assert "started" not in server.marks(f"{key}-again")
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.parametrize("source", ["sleeping", "waiting", "reading"])
+def test_disconnect_while_blocked(server, key, source, how):
+    """The end of an idle client is seen at once; under gevent its source ends at once."""
+    stream = server.stream(f"/stream/{source}?key={key}", comments=True)
+    # After a heartbeat it is certain that the source blocks, and is not at its yield any more.
+    assert stream.take(3) == [comment(), ServerSentEvent("ready"), comment()]
+    gone = time.monotonic()
+    getattr(stream, how)()
+    assert server.wait_for_mark(key, "CLIENT_GONE") - gone < PROMPT
+    if server.kind.greenlets:
+        assert server.wait_for_mark(key, "finally") - gone < PROMPT
+    else:
+        assert "finally" not in server.marks(key)
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_disconnect_between_events(server, key, how):
+    """A source that goes on ends at its next step, everywhere."""
+    stream = server.stream(f"/stream/ticking?key={key}")
+    assert next(stream) == ServerSentEvent("tick")
+    gone = time.monotonic()
+    getattr(stream, how)()
+    assert server.wait_for_mark(key, "CLIENT_GONE") - gone < PROMPT
+    assert server.wait_for_mark(key, "finally") - gone < PROMPT
+
+
+def test_disconnect_in_a_flood(server, key):
+    """A client that leaves while more is sent than it takes ends its source too."""
+    stream = server.stream(f"/stream/flooding?key={key}")
+    next(stream)
+    gone = time.monotonic()
+    stream.close()
+    assert server.wait_for_mark(key, "finally") - gone < 2 * PROMPT
+    server.wait_for_mark(key, "CLIENT_GONE")
+
+
+@pytest.mark.parametrize("source", ["failing", "unsendable"])
+def test_failure(server, key, source):
+    """An exception reaches the log, and the client only as an event that says nothing."""
+    with server.stream(f"/stream/{source}?key={key}") as stream:
+        *_, last = list(stream)
+        assert last == ServerSentEvent("internal error", event="stream-error")
+        assert 10_000 <= stream.parser.retry <= 20_000
+    server.wait_for_mark(key, "FAILED")
+    assert server.get("/plain") == b"ok"
+    expected = "ZeroDivisionError: the secret" if source == "failing" else "neither text nor"
+    wait_for(lambda: expected in server.output(), expected)
+
+
+def test_head(server, key):
+    """HEAD gives the headers and starts nothing."""
+    with server.stream(f"/stream/count?key={key}", method="HEAD") as stream:
+        assert stream.status == 200
+        assert stream.headers["Content-Type"] == "text/event-stream"
+        assert stream.read() == b""
+    assert server.get("/plain") == b"ok"
+    assert "started" not in server.marks(key)
+
+
+def test_keep_alive_after_the_end(server, key):
+    """Where the server keeps connections, the next request on this one works."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    for _ in range(3):
+        connection.request("GET", f"/stream/count?key={key}")
+        assert connection.getresponse().read().endswith(b"data: \n\n")
+    connection.request("GET", "/plain")
+    assert connection.getresponse().read() == b"ok"
+    connection.close()
+
+
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+def test_http_1_0(server, key, connection):
+    """An HTTP/1.0 client gets its events, and sees the end by the closed connection."""
+    raw = b"".join(_http_1_0(server, f"/stream/count?key={key}", connection))
+    head, _, body = raw.partition(b"\r\n\r\n")
+    assert b" 200 " in head.split(b"\r\n")[0]
+    # Werkzeug's development server sends chunks to HTTP/1.0 clients, too.
+    if server.kind.server != "flask-run":
+        assert b"transfer-encoding" not in head.lower()
+        assert body.startswith(b":\nretry: 1234\n\nevent: count\nid: 1\n")
+    assert b"id: sse-sync:end\ndata: \n\n" in body
+
+
+def _http_1_0(server, path, connection):
+    import socket
+
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        lines = [f"GET {path} HTTP/1.0", "Host: x", f"Connection: {connection}", "", ""]
+        sock.sendall("\r\n".join(lines).encode())
+        while chunk := sock.recv(65536):
+            yield chunk
+
+
+def test_last_event_id(server):
+    """The last event ID is UTF-8; what is unusable is ignored."""
+    import urllib.request
+
+    def last(value):
+        request = urllib.request.Request(server.url + "/last")
+        if value is not None:
+            request.add_header("Last-Event-ID", value)
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.read().strip()
+
+    assert last(None) == b"null"
+    assert last("7") == b'"7"'
+    assert last("…".encode().decode("latin-1")) == b'"\\u2026"'
+    assert last("\xff\xfe") == b"null"
+    assert last("x" * 2000) == b"null"
+
+
+def test_rubbish_last_event_id(server, key):
+    """A header of 64 KiB is refused by the server or ignored; others notice nothing."""
+    with server.stream(f"/stream/sleeping?key={key}") as other:
+        next(other)
+        try:
+            with server.stream(f"/stream/count?key={key}-x", last_event_id="x" * 65_536) as stream:
+                assert stream.status in (200, 400, 413, 431, 500, 502)
+        except (OSError, http.client.HTTPException):
+            pass  # The server closed the connection while it was being sent.
+        assert other.read() == b":\n\n"
+    assert server.get("/plain") == b"ok"
+
+
+def test_many_streams(server):
+    """As many streams as the smallest of these servers holds, each with its own end."""
+    streams = [server.stream(f"/stream/sleeping?key=many-{n}") for n in range(10)]
+    for stream in streams:
+        assert next(stream) == ServerSentEvent("ready")
+    assert server.json("/figures")["open"] >= 10
+    for stream in streams:
+        stream.close()
+    wait_for(lambda: server.json("/figures")["open"] == 0, "the streams to be closed")
+
+
+def test_nothing_unexpected_was_logged(servers):
+    """Clients that come and go leave no traceback but those of failing sources."""
+    for kind in _KINDS:
+        output = servers(kind).output()
+        # What is logged where a source fails on purpose.
+        expected = output.count("failed, and its stream ends")
+        first = output.count("Traceback (most recent call last)")
+        chained = output.count("The above exception was the direct cause")
+        assert first - chained <= expected, f"{kind}:\n{output}"
+
+
+from tests.live.servers import kinds  # noqa: E402
+
+_KINDS = kinds()
