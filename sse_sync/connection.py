@@ -85,15 +85,25 @@ class Connection:
             if sock is not None:
                 sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
+    def stop_reading(self) -> None:
+        """
+        Have the server find no further request on the connection, and so close it.
+
+        """
+        self._shut_down(socket.SHUT_RD)
+
     def abort(self) -> None:
         """
         Make a blocked write fail, and every later one. The server still closes the socket.
 
         """
+        self._shut_down(socket.SHUT_RDWR)
+
+    def _shut_down(self, how: int) -> None:
         with _raw_socket(self.fd) as sock:
             if sock is not None:
                 try:
-                    sock.shutdown(socket.SHUT_RDWR)
+                    sock.shutdown(how)
                 except OSError:
                     pass  # The peer was faster.
 

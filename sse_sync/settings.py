@@ -127,7 +127,7 @@ def problems(given: Mapping[str, Any]) -> list[ConfigurationError]:
         given: Values by upper-case name.
 
     """
-    found = []
+    found: list[ConfigurationError] = []
     names = [option.name.upper() for option in OPTIONS]
     for key, value in given.items():
         option = _by_name.get(str(key).lower()) if key in names else None
@@ -247,6 +247,8 @@ _stream_names = [option.name for option in OPTIONS if option.per_stream]
 
 
 def _unknown(name: str, names: Iterable[str]) -> str:
-    close = get_close_matches(name, list(names), 1)
-    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(names))}"
+    spelled = {known.lower(): known for known in names}
+    close = get_close_matches(name.lower(), spelled, 1)
+    known = ", ".join(sorted(spelled.values()))
+    hint = f"did you mean {spelled[close[0]]}?" if close else f"known are {known}"
     return f"is not an option; {hint}"

@@ -160,9 +160,12 @@ class EventStream:
         self.end_for(_reason_of_close())
         if self._timer is not None:
             self._timer.cancel()
+        reason = self._reasons[0]
         if self._runtime is not None and self._connection is not None:
             self._runtime.reactor.unwatch(self._connection.fd)
-        reason = self._reasons[0]
+            if reason is CloseReason.SERVER_STOPPING:
+                # A kept-alive connection would bring the client back to this very server.
+                self._connection.stop_reading()
         self._feed.stop()
         self._note_lingering()
         self._registry.closed(self, reason)

@@ -45,17 +45,17 @@ def read_events(
         comments: Whether comments count as events.
 
     """
-    # Werkzeug's test response, Django's, or the body itself.
-    body = getattr(response, "response", None)
+    # Django's test response, which closes itself at its end; Werkzeug's; or the body itself.
+    body = getattr(response, "streaming_content", None)
+    close = getattr(response, "close", None) if body is None else None
     if body is None:
-        body = getattr(response, "streaming_content", response)
+        body = getattr(response, "response", response)
     parser = EventStreamParser(comments=comments)
     events: list[ServerSentEvent] = []
     for chunk in iter(body):
         events += parser.feed(chunk)
         if limit is not None and len(events) >= limit:
             return events[:limit]
-    close = getattr(response, "close", None)
     if close is not None:
         close()
     return events

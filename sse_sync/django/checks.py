@@ -35,7 +35,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     found: list[CheckMessage] = [
-        Error(f"SSE_SYNC: {problem}.", id="sse_sync.E002") for problem in problems(given)
+        Error(_sentence(f"SSE_SYNC: {problem}"), id="sse_sync.E002") for problem in problems(given)
     ]
     if "sse_sync.django" not in settings.INSTALLED_APPS and given:
         found.append(
@@ -46,3 +46,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith("?") else text + "."

@@ -483,6 +483,7 @@ class Connection:
     def __init__(self, seen):
         self.fd = 99
         self.prepare = lambda timeout: seen.append(("prepare", timeout))
+        self.stop_reading = lambda: seen.append("stop_reading")
         self.abort = lambda: seen.append("abort")
         self.forget_error = lambda: seen.append("forget_error")
 

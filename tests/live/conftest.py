@@ -46,13 +46,9 @@ def start(tmp_path):
     """Start a server of one's own."""
     started = []
 
-    def start(name, *extra, **env):
-        server = Server(
-            kind(name),
-            tmp_path / f"{next(_numbers)}.log",
-            {k: str(v) for k, v in env.items()},
-            extra,
-        )
+    def start(name, *extra, context=None, **env):
+        log = tmp_path / f"{next(_numbers)}.log"
+        server = Server(kind(name), log, env, extra, context)
         started.append(server)
         return server.__enter__()
 

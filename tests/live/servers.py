@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -69,6 +70,7 @@ class Server:
     log: Path
     env: dict[str, str] = field(default_factory=dict)
     extra: tuple[str, ...] = ()
+    context: ssl.SSLContext | None = None
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
 
@@ -87,15 +89,20 @@ class Server:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
+        scheme = "http" if self.context is None else "https"
+        return f"{scheme}://127.0.0.1:{self.port}"
 
     def stream(self, path: str, **arguments: object) -> LiveStream:
         """Open an event stream."""
+        if self.context is not None:
+            plain = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+            arguments["connection"] = self.context.wrap_socket(plain, server_hostname="127.0.0.1")
         return LiveStream(self.url + path, **arguments)
 
     def get(self, path: str) -> bytes:
         """Return an ordinary response's body."""
-        with urllib.request.urlopen(self.url + path, timeout=10) as response:
+        url = self.url + path
+        with urllib.request.urlopen(url, timeout=10, context=self.context) as response:
             return response.read()
 
     def json(self, path: str) -> object:

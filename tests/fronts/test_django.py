@@ -1,0 +1,247 @@
+"""The Django front, through Django's test client."""
+
+import gzip
+import json
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import User
+from django.core import checks
+from django.db import connection
+from django.test import AsyncClient, RequestFactory, override_settings
+
+from sse_sync import (
+    END_ID,
+    CloseReason,
+    ConfigurationError,
+    ServerSentEvent,
+    SourceError,
+    UnsupportedServerError,
+    statistics,
+)
+from sse_sync.django import EventSourceResponse, event_stream, last_event_id
+from sse_sync.django.checks import check_settings
+from sse_sync.testing import read_events
+from tests.apps.sources import MARKS
+
+MILLISECONDS = "a whole, non-negative number of milliseconds"
+END = ServerSentEvent("", event="stream-end", id=END_ID)
+
+
+def test_response(client):
+    """The response is an event stream that no middleware has touched."""
+    response = client.get("/stream/count?key=response", headers={"Accept-Encoding": "gzip"})
+    assert response.status_code == 200
+    assert dict(response.items()) == {
+        "Content-Type": "text/event-stream",
+        "Cache-Control": "no-cache, no-transform",
+        "X-Accel-Buffering": "no",
+    }
+    events = read_events(response)
+    assert [event.id for event in events] == ["1", "2", "3", END_ID]
+    assert [what for what, _ in MARKS["response"]] == ["started", "finally", "FINISHED"]
+
+
+@pytest.mark.django_db
+def test_test_client_closes(client):
+    """Closing a response that was read in part ends its source."""
+    response = client.get("/stream/ticking?key=closed")
+    assert read_events(response, 1) == [ServerSentEvent("tick")]
+    response.close()
+    assert [what for what, _ in MARKS["closed"]] == ["finally", "CLIENT_GONE"]
+
+
+@pytest.mark.django_db
+def test_login_required(client):
+    """Decorators of Django's go above the stream's, and sessions work."""
+    assert client.get("/private").status_code == 302
+    assert client.post("/private").status_code == 405
+    client.force_login(User.objects.create_user("ann"))
+    response = client.get("/private")
+    assert read_events(response)[0] == ServerSentEvent("hello ann")
+
+
+def test_other_answers_pass(client):
+    """A view may answer with something else."""
+    assert client.get("/maybe?away").status_code == 302
+    assert read_events(client.get("/maybe"))[0] == ServerSentEvent("here")
+
+
+def test_class_based_views(client):
+    """Methods and decorated classes work, with their arguments and options."""
+    response = client.get("/class/7", headers={"Last-Event-ID": "5"})
+    assert read_events(response) == [ServerSentEvent('{"number": 7, "last": "5"}')]
+    assert read_events(client.get("/dispatch"))[0] == ServerSentEvent("dispatched")
+
+
+@pytest.mark.django_db
+def test_database_in_the_generator(client):
+    """Rows of the test's own transaction are seen, and written by Django's JSON encoder."""
+    user = User.objects.create_user("ann")
+    (event, end) = read_events(client.get("/users"))
+    expected = user.date_joined.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert json.loads(event.data) == {"joined": expected, "name": "ann"}
+    assert (event.id, end.id) == (str(user.pk), END_ID)
+    assert connection.in_atomic_block
+
+
+@pytest.mark.django_db(transaction=True)
+def test_atomic_requests(client, settings):
+    """ATOMIC_REQUESTS holds a transaction for the view, not for the stream."""
+    connection.settings_dict["ATOMIC_REQUESTS"] = True
+    try:
+        event, _ = read_events(client.get("/atomic"))
+    finally:
+        connection.settings_dict["ATOMIC_REQUESTS"] = False
+    assert json.loads(event.data) == {"view": True, "generator": False}
+
+
+def test_finished_stays_finished(client):
+    """The reconnection after the end is answered 204, and the source never runs."""
+    response = client.get("/stream/count?key=again", headers={"Last-Event-ID": END_ID})
+    assert response.status_code == 204
+    assert b"".join(response.streaming_content) == b""
+    assert "Content-Type" not in response.headers
+    assert MARKS["again"] == []
+
+
+def test_head(client):
+    """HEAD has the headers and starts nothing."""
+    response = client.head("/stream/count?key=head")
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == "text/event-stream"
+    assert b"".join(response.streaming_content) == b""
+    assert MARKS["head"] == []
+    assert statistics().open == 0
+
+
+@pytest.mark.django_db
+def test_head_on_the_wsgi_handler():
+    """Without a test client's help, too, the body of HEAD is empty."""
+    from tests.django_project.wsgi import application
+
+    environ = RequestFactory().head("/stream/count?key=head2").environ
+    response = application(environ, lambda status, headers: None)
+    assert b"".join(response) == b""
+    response.close()
+    assert MARKS["head2"] == []
+
+
+@pytest.mark.django_db
+def test_options_and_hooks():
+    """Options, headers and on_close are those of the call."""
+    seen = []
+    response = EventSourceResponse(
+        RequestFactory().get("/"),
+        iter(["a"]),
+        headers={"X-Mine": "1"},
+        on_close=seen.append,
+        retry=5,
+    )
+    assert b"".join(response.streaming_content).startswith(b":\nretry: 5\n\ndata: a\n\n")
+    response.close()
+    assert response.headers["X-Mine"] == "1"
+    assert seen == [CloseReason.FINISHED]
+
+
+def test_bad_options():
+    """An unusable argument is refused with a hint."""
+    request = RequestFactory().get("/")
+    with pytest.raises(ConfigurationError, match="did you mean lifetime"):
+        EventSourceResponse(request, iter([]), lifetimes=5)
+    with pytest.raises(SourceError, match="yield it from a generator"):
+        EventSourceResponse(request, "text")
+
+
+def test_bad_views():
+    """What cannot be a stream says why."""
+
+    async def view(request):
+        """Asynchronous by mistake."""
+
+    with pytest.raises(SourceError, match="WSGI has no event loop"):
+        event_stream(view)
+    with pytest.raises(TypeError, match="takes the request as its first argument"):
+        event_stream(lambda: iter([]))()
+
+
+def test_asgi_is_refused():
+    """Under ASGI there is an error instead of a hang."""
+    request = async_to_sync(AsyncClient().get)
+    with pytest.raises(UnsupportedServerError, match="run the project's WSGI application"):
+        request("/stream/ticking?key=asgi")
+
+
+def test_last_event_id():
+    """The last event ID comes from the header or the query."""
+    factory = RequestFactory()
+    assert last_event_id(factory.get("/")) is None
+    assert last_event_id(factory.get("/", headers={"Last-Event-ID": "7"})) == "7"
+    assert last_event_id(factory.get("/?lastEventId=8")) == "8"
+
+
+@override_settings(SSE_SYNC={"RETRY": 9, "HEARTBEAT": None}, DEBUG=True)
+def test_settings():
+    """SSE_SYNC is read, and DEBUG shows what went wrong."""
+
+    def source():
+        raise ZeroDivisionError("secret")
+        yield
+
+    response = EventSourceResponse(RequestFactory().get("/"), source())
+    wire = b"".join(response.streaming_content)
+    assert wire.startswith(b":\nretry: 9\n\n")
+    assert b"data: ZeroDivisionError: secret\n" in wire
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, []),
+        ({"HEARTBEAT": 10, "MAX_STREAMS": 5}, []),
+        ([], ["sse_sync.E001: SSE_SYNC must be a dictionary, not list."]),
+        (
+            {"HEARTBEATS": 10},
+            ["sse_sync.E002: SSE_SYNC: HEARTBEATS is not an option; did you mean HEARTBEAT?"],
+        ),
+        (
+            {"heartbeat": 10},
+            ["sse_sync.E002: SSE_SYNC: heartbeat is not an option; did you mean HEARTBEAT?"],
+        ),
+        (
+            {"RETRY": -1},
+            [f"sse_sync.E002: SSE_SYNC: RETRY must be {MILLISECONDS}, not -1."],
+        ),
+    ],
+)
+def test_checks(given, expected):
+    """System checks say what is wrong, and what to write instead."""
+    with override_settings(SSE_SYNC=given):
+        found = check_settings()
+    assert [f"{message.id}: {message.msg}" for message in found] == expected
+
+
+def test_check_is_registered():
+    """ "manage.py check" runs the check."""
+    with override_settings(SSE_SYNC={"X": 1}):
+        assert "sse_sync.E002" in [message.id for message in checks.run_checks()]
+
+
+def test_check_without_the_app():
+    """Settings without the application are noticed."""
+    apps = ["django.contrib.contenttypes"]
+    with override_settings(SSE_SYNC={"RETRY": 1}, INSTALLED_APPS=apps):
+        assert [message.id for message in check_settings()] == ["sse_sync.W001"]
+
+
+def test_gzip_really_would_compress(client):
+    """The middleware in this project does compress other streams."""
+    from django.http import StreamingHttpResponse
+    from django.middleware.gzip import GZipMiddleware
+
+    request = RequestFactory().get("/", headers={"Accept-Encoding": "gzip"})
+    middleware = GZipMiddleware(lambda request: StreamingHttpResponse(iter([b"x" * 5000])))
+    response = middleware(request)
+    assert gzip.decompress(b"".join(response.streaming_content)) == b"x" * 5000
+    middleware = GZipMiddleware(lambda request: EventSourceResponse(request, iter(["x" * 5000])))
+    assert b"data: " + b"x" * 5000 in b"".join(middleware(request).streaming_content)

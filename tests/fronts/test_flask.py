@@ -1,0 +1,503 @@
+"""The Flask front, through Flask's test client."""
+
+import datetime
+import logging
+
+import flask
+import flask.views
+import pytest
+from flask_compress import Compress
+from flask_sqlalchemy import SQLAlchemy
+
+from sse_sync import END_ID, CloseReason, ConfigurationError, ServerSentEvent, SourceError
+from sse_sync.flask import SSE, EventSourceResponse, event_stream, last_event_id
+from sse_sync.testing import read_events
+
+END = ServerSentEvent("", event="stream-end", id=END_ID)
+
+
+@pytest.fixture
+def app():
+    app = flask.Flask(__name__)
+    app.config.update(SECRET_KEY="test", TESTING=True)
+    SSE(app)
+    return app
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+def test_decorator(app, client):
+    """A view that is a generator becomes an event stream, with and without arguments."""
+
+    @app.get("/bare/<int:number>")
+    @event_stream
+    def bare(number):
+        yield {"number": number}
+
+    @app.get("/options")
+    @event_stream(retry=5, reconnect=True)
+    def options():
+        yield "a"
+
+    response = client.get("/bare/7")
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == "text/event-stream"
+    assert response.headers["Cache-Control"] == "no-cache, no-transform"
+    assert response.headers["X-Accel-Buffering"] == "no"
+    for name in ("Content-Encoding", "Connection", "Content-Length"):
+        assert name not in response.headers
+    assert read_events(response) == [ServerSentEvent('{"number": 7}'), END]
+    response = client.get("/options")
+    assert response.get_data() == b":\nretry: 5\n\ndata: a\n\n"
+    assert bare.__name__ == "bare"
+
+
+def test_method_view_and_blueprint(app, client):
+    """Methods, decorators of a class, and blueprints work alike."""
+    blueprint = flask.Blueprint("events", __name__, url_prefix="/events")
+
+    class ByMethod(flask.views.MethodView):
+        @event_stream
+        def get(self, name):
+            yield name
+
+    class ByList(flask.views.View):
+        decorators = [event_stream(retry=1)]
+
+        def dispatch_request(self):
+            return iter(["listed"])
+
+    blueprint.add_url_rule("/method/<name>", view_func=ByMethod.as_view("method"))
+    blueprint.add_url_rule("/list", view_func=ByList.as_view("list"))
+    app.register_blueprint(blueprint)
+    assert read_events(client.get("/events/method/x"))[0] == ServerSentEvent("x")
+    assert read_events(client.get("/events/list"))[0] == ServerSentEvent("listed")
+
+
+def test_other_answers_pass(app, client):
+    """A view may answer with something else."""
+
+    @app.get("/maybe")
+    @event_stream
+    def maybe():
+        if "away" in flask.request.args:
+            return flask.redirect("/elsewhere")
+        if "error" in flask.request.args:
+            flask.abort(403)
+        if "json" in flask.request.args:
+            return {"a": 1}
+        return iter(["here"])
+
+    assert client.get("/maybe?away").status_code == 302
+    assert client.get("/maybe?error").status_code == 403
+    assert client.get("/maybe?json").json == {"a": 1}
+    assert read_events(client.get("/maybe"))[0] == ServerSentEvent("here")
+
+
+def test_contexts_in_the_generator(app, client):
+    """request, session, g and current_app are those of the view."""
+    app.before_request(lambda: setattr(flask.g, "user", "ann"))
+
+    @app.get("/context")
+    @event_stream
+    def context():
+        yield flask.request.args["q"]
+        yield flask.session.get("seen", "no")
+        yield flask.g.user
+        yield flask.current_app.name
+        yield flask.url_for("context")
+
+    with client.session_transaction() as session:
+        session["seen"] = "yes"
+    events = read_events(client.get("/context?q=1"))
+    assert [event.data for event in events[:-1]] == ["1", "yes", "ann", app.name, "/context"]
+
+
+def test_teardown_once_at_the_end(app, client):
+    """Teardown functions run when the stream is over, and once."""
+    seen = []
+    app.teardown_request(lambda error: seen.append(("request", error)))
+    app.teardown_appcontext(lambda error: seen.append(("app", error)))
+
+    @app.get("/stream")
+    def stream():
+        def source():
+            try:
+                yield "a"
+                yield "b"
+            finally:
+                seen.append("finally")
+
+        response = EventSourceResponse(source(), on_close=seen.append)
+        response.call_on_close(lambda: seen.append("call_on_close"))
+        return response
+
+    response = client.get("/stream")
+    assert read_events(response, 1) == [ServerSentEvent("a")]
+    assert seen == []
+    response.close()
+    expected = [
+        "finally",
+        CloseReason.CLIENT_GONE,
+        "call_on_close",
+        ("request", None),
+        ("app", None),
+    ]
+    assert seen == expected
+    response.close()
+    assert seen == expected
+
+
+def test_teardown_gets_the_error(app, client, caplog):
+    """Teardown functions are told of an exception in the generator, as for any request."""
+    seen = []
+    app.teardown_request(seen.append)
+
+    @app.get("/stream")
+    @event_stream
+    def stream():
+        yield "a"
+        raise ZeroDivisionError("secret")
+
+    *_, last = read_events(client.get("/stream"))
+    assert last == ServerSentEvent("internal error", event="stream-error")
+    assert [type(error) for error in seen] == [ZeroDivisionError]
+
+
+def test_two_streams_at_once(app, client):
+    """Streams that are read in turn have their own request, and end in any order."""
+    seen = []
+    app.teardown_request(lambda error: seen.append(flask.request.args["n"]))
+
+    @app.get("/stream")
+    @event_stream
+    def stream():
+        flask.g.n = flask.request.args["n"]
+        while True:
+            yield f"{flask.g.n} {flask.request.args['n']}"
+
+    first, second = client.get("/stream?n=1"), client.get("/stream?n=2")
+    assert not flask.has_request_context()
+    for _ in range(2):
+        assert read_events(first, 1) == [ServerSentEvent("1 1")]
+        assert read_events(second, 1) == [ServerSentEvent("2 2")]
+    first.close()
+    assert read_events(second, 1) == [ServerSentEvent("2 2")]
+    second.close()
+    assert seen == ["1", "2"]
+    assert not flask.has_app_context()
+
+
+def test_preserved_context(app):
+    """The request stays usable in "with client:", as for other responses."""
+    seen = []
+    app.teardown_request(lambda error: seen.append("teardown"))
+
+    @app.get("/stream")
+    @event_stream
+    def stream():
+        yield "a"
+
+    with app.test_client() as client:
+        response = client.get("/stream?q=1")
+        assert flask.request.args["q"] == "1"
+        assert read_events(response)[0] == ServerSentEvent("a")
+    assert seen == ["teardown"]
+
+
+def test_test_transaction(app, client):
+    """An application context that a test pushed is used, and not torn down."""
+    seen = []
+    app.teardown_appcontext(lambda error: seen.append("teardown"))
+
+    @app.get("/stream")
+    @event_stream
+    def stream():
+        yield flask.g.mine
+
+    with app.app_context():
+        flask.g.mine = "the test's"
+        assert read_events(client.get("/stream"))[0] == ServerSentEvent("the test's")
+        assert seen == []
+    assert seen == ["teardown"]
+
+
+def test_several_applications():
+    """One extension serves several applications with settings of their own."""
+    sse = SSE()
+    apps = []
+    for retry in (1, 2):
+        app = flask.Flask(f"app{retry}")
+        app.config["SSE_RETRY"] = retry
+        sse.init_app(app)
+        app.add_url_rule("/", view_func=event_stream(lambda: iter([])))
+        apps.append(app)
+    assert vars(sse) == {}
+    for retry, app in enumerate(apps, 1):
+        wire = app.test_client().get("/").get_data()
+        assert wire.startswith(b":\nretry: %d\n\n" % retry)
+
+
+def test_initialised_twice(app):
+    """A second extension on an application is refused."""
+    with pytest.raises(RuntimeError, match="use that one"):
+        SSE(app)
+
+
+def test_not_initialised():
+    """Without the extension a stream says what is missing."""
+    app = flask.Flask(__name__)
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    app.add_url_rule("/", view_func=event_stream(lambda: iter([])))
+    with pytest.raises(RuntimeError, match=r"call SSE\(app\)"):
+        app.test_client().get("/")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("SSE_HEARTBEAT", 0, "SSE_HEARTBEAT must be a positive number of seconds, or None"),
+        ("SSE_RETRY", "soon", "SSE_RETRY must be a whole, non-negative number of milli"),
+        ("SSE_MAX_STREAMS", 0, "SSE_MAX_STREAMS must be a positive whole number, or None"),
+        ("SSE_RECONNECT", 1, "SSE_RECONNECT must be True or False, not 1"),
+    ],
+)
+def test_bad_configuration(key, value, message):
+    """An unusable value is refused when the application starts."""
+    app = flask.Flask(__name__)
+    app.config[key] = value
+    with pytest.raises(ConfigurationError, match=message):
+        SSE(app)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"heartbeats": 3}, ConfigurationError, "did you mean heartbeat"),
+        ({"retry": -1}, ConfigurationError, "retry must be"),
+        ({"max_streams": 3}, ConfigurationError, "max_streams is not an option"),
+    ],
+)
+def test_bad_options(app, options, error, message):
+    """An unusable argument is refused when the view answers."""
+    with app.test_request_context(), pytest.raises(error, match=message):
+        EventSourceResponse(iter([]), **options)
+
+
+def test_bad_views(app):
+    """What cannot be streamed is refused with advice."""
+
+    async def view():
+        """Asynchronous by mistake."""
+
+    with pytest.raises(SourceError, match="WSGI has no event loop"):
+        event_stream(view)
+    with app.test_request_context(), pytest.raises(SourceError, match="yield it from"):
+        EventSourceResponse({"a": 1})
+
+
+def test_debug_shows_the_message(app, client):
+    """In debug mode the client learns what went wrong, unless told otherwise."""
+
+    @app.get("/stream")
+    @event_stream
+    def stream():
+        raise ZeroDivisionError("secret")
+        yield
+
+    app.debug = True
+    assert read_events(client.get("/stream"))[0].data == "ZeroDivisionError: secret"
+
+
+def test_explicit_debug():
+    """SSE_DEBUG goes before the application's debug mode."""
+    app = flask.Flask(__name__)
+    app.debug = True
+    app.config["SSE_DEBUG"] = False
+    SSE(app)
+
+    @app.get("/stream")
+    @event_stream
+    def stream():
+        raise ZeroDivisionError("secret")
+        yield
+
+    assert read_events(app.test_client().get("/stream"))[0].data == "internal error"
+
+
+def test_json_is_the_applications(app, client):
+    """JSON is what app.json makes of it."""
+    app.json.ensure_ascii = False
+
+    @app.get("/stream")
+    @event_stream
+    def stream():
+        yield {"at": datetime.date(2026, 1, 2), "é": 1}
+        yield ServerSentEvent({"b": 1}, event="e")
+
+    events = read_events(client.get("/stream"))
+    assert events[0].data == '{"at": "Fri, 02 Jan 2026 00:00:00 GMT", "é": 1}'
+    assert events[1].data == '{"b": 1}'
+
+
+def test_last_event_id(app, client):
+    """The last event ID comes from the header or the query."""
+
+    @app.get("/stream")
+    @event_stream
+    def stream():
+        yield {"last": last_event_id()}
+
+    for arguments, expected in [
+        ({}, "null"),
+        ({"headers": {"Last-Event-ID": "7"}}, '"7"'),
+        ({"query_string": {"lastEventId": "ä"}}, '"\\u00e4"'),
+        ({"query_string": {"lastEventId": ""}}, "null"),
+        ({"query_string": {"lastEventId": "x" * 5000}}, "null"),
+        ({"query_string": "lastEventId=%FF"}, "null"),
+        ({"query_string": {"lastEventId": "a\nb"}}, "null"),
+    ]:
+        events = read_events(client.get("/stream", **arguments))
+        assert events[0].data == f'{{"last": {expected}}}'
+
+
+def test_finished_stays_finished(app, client):
+    """The reconnection after the end is answered 204, and the view's source never runs."""
+    seen = []
+
+    @app.get("/stream")
+    @event_stream
+    def stream():
+        seen.append("ran")
+        yield "a"
+
+    assert read_events(client.get("/stream"))[-1] == END
+    response = client.get("/stream", headers={"Last-Event-ID": END_ID})
+    assert (response.status_code, response.get_data()) == (204, b"")
+    assert "Content-Type" not in response.headers
+    assert seen == ["ran"]
+    assert client.get("/stream", query_string={"lastEventId": END_ID}).status_code == 204
+
+
+def test_polled_again(app, client):
+    """With reconnect the end marker means nothing."""
+
+    @app.get("/stream")
+    @event_stream(reconnect=True)
+    def stream():
+        yield "a"
+
+    response = client.get("/stream", headers={"Last-Event-ID": END_ID})
+    assert read_events(response) == [ServerSentEvent("a")]
+
+
+def test_head(app, client):
+    """HEAD has the headers, tears down once, and starts nothing."""
+    seen = []
+    app.teardown_request(lambda error: seen.append("teardown"))
+
+    @app.get("/stream")
+    def stream():
+        def source():
+            seen.append("ran")
+            yield "a"
+
+        response = EventSourceResponse(source(), headers={"X-Mine": "1"}, on_close=seen.append)
+        response.call_on_close(lambda: seen.append("call_on_close"))
+        return response
+
+    response = client.head("/stream")
+    assert (response.status_code, response.get_data()) == (200, b"")
+    assert response.headers["Content-Type"] == "text/event-stream"
+    assert response.headers["X-Mine"] == "1"
+    response.close()
+    assert seen == ["teardown", "call_on_close"]
+
+
+def test_replaced_response(app, client):
+    """A stream that an after_request function replaces never starts, and leaves nothing."""
+    seen = []
+    app.after_request(lambda response: flask.make_response("replaced"))
+    app.teardown_request(lambda error: seen.append("teardown"))
+
+    @app.get("/stream")
+    @event_stream
+    def stream():
+        seen.append("ran")
+        yield "a"
+
+    assert client.get("/stream").get_data() == b"replaced"
+    assert seen == ["teardown"]
+
+
+def test_flask_compress(app, client):
+    """Flask-Compress leaves a stream alone, even where it is told to compress it."""
+    app.config["COMPRESS_MIMETYPES"] = ["text/event-stream"]
+    app.config["COMPRESS_MIN_SIZE"] = 1
+    Compress(app)
+
+    @app.get("/stream")
+    @event_stream
+    def stream():
+        yield "a" * 5000
+
+    response = client.get("/stream", headers={"Accept-Encoding": "gzip, br, zstd, deflate"})
+    assert "Content-Encoding" not in response.headers
+    assert read_events(response)[0].data == "a" * 5000
+
+
+def test_session_is_kept_in_tests(tmp_path):
+    """In a test client the Flask-SQLAlchemy session of the test is used as it is."""
+    app = flask.Flask(__name__)
+    app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{tmp_path}/test.db"
+    SSE(app)
+    db = SQLAlchemy(app)
+
+    class Row(db.Model):
+        id = db.Column(db.Integer, primary_key=True)
+
+    @app.get("/stream")
+    @event_stream
+    def stream():
+        yield {"rows": Row.query.count()}
+
+    with app.app_context():
+        db.create_all()
+        db.session.add(Row())
+        db.session.flush()  # Not committed: only this session sees it.
+        assert read_events(app.test_client().get("/stream"))[0].data == '{"rows": 1}'
+        db.session.rollback()
+        db.engine.dispose()
+
+
+def test_stream_can_be_ended(app, client):
+    """The response gives access to its stream."""
+    held = []
+
+    @app.get("/stream")
+    def stream():
+        response = EventSourceResponse(iter(range(100)))
+        held.append(response)
+        return response
+
+    response = client.get("/stream")
+    assert read_events(response, 2) == [ServerSentEvent("0"), ServerSentEvent("1")]
+    held[0].event_stream.end()
+    assert read_events(response) == [END]
+
+
+def test_log(app, client, caplog):
+    """A stream's end is logged with its path, reason and size."""
+    caplog.set_level(logging.INFO, "sse_sync")
+
+    @app.get("/stream")
+    @event_stream
+    def stream():
+        yield "a"
+
+    read_events(client.get("/stream"))
+    (record,) = [r for r in caplog.records if r.name == "sse_sync"]
+    assert record.getMessage().startswith("event stream /stream ended: finished, after 0.0 s, 1 ")

@@ -1,0 +1,344 @@
+"""What gunicorn's workers do in a deploy, when they are full, and on other transports."""
+
+import contextlib
+import http.client
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+
+from sse_sync import EventStreamParser, ServerSentEvent, comment
+from sse_sync.testing import LiveStream
+from tests.live.servers import wait_for
+
+WORKERS = ["gunicorn-gevent-flask", "gunicorn-gthread-django"]
+READY = ServerSentEvent("ready")
+
+
+def rest(stream):
+    """What comes until the end, and the reconnection time that it tells."""
+    parser = EventStreamParser()
+    data = b""
+    with contextlib.suppress(http.client.IncompleteRead, ConnectionError):
+        while chunk := stream.read():
+            data += chunk
+    parser.feed(data)
+    return data, parser.retry
+
+
+@pytest.mark.parametrize("name", [*WORKERS, "gunicorn-gevent_pywsgi-flask"])
+def test_sigterm(start, key, name):
+    """A deploy does not wait for streams: each is sent away for a time of its own."""
+    server = start(name)
+    streams = [server.stream(f"/stream/sleeping?key={key}-{n}") for n in range(5)]
+    for stream in streams:
+        assert next(stream) == READY
+    began = time.monotonic()
+    server.signal(signal.SIGTERM)
+    retries = []
+    for stream in streams:
+        _, retry = rest(stream)
+        retries.append(retry)
+    assert time.monotonic() - began < 1.5
+    server.wait(10)
+    # gunicorn looks once a second; no kept-alive connection holds it longer.
+    assert time.monotonic() - began < 4
+    assert all(2000 <= retry <= 4000 for retry in retries)
+    assert len(set(retries)) > 1
+    assert "5 events" not in server.output()
+    assert server.output().count("ended: server stopping") == 5
+    for stream in streams:
+        stream.close()
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_sighup(start, key, name):
+    """A reload moves clients to the new worker at once, and leaves no ghost."""
+    server = start(name)
+    before = server.json("/figures")["pid"]
+    with server.stream(f"/stream/sleeping?key={key}") as stream:
+        assert next(stream) == READY
+        began = time.monotonic()
+        server.signal(signal.SIGHUP)
+        _, retry = rest(stream)
+        assert 2000 <= retry <= 4000
+        assert time.monotonic() - began < 8  # The new worker is booted first.
+    wait_for(lambda: not _is_alive(before), "the old worker to end")
+    after = server.json("/figures")["pid"]
+    assert after != before
+    with server.stream(f"/stream/sleeping?key={key}-2") as stream:
+        assert next(stream) == READY
+
+
+def _is_alive(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    return False
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_max_requests(start, key, name):
+    """A worker that has served enough ends its streams, and another takes over."""
+    server = start(name, "--max-requests", "6")
+    pid = server.json("/figures")["pid"]
+    with server.stream(f"/stream/sleeping?key={key}") as stream:
+        assert next(stream) == READY
+        began = time.monotonic()
+        # The last of these have to wait for the next worker.
+        asking = threading.Thread(target=_ask, args=[server], daemon=True)
+        asking.start()
+        _, retry = rest(stream)
+        assert 2000 <= retry <= 4000
+        assert time.monotonic() - began < 2
+    asking.join(20)
+    wait_for(lambda: _other_pid(server, pid), "another worker", 15)
+
+
+def _ask(server):
+    for _ in range(6):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            server.get("/plain")
+
+
+def _other_pid(server, pid):
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return server.json("/figures")["pid"] != pid
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_stream_on_a_stopping_worker(start, key, name):
+    """A client that opens a stream on its kept connection to a dying worker is sent away."""
+    server = start(name)
+    with server.stream(f"/stream/sleeping?key={key}") as other:
+        assert next(other) == READY
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        headers = {"Accept": "text/event-stream"}
+        connection.request("GET", "/plain")
+        assert connection.getresponse().read() == b"ok"
+        server.signal(signal.SIGTERM)
+        rest(other)
+    began = time.monotonic()
+    connection.request("GET", f"/stream/sleeping?key={key}-2", headers=headers)
+    response = connection.getresponse()
+    assert response.status == 200
+    assert re.fullmatch(rb"retry: [234]\d\d\d\n\n", response.read())
+    assert response.getheader("Connection") == "close"
+    assert time.monotonic() - began < 1
+    server.wait(10)
+    connection.close()
+    assert f"{key}-2" not in server.output()
+
+
+@pytest.mark.parametrize(
+    ("name", "extra", "streams", "advice"),
+    [
+        ("gunicorn-gthread-flask", ("--threads", "4"), 3, "Raise gunicorn's --threads"),
+        (
+            "gunicorn-gevent-django",
+            ("--worker-connections", "20"),
+            18,
+            "Raise gunicorn's --worker-connections",
+        ),
+    ],
+)
+def test_full(start, key, name, extra, streams, advice):
+    """A full worker still answers: event sources are told to come back, others get 503."""
+    server = start(name, *extra)
+    with contextlib.ExitStack() as stack:
+        for number in range(streams):
+            stream = stack.enter_context(server.stream(f"/stream/sleeping?key={key}-{number}"))
+            assert next(stream) == READY
+        with server.stream(f"/stream/sleeping?key={key}-x") as refused:
+            assert refused.status == 200
+            _, retry = rest(refused)
+            assert 30_000 <= retry <= 60_000
+        with server.stream("/stream/sleeping", headers={"Accept": "*/*"}) as refused:
+            assert refused.status == 503
+            assert 30 <= int(refused.headers["Retry-After"]) <= 60
+        assert server.get("/plain") == b"ok"
+        assert server.json("/figures")["open"] == streams
+        assert server.json("/figures")["refused"] == 2
+        assert f"no more streams: this process holds {streams}. {advice}" in server.output()
+    wait_for(lambda: server.json("/figures")["open"] == 0, "the streams to be closed")
+    with server.stream(f"/stream/sleeping?key={key}-y") as stream:
+        assert next(stream) == READY
+
+
+@pytest.mark.parametrize(
+    ("name", "extra", "warning"),
+    [
+        ("gunicorn-gevent-flask", ("-k", "sync"), "run gunicorn -k gevent"),
+        ("gunicorn-gthread-django", ("--threads", "1"), "at most 1 stream(s)"),
+        ("gunicorn-gthread-flask", ("--threads", "2"), "at most 1 stream(s)"),
+    ],
+)
+def test_unfit_worker(start, key, name, extra, warning):
+    """A worker that can hold few streams says so once when it starts, and serves one."""
+    server = start(name, *extra)
+    assert server.output().count(warning) == 1
+    with server.stream(f"/stream/count?key={key}") as stream:
+        assert stream.take(3)[-1].id == "3"
+    assert server.output().count(warning) == 1
+
+
+def test_sync_worker_streams(start, key):
+    """Even the sync worker sends heartbeats and sees its client go."""
+    server = start("gunicorn-gevent-flask", "-k", "sync")
+    with server.stream(f"/stream/sleeping?key={key}", comments=True) as stream:
+        assert stream.take(3) == [comment(), READY, comment()]
+    server.wait_for_mark(key, "CLIENT_GONE")
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_preload(start, key, name):
+    """Nothing of the master process is used in a worker."""
+    server = start(name, "--preload", "--workers", "2")
+    with contextlib.ExitStack() as stack:
+        for number in range(6):
+            url = f"/stream/sleeping?key={key}-{number}"
+            stream = stack.enter_context(server.stream(url, comments=True))
+            assert stream.take(3) == [comment(), READY, comment()]
+    server.signal(signal.SIGTERM)
+    server.wait(10)
+    assert server.output().count("ended: client gone") == 6
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_unix_socket(start, key, name, tmp_path):
+    """On a unix socket, as behind nginx, everything is the same."""
+    path = tmp_path / "gunicorn.sock"
+    server = start(name, "-b", f"unix:{path}")
+
+    def connect():
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(path))
+        return sock
+
+    url = f"http://localhost/stream/sleeping?key={key}"
+    stream = LiveStream(url, connection=connect(), comments=True)
+    assert stream.take(3) == [comment(), READY, comment()]
+    gone = time.monotonic()
+    stream.close()
+    assert server.wait_for_mark(key, "CLIENT_GONE") - gone < 1
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A certificate for localhost."""
+    folder = tmp_path_factory.mktemp("tls")
+    command = [
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+        *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+        *("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")),
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_tls(start, key, name, certificate):
+    """Under TLS the client's end is seen behind its encrypted farewell."""
+    cert, private = certificate
+    context = ssl.create_default_context(cafile=str(cert))
+    server = start(name, f"--certfile={cert}", f"--keyfile={private}", context=context)
+    with server.stream(f"/stream/sleeping?key={key}", comments=True) as stream:
+        assert stream.take(3) == [comment(), READY, comment()]
+        gone = time.monotonic()
+    assert server.wait_for_mark(key, "CLIENT_GONE") - gone < 1
+    with server.stream(f"/stream/count?key={key}-2") as stream:
+        assert [event.id for event in stream][:3] == ["1", "2", "3"]
+    with server.stream(f"/stream/sleeping?key={key}-3") as stream:
+        assert next(stream) == READY
+        server.signal(signal.SIGTERM)
+        _, retry = rest(stream)
+        assert 2000 <= retry <= 4000
+        server.wait(10)
+    assert "Traceback" not in server.output()
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_http_2(start, key, name):
+    """Where a stream would block its whole connection, it is refused, and the log says why."""
+    server = start(name, "--http-protocols=h2,h1", "--http2-cleartext=both")
+    sock = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+    client.initiate_connection()
+    for number, path in ((1, f"/stream/sleeping?key={key}"), (3, "/plain")):
+        names = {":method": "GET", ":path": path, ":scheme": "http", ":authority": "localhost"}
+        client.send_headers(number, [*names.items()], end_stream=True)
+    sock.sendall(client.data_to_send())
+    status, ended = {}, set()
+    while len(ended) < 2:
+        for event in client.receive_data(sock.recv(65536)):
+            if isinstance(event, h2.events.ResponseReceived):
+                status[event.stream_id] = dict(event.headers)[":status"]
+            elif isinstance(event, h2.events.StreamEnded):
+                ended.add(event.stream_id)
+    assert status == {1: "505", 3: "200"}
+    sock.close()
+    assert "no event stream over gunicorn's HTTP/2" in server.output()
+    with server.stream(f"/stream/sleeping?key={key}") as stream:
+        assert next(stream) == READY
+
+
+@pytest.mark.parametrize("name", WORKERS)
+@pytest.mark.parametrize("transport", ["tcp", "unix"])
+def test_stalled_client(start, key, name, transport, tmp_path):
+    """A client that stops reading is cut off, without a traceback."""
+    path = tmp_path / "gunicorn.sock"
+    server = start(name, "-b", f"unix:{path}", TEST_WRITE_TIMEOUT="1")
+    if transport == "unix":
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(path))
+    else:
+        connection = socket.create_connection(("127.0.0.1", server.port))
+    with connection:
+        request = f"GET /stream/flooding?key={key} HTTP/1.1\r\nHost: x\r\n\r\n"
+        connection.sendall(request.encode())
+        began = time.monotonic()
+        took = server.wait_for_mark(key, "CLIENT_GONE") - began
+        assert 0.9 < took < 5
+        server.wait_for_mark(key, "finally")
+    assert server.json("/figures")["open"] == 0
+    assert "Traceback" not in server.output()
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_lifetime(start, key, name):
+    """A stream ends when it is old, and its client may come back."""
+    server = start(name, TEST_LIFETIME="1")
+    began = time.monotonic()
+    with server.stream(f"/stream/sleeping?key={key}") as stream:
+        data, retry = rest(stream)
+        assert data == b":\nretry: 1234\n\ndata: ready\n\n:\n\n:\n\n"
+        assert retry == 1234
+    assert 0.7 < time.monotonic() - began < 2
+    server.wait_for_mark(key, "LIFETIME_OVER")
+
+
+def test_pipelined_bytes(start, key):
+    """Bytes that a client sends behind its request do not hide its end."""
+    server = start("gunicorn-gevent-flask")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        lines = [f"GET /stream/sleeping?key={key} HTTP/1.1", "Host: x", "", ""]
+        sock.sendall(("\r\n".join(lines) + "GET /plain HTTP/1.1\r\nHost: x\r\n\r\n").encode())
+        assert b"ready" in _until(sock, b"ready")
+        gone = time.monotonic()
+    assert server.wait_for_mark(key, "finally") - gone < 1
+
+
+def _until(sock, needle):
+    data = b""
+    while needle not in data:
+        chunk = sock.recv(65536)
+        assert chunk
+        data += chunk
+    return data
