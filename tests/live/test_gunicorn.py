@@ -1,11 +1,13 @@
 """What gunicorn's workers do in a deploy, when they are full, and on other transports."""
 
 import contextlib
+import ctypes
 import http.client
 import re
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -307,6 +309,29 @@ def test_stalled_client(start, key, name, transport, tmp_path):
         took = server.wait_for_mark(key, "CLIENT_GONE") - began
         assert 0.9 < took < 5
         server.wait_for_mark(key, "finally")
+    assert server.json("/figures")["open"] == 0
+    assert "Traceback" not in server.output()
+
+
+def _vanish(sock):
+    # A filter that lets no packet through: the peer sends, and nothing ever answers.
+    # linux/filter.h: BPF_RET | BPF_K with 0 bytes to keep.
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+    pointer = struct.pack("HL", 1, ctypes.addressof(program))
+    sock.setsockopt(socket.SOL_SOCKET, 26, pointer)  # SO_ATTACH_FILTER
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_vanished_client(start, key, name):
+    """A client whose machine lost its power is noticed, without a traceback."""
+    server = start(name, TEST_WRITE_TIMEOUT="1")
+    stream = server.stream(f"/stream/sleeping?key={key}")
+    assert next(stream) == READY
+    _vanish(stream._socket)
+    began = time.monotonic()
+    took = server.wait_for_mark(key, "CLIENT_GONE", 15) - began
+    assert 0.9 < took < 12  # The kernel's own patience doubles between two attempts.
+    stream.close()
     assert server.json("/figures")["open"] == 0
     assert "Traceback" not in server.output()
 
