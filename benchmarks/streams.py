@@ -21,9 +21,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+from importlib import metadata
 from pathlib import Path
 
-import flask
 import gevent
 import gunicorn
 
@@ -40,7 +40,8 @@ class Worker:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         command = [
-            *(str(Path(sys.executable).with_name("gunicorn")), "--no-control-socket", "-k", "gevent"),
+            *(str(Path(sys.executable).with_name("gunicorn")), "--no-control-socket"),
+            *("-k", "gevent"),
             *("--worker-connections", "4000", "--log-level", "error", "--backlog", "4096"),
             *("-b", f"127.0.0.1:{self.port}", "benchmarks.app:app"),
         ]
@@ -189,7 +190,7 @@ def main(runs):
     print(
         f"{platform.machine()}, {os.cpu_count()} CPUs, Linux {platform.release()},"
         f" Python {platform.python_version()}, gunicorn {gunicorn.__version__},"
-        f" gevent {gevent.__version__}, Flask {flask.__version__ if hasattr(flask, '__version__') else ''}"
+        f" gevent {gevent.__version__}, Flask {metadata.version('flask')}"
     )
     print(f"median of {runs} runs (lowest to highest)\n")
     print("| figure | by hand | sse-sync | ratio |")

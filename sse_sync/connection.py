@@ -8,6 +8,7 @@ only noticed when something is written to it.
 
 from __future__ import annotations
 
+import _socket
 import os
 import socket
 import stat
@@ -144,16 +145,17 @@ def find_connection(environ: WSGIEnvironment) -> Connection | None:
 
 
 @contextmanager
-def _raw_socket(fd: int) -> Iterator[socket.socket | None]:
-    # A duplicate, because closing a socket object closes its descriptor; and the class below
-    # the server's, because SSLSocket.shutdown() would turn encryption off.
+def _raw_socket(fd: int) -> Iterator[_socket.socket | None]:
+    # A duplicate, because closing a socket object closes its descriptor; and the class of the C
+    # module, because SSLSocket.shutdown() would turn encryption off, and gevent's sockets
+    # are made for waiting.
     try:
-        sock = socket.SocketType(fileno=os.dup(fd))
+        sock = _socket.socket(fileno=os.dup(fd))
     except OSError:
         yield None
         return
     try:
-        yield sock  # type: ignore[misc]
+        yield sock
     finally:
         sock.close()
 

@@ -33,7 +33,8 @@ class Feed(Protocol):
     """
     What a stream draws from.
 
-    The stream calls :meth:`start`, then :meth:`take` until it is stopped or done.
+    The stream calls :meth:`start`, then :meth:`take` and, if there was nothing, :meth:`wait`,
+    until it is stopped or done. When it waits, what it took before has been sent.
 
     """
 
@@ -53,7 +54,11 @@ class Feed(Protocol):
         """
         Return the next chunk, or :obj:`None` if there is none yet.
 
-        The previous chunk has been sent when this is called.
+        """
+
+    def wait(self) -> None:
+        """
+        Wait until there may be something to take, or something else to be done.
 
         """
 
@@ -113,14 +118,21 @@ class _SourceRunner:
             item = next(self._iterator)
         finally:
             self._in_source = False
+        try:
+            return self._encode(item)
+        except EventError as exc:
+            return self._step_after(exc)
+
+    def _step_after(self, error: EventError) -> bytes:
+        # A mistake in what was yielded is raised at that yield, so that the traceback shows it.
         while True:
+            item = self._throw(error)
             try:
                 return self._encode(item)
             except EventError as exc:
-                item = self._throw(exc)
+                error = exc
 
     def _throw(self, error: EventError) -> Any:
-        # A mistake in what was yielded is raised at that yield, so that the traceback shows it.
         throw = getattr(self._iterator, "throw", None)
         if throw is None:
             raise error
@@ -201,18 +213,26 @@ class Pump(_SourceRunner):
 
     def take(self) -> bytes | None:
         """
-        Let the source go on if a chunk of it was sent, and return the next one.
+        Return the chunk that is offered, if there is one.
 
         """
-        # Only the stream touches _holding, and the pump puts a chunk only when it was let go.
-        if self._holding:
-            self._holding = False
-            self._taken.set()
         chunk = self._chunk
         if chunk is not None:
             self._chunk = None
             self._holding = True
         return chunk
+
+    def wait(self) -> None:
+        """
+        Wait for the signal. If a chunk was taken and sent, the source goes on first.
+
+        """
+        # Only the stream touches _holding, and the pump offers a chunk only when it was let go.
+        if self._holding:
+            self._holding = False
+            self._taken.set_and_wait(self._signal)
+        else:
+            self._signal.wait()
 
     def stop(self) -> None:
         """
@@ -256,8 +276,7 @@ class Pump(_SourceRunner):
 
     def _offer(self, chunk: bytes) -> None:
         self._chunk = chunk
-        self._signal.set()
-        self._taken.wait()
+        self._signal.set_and_wait(self._taken)
 
 
 class Inline(_SourceRunner):
@@ -286,6 +305,12 @@ class Inline(_SourceRunner):
     def start(self) -> None:
         """
         Do nothing: the source runs when something is taken.
+
+        """
+
+    def wait(self) -> None:
+        """
+        Not needed: there is always something to take, or the source has ended.
 
         """
 

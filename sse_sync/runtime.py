@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from .reactor import Reactor
 
@@ -34,6 +34,15 @@ class Signal(Protocol):
     def wait(self) -> None:
         """
         Wait until the signal is set, and reset it. Only one thread or greenlet may wait.
+
+        """
+
+    def set_and_wait(self, other: Any) -> None:
+        """
+        Set this signal, and wait for another: hand over and be handed back to.
+
+        Args:
+            other: Signal of the same world.
 
         """
 

@@ -17,6 +17,7 @@ import logging
 import random
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from . import runtime as _runtime
@@ -94,7 +95,7 @@ class EventStream:
         self._environ = environ if environ is not None else {}
         self._path = str(self._environ.get("PATH_INFO", ""))
         self._options = options or Options()
-        self._dumps = dumps
+        self._encode = partial(encode, dumps=dumps)
         self._context = context or contextvars.copy_context()
         self._on_close = on_close
         self._before = before
@@ -217,13 +218,15 @@ class EventStream:
     def _open(self) -> bytes:
         environ, self._environ = self._environ, {}
         self._registry = registry()
-        if _is_served(environ):
+        self._connection = find_connection(environ)
+        # Test clients show neither; servers show one or both.
+        if self._connection is not None or "SERVER_SOFTWARE" in environ:
             gate = admission()
             gate.prepare(environ, self._registry)
             refusal = gate.refusal(self._registry, self._options.max_streams)
             if refusal is not None:
                 return self._send_away(refusal)
-            self._open_beside(environ)
+            self._open_beside()
         else:
             self._feed = Inline(
                 self._iterator, self._encode, context=self._context, ended=self._source_ended
@@ -240,7 +243,7 @@ class EventStream:
         # a client forgets the longer time that an earlier stream may have told it.
         return b":\n" + encode_retry(self._options.retry)
 
-    def _open_beside(self, environ: WSGIEnvironment) -> None:
+    def _open_beside(self) -> None:
         self._runtime = runtime = _runtime.current()
         self._clock = runtime.reactor.clock
         self._signal = runtime.signal()
@@ -255,7 +258,6 @@ class EventStream:
         if self._before is not None:
             self._context.run(self._before)
         self._registry.opened(self, runtime.reactor)
-        self._connection = find_connection(environ)
         if self._connection is not None:
             self._connection.prepare(self._options.write_timeout)
             runtime.reactor.watch(self._connection.fd, self._hung_up)
@@ -290,15 +292,11 @@ class EventStream:
         return self._farewell(self._reasons[0])
 
     def _wait(self) -> None:
-        assert self._signal is not None
         self._waiting = True
         try:
-            self._signal.wait()
+            self._feed.wait()
         finally:
             self._waiting = False
-
-    def _encode(self, item: object) -> bytes:
-        return encode(item, self._dumps)
 
     def _is_heartbeat_due(self, now: float) -> bool:
         heartbeat = self._options.heartbeat
@@ -410,11 +408,6 @@ class EventStream:
                     self._after(self._error)
                 except Exception:
                     logger.exception("tearing down after a stream failed")
-
-
-def _is_served(environ: WSGIEnvironment) -> bool:
-    # Test clients set neither; servers set one or both.
-    return "SERVER_SOFTWARE" in environ or find_connection(environ) is not None
 
 
 def _reason_of_close() -> CloseReason:

@@ -307,6 +307,10 @@ class _FakeSignal:
             self._runtime._wait(self)
         self.is_set = False
 
+    def set_and_wait(self, other: _FakeSignal) -> None:
+        self.set()
+        other.wait()
+
 
 class _FakeTask:
     def __init__(self, runtime: FakeRuntime, function: Callable[[], None], name: str) -> None:

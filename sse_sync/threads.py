@@ -45,6 +45,14 @@ class ThreadSignal:
         """
         self._lock.acquire()
 
+    def set_and_wait(self, other: ThreadSignal) -> None:
+        """
+        Set this signal, and wait for another.
+
+        """
+        self.set()
+        other.wait()
+
 
 class ThreadTask:
     """

@@ -80,9 +80,10 @@ class EventSourceResponse(flask.Response):
             before=_release_session,
             after=self._tear_down,
         )
-        merged = Headers(headers)
-        for name, value in result.headers:
-            merged.set(name, value)
+        merged = Headers(result.headers)
+        for name, value in Headers(headers):
+            if name not in merged:
+                merged.add(name, value)
         body: Any = result.text if result.stream is None else result.stream
         super().__init__(body, result.status, merged)
         if result.status == 204:
@@ -114,7 +115,10 @@ class EventSourceResponse(flask.Response):
         # Flask 3.2 merges the request context into the application context.
         proxy: Any = vars(flask_globals).get("request_ctx") or flask_globals.app_ctx
         request_context = proxy._get_current_object()
+        # Without the adapter the URL is not matched a second time.
+        adapter, request_context.url_adapter = request_context.url_adapter, None
         request_context.push()
+        request_context.url_adapter = adapter
         run = runner_of(environ)
         self._teardown = partial(run, request_context.pop)
         return self.event_stream

@@ -32,6 +32,13 @@ def served(source, environ=SERVED, **arguments):
     return EventStream(source, dict(environ), options=Options().replace(options), **arguments)
 
 
+def go_on(stream, runtime):
+    """Let the source run to its next event or its next wait, as if the last one was sent."""
+    stream._feed._holding = False
+    stream._feed._taken.set()
+    runtime.run_ready()
+
+
 def retry_in(chunk):
     parser = EventStreamParser()
     parser.feed(chunk)
@@ -288,8 +295,7 @@ def test_interrupted_once(runtime):
     stream = served(source())
     next(stream)
     next(stream)
-    stream._feed.take()
-    runtime.run_ready()
+    go_on(stream, runtime)
     stream.end_for(CloseReason.CLIENT_GONE)
     stream.end_for(CloseReason.SERVER_STOPPING)
     stream.close()
@@ -377,8 +383,7 @@ def test_stopping(runtime):
         stream = served(iter(range(100)), retry_stopping=1000)
         next(stream)
         next(stream)
-        stream._feed.take()
-        runtime.run_ready()  # The source has offered its second event.
+        go_on(stream, runtime)
         registry.registry().end_all(CloseReason.SERVER_STOPPING)
         rest = b"".join(stream)
         assert rest.startswith(b"data: 1\n\nretry: ")
