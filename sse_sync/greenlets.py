@@ -194,8 +194,9 @@ class GeventReactor(Reactor):
     def _arm(self, due: float | None) -> None:
         self._timer.close()
         if due is not None:
+            # Not below a millisecond, or libuv warns.
+            self._timer = self._hub.loop.timer(max(0.001, due - self.clock()), ref=False)
             # update: the loop's idea of now may be old after a long computation.
-            self._timer = self._hub.loop.timer(max(0.0, due - self.clock()), ref=False)
             self._timer.start(self._turn, update=True)
 
 

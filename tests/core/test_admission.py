@@ -1,0 +1,167 @@
+"""Admission: what a server can hold, and whether it stops."""
+
+import resource
+import signal
+import sys
+import types
+
+import pytest
+
+from sse_sync.admission import LINGERING_LIMIT, Admission, Capacity, Refusal, find_worker
+from sse_sync.registry import Registry
+
+
+@pytest.fixture(autouse=True)
+def many_descriptors(monkeypatch):
+    """As if there were no limit of open files."""
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (resource.RLIM_INFINITY,) * 2)
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    """Make this process look like a gunicorn worker."""
+
+    def make(module, **cfg):
+        class Worker:
+            alive = True
+
+            def handle_exit(self, number, frame):
+                """As gunicorn's."""
+
+        base = types.SimpleNamespace(Worker=Worker)
+        monkeypatch.setitem(sys.modules, "gunicorn.workers.base", base)
+        kind = type("AnyWorker", (Worker,), {"__module__": f"gunicorn.workers.{module}"})
+        made = kind()
+        made.cfg = types.SimpleNamespace(timeout=30, **cfg)
+        monkeypatch.setattr(signal, "getsignal", lambda number: made.handle_exit)
+        return made
+
+    return make
+
+
+def prepared(environ, registry=None):
+    gate = Admission()
+    gate.prepare(environ, registry or Registry())
+    return gate
+
+
+@pytest.mark.parametrize(
+    ("slots", "streams"), [(1, 1), (2, 1), (4, 3), (16, 15), (20, 18), (1000, 900)]
+)
+def test_reserve(slots, streams):
+    """A tenth is left to ordinary requests, at least one; but one stream goes anyway."""
+    assert Capacity(slots, "").streams == streams
+
+
+@pytest.mark.parametrize(
+    ("module", "cfg", "limit", "warning"),
+    [
+        ("ggevent", {"worker_connections": 1000}, 900, None),
+        ("gthread", {"threads": 40}, 36, None),
+        ("gthread", {"threads": 1}, 1, "at most 1 stream(s). Raise gunicorn's --threads"),
+        ("sync", {}, 1, "a sync worker serves one stream and nothing else"),
+        ("gtornado", {}, None, "a tornado worker holds a stream back until its end"),
+    ],
+)
+def test_gunicorn(worker, caplog, module, cfg, limit, warning):
+    """Each gunicorn worker has its limit, and the unfit ones are warned of once."""
+    worker(module, **cfg)
+    gate = prepared({})
+    gate.prepare({}, Registry())
+    assert gate.limit(None) == limit
+    assert gate.limit(5) == 5
+    assert [warning in message for message in caplog.messages] == ([True] if warning else [])
+
+
+def test_waitress():
+    """waitress tells its threads."""
+    channel = types.SimpleNamespace(
+        server=types.SimpleNamespace(adj=types.SimpleNamespace(threads=20))
+    )
+    method = types.MethodType(lambda self: False, channel)
+    assert prepared({"waitress.client_disconnected": method}).limit(None) == 18
+
+
+@pytest.mark.parametrize(
+    ("opt", "limit", "warned"),
+    [
+        ({"threads": b"20", "enable-threads": True}, 18, False),
+        ({"gevent": b"100"}, 90, False),
+        ({}, 1, True),
+    ],
+)
+def test_uwsgi(monkeypatch, caplog, opt, limit, warned):
+    """uWSGI tells its cores, and whether threads run at all."""
+    monkeypatch.setitem(sys.modules, "uwsgi", types.SimpleNamespace(opt=opt))
+    assert prepared({"uwsgi.version": b"2.0"}).limit(None) == limit
+    assert any("--enable-threads" in message for message in caplog.messages) == warned
+
+
+def test_descriptors(monkeypatch, worker):
+    """The limit of open files counts where it is the smallest."""
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (1024, 4096))
+    worker("ggevent", worker_connections=10_000)
+    assert prepared({}).limit(None) == (1024 - 64) * 9 // 10
+
+
+def test_unknown_server():
+    """Where nothing is known there is no limit but the configured one."""
+    gate = prepared({"SERVER_SOFTWARE": "x"})
+    assert gate.limit(None) is None
+    assert gate.refusal(Registry(), None) is None
+
+
+def test_before_the_first_request():
+    """Without a worker nothing is decided: this may be the master process."""
+    gate = prepared({})
+    assert gate.limit(None) is None
+    channel = types.SimpleNamespace(
+        server=types.SimpleNamespace(adj=types.SimpleNamespace(threads=4))
+    )
+    gate.prepare(
+        {"waitress.client_disconnected": types.MethodType(lambda self: 0, channel)}, Registry()
+    )
+    assert gate.limit(None) == 3
+
+
+def test_stopping(worker):
+    """A worker that is not alive opens no stream."""
+    registry = Registry()
+    gunicorn = worker("ggevent", worker_connections=1000)
+    gate = prepared({}, registry)
+    assert gate.refusal(registry, None) is None
+    gunicorn.alive = False
+    assert gate.refusal(registry, None) is Refusal.STOPPING
+
+
+def test_full_is_logged_once(caplog):
+    """The first refusal is logged, and the first one after there was room again."""
+    registry, gate = Registry(), prepared({"SERVER_SOFTWARE": "x"})
+    stream = object()
+    for _ in range(2):
+        registry.opened(stream, None)
+        assert gate.refusal(registry, 1) is Refusal.FULL
+        assert gate.refusal(registry, 1) is Refusal.FULL
+        registry._open.clear()
+        assert gate.refusal(registry, 1) is None
+    assert caplog.messages == ["no more streams: this process holds 1. Raise max_streams"] * 2
+
+
+def test_lingering_sources_are_bounded(caplog):
+    """Too many sources that do not end close the process for new streams."""
+    registry, gate = Registry(), prepared({"SERVER_SOFTWARE": "x"})
+    for number in range(LINGERING_LIMIT):
+        assert gate.refusal(registry, None) is None
+        registry.lingers(number, 0.0)
+    assert gate.refusal(registry, None) is Refusal.FULL
+    assert "sources that do not end" in caplog.messages[0]
+
+
+def test_find_worker(worker, monkeypatch):
+    """Only gunicorn's own handler of SIGTERM leads to its worker."""
+    made = worker("ggevent")
+    assert find_worker() is made
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_DFL)
+    assert find_worker() is None
+    monkeypatch.setattr(signal, "getsignal", lambda number: [].append)
+    assert find_worker() is None

@@ -1,0 +1,119 @@
+"""The client's socket, as servers show it."""
+
+import io
+import socket
+import sys
+import types
+
+import pytest
+
+from sse_sync.connection import SERVERS, Connection, find_connection, find_server
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def class_named(name, **attributes):
+    """An instance of a class that looks as if it came from elsewhere."""
+    module, _, short = name.rpartition(".")
+    return type(short, (), {"__module__": module, **attributes})()
+
+
+def environs(sock):
+    """What each server puts into its environ."""
+    rfile = sock.makefile("rb")
+    channel = types.SimpleNamespace(socket=sock)
+    waitress = types.MethodType(lambda self: False, channel)
+    limited = class_named("django.core.handlers.wsgi.LimitedStream", _read=rfile.read)
+    return rfile, {
+        "gunicorn": {"gunicorn.socket": sock},
+        "gunicorn gevent_pywsgi": {"gunicorn.sock": sock},
+        "Werkzeug": {"werkzeug.socket": sock},
+        "waitress": {"waitress.client_disconnected": waitress},
+        "uWSGI": {"uwsgi.version": b"2.0"},
+        "gevent.pywsgi": {"wsgi.input": class_named("gevent.pywsgi.Input", rfile=rfile)},
+        "cheroot": {"wsgi.input": class_named("cheroot.server.KnownLengthRFile", rfile=rfile)},
+        "runserver": {"wsgi.input": limited},
+        "wsgiref": {"wsgi.input": rfile},
+    }
+
+
+@pytest.mark.parametrize("name", [server.name for server in SERVERS])
+def test_table(pair, name, monkeypatch):
+    """Each server's socket is found."""
+    ours, _ = pair
+    uwsgi = types.SimpleNamespace(connection_fd=ours.fileno)
+    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    rfile, known = environs(ours)
+    with rfile:
+        environ = {"wsgi.input": io.BytesIO(), **known[name]}
+        assert find_server(environ).name == name
+        assert find_connection(environ).fd == ours.fileno()
+
+
+def test_no_server():
+    """A test client, an unknown server and CGI show no socket."""
+    assert find_connection({}) is None
+    assert find_connection({"wsgi.input": io.BytesIO()}) is None
+    with open("/dev/null", "rb") as stdin:
+        assert find_server({"wsgi.input": stdin}).name == "wsgiref"
+        assert find_connection({"wsgi.input": stdin}) is None
+
+
+def test_strange_values(pair):
+    """What merely looks like a server's value is no connection."""
+    ours, _ = pair
+    assert find_connection({"gunicorn.socket": object()}) is None
+    assert find_connection({"waitress.client_disconnected": len}) is None
+    assert find_connection({"wsgi.input": class_named("gevent.pywsgi.Input")}) is None
+    ours.close()
+    assert find_connection({"gunicorn.socket": ours}) is None
+
+
+def test_prepare_tcp():
+    """A TCP connection sends at once and notices a vanished peer; its owner keeps it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    with server, client:
+        Connection(server.fileno()).prepare(2.5)
+        assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 3500
+        server.sendall(b"still open")
+        assert client.recv(100) == b"still open"
+
+
+def test_prepare_others(pair):
+    """Other sockets, and closed ones, are left alone."""
+    ours, theirs = pair
+    Connection(ours.fileno()).prepare(1)
+    ours.sendall(b"x")
+    assert theirs.recv(1) == b"x"
+    ours.close()
+    Connection(10_000).prepare(1)
+    Connection(10_000).abort()
+    Connection(10_000).forget_error()
+    Connection(10_000).stop_reading()
+
+
+def test_abort(pair):
+    """Both directions end, and the descriptor stays its owner's."""
+    ours, theirs = pair
+    Connection(ours.fileno()).abort()
+    with pytest.raises(BrokenPipeError):
+        ours.sendall(b"x")
+    assert theirs.recv(1) == b""
+    assert ours.fileno() >= 0
+
+
+def test_stop_reading(pair):
+    """Nothing more can be read, and what is written still arrives."""
+    ours, theirs = pair
+    Connection(ours.fileno()).stop_reading()
+    assert ours.recv(1) == b""
+    ours.sendall(b"x")
+    assert theirs.recv(1) == b"x"

@@ -1,0 +1,164 @@
+"""The reactor: who hung up, and what is due."""
+
+import os
+import socket
+
+import pytest
+
+from sse_sync.reactor import Reactor, system_epoll
+from sse_sync.threads import ThreadReactor
+
+
+@pytest.fixture
+def reactor():
+    reactor = Reactor(system_epoll())
+    yield reactor
+    reactor._epoll.close()
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def test_hang_up(reactor, pair):
+    """The callback is called once when the peer closes, behind unread bytes too."""
+    ours, theirs = pair
+    seen = []
+    assert reactor.watch(ours.fileno(), lambda: seen.append("gone"))
+    theirs.sendall(b"unread")
+    reactor.poll()
+    assert seen == []
+    theirs.close()
+    reactor.poll()
+    reactor.poll()
+    assert seen == ["gone"]
+
+
+def test_unwatch(reactor, pair):
+    """A socket that is not watched any more is not reported. Idempotent."""
+    ours, theirs = pair
+    seen = []
+    reactor.watch(ours.fileno(), lambda: seen.append("gone"))
+    reactor.unwatch(ours.fileno())
+    reactor.unwatch(ours.fileno())
+    theirs.close()
+    reactor.poll()
+    assert seen == []
+    assert reactor.watch(ours.fileno(), lambda: seen.append("again"))
+    reactor.poll()
+    assert seen == ["again"]
+
+
+def test_closed_descriptor(reactor, pair):
+    """A descriptor that was closed too early does no harm."""
+    ours, _ = pair
+    fd = ours.fileno()
+    reactor.watch(fd, lambda: None)
+    ours.close()
+    reactor.unwatch(fd)
+    reactor.poll()
+
+
+def test_unwatchable(reactor, tmp_path):
+    """What cannot be watched is reported as such."""
+    with open(tmp_path / "file", "w") as file:
+        assert reactor.watch(file.fileno(), lambda: None) is False
+    assert reactor.watch(-1, lambda: None) is False
+    assert Reactor(None).watch(0, lambda: None) is False
+
+
+def test_times():
+    """Callbacks are called in the order of their times, again if they want to."""
+    now = [0.0]
+    reactor = Reactor(None, lambda: now[0])
+    seen = []
+
+    def often(time):
+        seen.append(("often", time))
+        return time + 2 if time < 4 else None
+
+    reactor.call_at(3, lambda time: seen.append(("once", time)))
+    reactor.call_at(1, often)
+    assert reactor.poll() == 1
+    for time in range(1, 8):
+        now[0] = float(time)
+        reactor.poll()
+    assert seen == [("often", 1), ("once", 3), ("often", 3), ("often", 5)]
+    assert reactor.poll() is None
+
+
+def test_cancel():
+    """A cancelled time calls nothing and holds nothing. Idempotent."""
+    now = [0.0]
+    reactor = Reactor(None, lambda: now[0])
+    timer = reactor.call_at(1, lambda time: pytest.fail("called"))
+    timer.cancel()
+    timer.cancel()
+    assert timer.callback is None
+    now[0] = 2.0
+    assert reactor.poll() is None
+
+
+def test_failing_callback(pair, caplog):
+    """A callback that fails is logged, and the others are called."""
+    now = [0.0]
+    reactor = Reactor(system_epoll(), lambda: now[0])
+    ours, theirs = pair
+    seen = []
+
+    def fail(*args):
+        raise ValueError("callback")
+
+    reactor.watch(ours.fileno(), fail)
+    reactor.call_at(1, fail)
+    reactor.call_at(1, lambda time: seen.append(time))
+    now[0] = 1.0
+    theirs.close()
+    reactor.poll()
+    reactor._epoll.close()
+    assert seen == [1.0]
+    assert len([record for record in caplog.records if record.exc_info]) == 2
+
+
+def test_only_the_earliest_time_wakes():
+    """The driver is told when, and only when, it has to look earlier."""
+    woken = []
+
+    class Driven(Reactor):
+        def wake(self):
+            woken.append(self._heap[0][0])
+
+    reactor = Driven(None, lambda: 0.0)
+    for when in (5, 7, 3, 9):
+        reactor.call_at(when, lambda time: None)
+    assert woken == [5, 3]
+
+
+def test_system_epoll_after_patching(monkeypatch):
+    """gevent deletes select.epoll, and keeps it."""
+    import sys
+    import types
+
+    import sse_sync.reactor
+
+    original = system_epoll()
+    monkeypatch.delattr(sse_sync.reactor.select, "epoll")
+    monkeypatch.delitem(sys.modules, "gevent.monkey", raising=False)
+    assert system_epoll() is None
+    fake = types.SimpleNamespace(saved={"select": {"epoll": original}})
+    monkeypatch.setitem(sys.modules, "gevent.monkey", fake)
+    assert system_epoll() is original
+
+
+def test_no_descriptors_are_left(pair):
+    """A reactor costs an epoll and its thread an eventfd, however much is watched."""
+    reactor = ThreadReactor()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(100):
+        reactor.watch(pair[0].fileno(), lambda: None)
+        reactor.unwatch(pair[0].fileno())
+        reactor.call_at(0, lambda time: None)
+    assert len(os.listdir("/proc/self/fd")) == before

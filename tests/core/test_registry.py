@@ -1,0 +1,98 @@
+"""The streams of a process."""
+
+import os
+
+from sse_sync import CloseReason, Statistics, on_worker_stop, registry, statistics
+from sse_sync.registry import LINGERING_AFTER
+from sse_sync.testing import FakeRuntime
+
+
+class Stream:
+    """Something that is tracked."""
+
+    def __init__(self):
+        self.reasons = []
+
+    def end_for(self, reason):
+        self.reasons.append(reason)
+
+    def where(self):
+        return "source at file:1"
+
+
+def test_counts():
+    """Streams are counted by what became of them."""
+    streams = registry.registry()
+    first, second = Stream(), Stream()
+    streams.opened(first, None)
+    streams.opened(second, None)
+    streams.refused()
+    streams.closed(first, CloseReason.FAILED)
+    streams.lingers(first, 0.0)
+    assert statistics() == Statistics(
+        open=1, lingering=1, opened=2, refused=1, closed={CloseReason.FAILED: 1}
+    )
+    streams.lingers_no_more(first)
+    streams.lingers_no_more(first)
+    assert statistics().lingering == 0
+
+
+def test_end_all():
+    """Every open stream is ended."""
+    streams = registry.registry()
+    first, second = Stream(), Stream()
+    streams.opened(first, None)
+    streams.opened(second, None)
+    streams.closed(first, CloseReason.FINISHED)
+    streams.end_all(CloseReason.SERVER_STOPPING)
+    assert (first.reasons, second.reasons) == ([], [CloseReason.SERVER_STOPPING])
+
+
+def test_on_worker_stop():
+    """The given function is asked while there are streams."""
+    runtime = FakeRuntime()
+    stopping, stream = [], Stream()
+    on_worker_stop(lambda: bool(stopping))
+    registry.registry().opened(stream, runtime.reactor)
+    runtime.advance(10)
+    assert stream.reasons == []
+    stopping.append(True)
+    runtime.advance(0.3)
+    assert set(stream.reasons) == {CloseReason.SERVER_STOPPING}
+
+
+def test_lingering_is_reported_once(caplog):
+    """A source that does not end is named once, and again when it has ended."""
+    caplog.set_level("INFO", "sse_sync")
+    runtime = FakeRuntime()
+    streams, stream = registry.registry(), Stream()
+    streams.opened(stream, runtime.reactor)
+    streams.closed(stream, CloseReason.CLIENT_GONE)
+    streams.lingers(stream, runtime.now)
+    runtime.advance(LINGERING_AFTER - 1)
+    assert caplog.messages == []
+    runtime.advance(60)
+    streams.lingers_no_more(stream)
+    assert [message.split(":")[0] for message in caplog.messages] == [
+        "the stream has ended, but not its source",
+        "a source has ended at last",
+    ]
+
+
+def test_fork():
+    """A child starts without its parent's streams."""
+    registry.registry().opened(Stream(), None)
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.write(writer, str(statistics().open).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.read(reader, 10) == b"0"
+    os.close(reader)
+    os.close(writer)
+
+
+def test_reasons_read_well():
+    """A reason shows as words."""
+    assert f"{CloseReason.CLIENT_GONE}" == "client gone"

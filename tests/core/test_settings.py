@@ -1,0 +1,95 @@
+"""Options: one table, and clear errors."""
+
+import dataclasses
+import datetime
+
+import pytest
+
+from sse_sync import ConfigurationError
+from sse_sync.settings import OPTIONS, Options, problems
+
+
+def test_table_and_class_agree():
+    """Every option has an entry in the table, in the same order, and a default that passes."""
+    assert [option.name for option in OPTIONS] == [f.name for f in dataclasses.fields(Options)]
+    for option in OPTIONS:
+        assert option.checked(option.default, option.name) == option.default
+        assert option.meaning.endswith(".")
+
+
+def test_read():
+    """A configuration is read by prefix; what it leaves out has its default."""
+    given = {"SSE_RETRY": 5, "SSE_HEARTBEAT": 1, "RETRY": 6, "SSE_OTHER": object()}
+    options = Options.read(given, "SSE_", debug=True)
+    assert options == Options(retry=5, heartbeat=1.0, debug=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "checked"),
+    [
+        ("heartbeat", 1, 1.0),
+        ("heartbeat", None, None),
+        ("heartbeat", datetime.timedelta(minutes=1), 60.0),
+        ("retry", 0, 0),
+        ("retry", datetime.timedelta(seconds=2), 2000),
+        ("lifetime", 0.5, 0.5),
+        ("reconnect", True, True),
+        ("max_streams", 7, 7),
+        ("max_streams", None, None),
+    ],
+)
+def test_values(name, value, checked):
+    """Usable values are brought into one form."""
+    assert getattr(Options.read({name.upper(): value}, ""), name) == checked
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("heartbeat", 0),
+        ("heartbeat", -1),
+        ("heartbeat", True),
+        ("heartbeat", "15"),
+        ("heartbeat", float("nan")),
+        ("heartbeat", float("inf")),
+        ("retry", -1),
+        ("retry", 1.5),
+        ("retry", True),
+        ("retry", None),
+        ("retry", datetime.timedelta(seconds=-1)),
+        ("reconnect", 1),
+        ("reconnect", None),
+        ("max_streams", 0),
+        ("max_streams", True),
+        ("max_streams", 2.0),
+    ],
+)
+def test_unusable_values(name, value):
+    """An unusable value is refused by the name that the user wrote."""
+    key = f"X_{name.upper()}"
+    with pytest.raises(ConfigurationError, match=f"^{key} must be .*, not ") as caught:
+        Options.read({key: value}, "X_")
+    assert caught.value.option == key
+
+
+def test_replace():
+    """A stream may differ in what concerns it alone."""
+    options = Options(retry=5)
+    assert options.replace({}) is options
+    assert options.replace({"heartbeat": None}) == Options(retry=5, heartbeat=None)
+    with pytest.raises(ConfigurationError, match="did you mean reconnect"):
+        options.replace({"reconnects": True})
+    with pytest.raises(ConfigurationError, match="known are debug, heartbeat"):
+        options.replace({"colour": 1})
+    with pytest.raises(ConfigurationError, match="max_streams is not an option"):
+        options.replace({"max_streams": 1})
+
+
+def test_problems():
+    """All mistakes in a dictionary of options are found at once."""
+    found = problems({"RETRY": -1, "HEARTBEAT": 15, "BROKER": 1, 5: 6})
+    assert [str(problem).split(",")[0] for problem in found] == [
+        "RETRY must be a whole",
+        "BROKER is not an option; known are DEBUG",
+        "5 is not an option; known are DEBUG",
+    ]

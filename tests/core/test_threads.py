@@ -1,0 +1,102 @@
+"""The world of threads."""
+
+import os
+import socket
+import threading
+
+from sse_sync import runtime
+from sse_sync.threads import ThreadReactor, ThreadRuntime, ThreadSignal
+
+DEADLINE = 10
+
+
+def test_signal_is_not_lost():
+    """A signal that is set before the wait ends it at once, and counts once."""
+    signal = ThreadSignal()
+    signal.set()
+    signal.set()
+    signal.wait()
+    waiting = threading.Thread(target=signal.wait, daemon=True)
+    waiting.start()
+    assert waiting.is_alive()
+    signal.set()
+    waiting.join(DEADLINE)
+    assert not waiting.is_alive()
+
+
+def test_hand_over():
+    """Two threads take turns."""
+    ping, pong, seen = ThreadSignal(), ThreadSignal(), []
+
+    def other():
+        ping.wait()
+        for _ in range(3):
+            seen.append("other")
+            pong.set_and_wait(ping)
+
+    thread = threading.Thread(target=other, daemon=True)
+    thread.start()
+    for _ in range(3):
+        seen.append("main")
+        ping.set_and_wait(pong)
+    ping.set()
+    thread.join(DEADLINE)
+    assert seen == ["main", "other"] * 3
+
+
+def test_spawn_and_interrupt():
+    """A spawned thread runs, does not keep the process, and is not interrupted."""
+    world = ThreadRuntime()
+    done, threads = threading.Event(), []
+
+    def function():
+        threads.append(threading.current_thread())
+        done.set()
+
+    task = world.spawn(function, "a name")
+    assert done.wait(DEADLINE)
+    assert (threads[0].name, threads[0].daemon) == ("a name", True)
+    task.interrupt(lambda: True)
+
+
+def test_reactor_thread():
+    """Sockets and times are noticed by a daemon thread, however long the first wait was."""
+    reactor = ThreadReactor()
+    far, near, gone = threading.Event(), threading.Event(), threading.Event()
+    reactor.call_at(reactor.clock() + 3600, lambda now: far.set())
+    reactor.call_at(reactor.clock() + 0.01, lambda now: near.set())
+    assert near.wait(DEADLINE)
+    ours, theirs = socket.socketpair()
+    with ours:
+        assert reactor.watch(ours.fileno(), gone.set)
+        theirs.close()
+        assert gone.wait(DEADLINE)
+    assert not far.is_set()
+
+
+def test_reactor_thread_without_epoll(monkeypatch):
+    """Where there is no epoll, times work all the same."""
+    monkeypatch.setattr("sse_sync.threads.system_epoll", lambda: None)
+    reactor = ThreadReactor()
+    due = threading.Event()
+    reactor.call_at(reactor.clock() + 3600, lambda now: None)
+    reactor.call_at(reactor.clock() + 0.01, lambda now: due.set())
+    assert due.wait(DEADLINE)
+    assert reactor.watch(0, lambda: None) is False
+
+
+def test_current_is_made_once(monkeypatch):
+    """A process has one runtime, and a fork starts without it."""
+    monkeypatch.setattr(runtime, "_threads", None)
+    world = runtime.current()
+    assert isinstance(world, ThreadRuntime)
+    assert runtime.current() is world
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.write(writer, b"new" if runtime._threads is None else b"old")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.read(reader, 3) == b"new"
+    os.close(reader)
+    os.close(writer)

@@ -1,0 +1,151 @@
+"""Plain WSGI: from a request to an answer."""
+
+import wsgiref.util
+from wsgiref.validate import validator
+
+import pytest
+
+from sse_sync import END_ID, ServerSentEvent, SourceError, statistics
+from sse_sync.settings import Options
+from sse_sync.testing import read_events
+from sse_sync.wsgi import answer, application, last_event_id
+
+
+def environ(**values):
+    made = {"QUERY_STRING": ""}
+    wsgiref.util.setup_testing_defaults(made)
+    return {**made, **values}
+
+
+def call(app, **values):
+    seen = []
+    body = app(environ(**values), lambda status, headers: seen.append((status, dict(headers))))
+    return *seen[0], body
+
+
+def test_application():
+    """A view without a framework is served."""
+    status, headers, body = call(application(lambda environ: ["a"], retry=5))
+    assert status == "200 OK"
+    assert headers == {
+        "Content-Type": "text/event-stream",
+        "Cache-Control": "no-cache, no-transform",
+        "X-Accel-Buffering": "no",
+    }
+    assert read_events(body) == [
+        ServerSentEvent("a"),
+        ServerSentEvent("", event="stream-end", id=END_ID),
+    ]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_valid_wsgi(method):
+    """The standard library's validator finds nothing wrong."""
+    app = validator(application(lambda environ: ["a"]))
+    seen = []
+    body = app(environ(REQUEST_METHOD=method), lambda *args: seen.append(args))
+    chunks = list(body)
+    body.close()
+    assert len(chunks) == (3 if method == "GET" else 0)
+
+
+def test_head_starts_nothing():
+    """HEAD gives the headers only."""
+
+    def view(environ):
+        pytest.fail("ran")
+        yield
+
+    status, headers, body = call(application(view), REQUEST_METHOD="HEAD")
+    assert (status, list(body)) == ("200 OK", [])
+    assert headers["Content-Type"] == "text/event-stream"
+
+
+def test_finished():
+    """The end marker is answered 204."""
+    app = application(lambda environ: ["a"])
+    status, headers, body = call(app, HTTP_LAST_EVENT_ID=END_ID)
+    assert (status, b"".join(body)) == ("204 No Content", b"")
+    assert "Content-Type" not in headers
+
+
+def test_http_2_of_gunicorn(caplog):
+    """A server whose connections a stream would block gets an error, and the log the reason."""
+    app = application(lambda environ: ["a"])
+    values = {"gunicorn.http2.send_trailers": lambda trailers: None}
+    status, _, body = call(app, **values)
+    assert status == "505 HTTP Version Not Supported"
+    assert b"".join(body).startswith(b"Event streams are not served over HTTP/2")
+    assert "Let the proxy speak HTTP/2" in caplog.text
+
+
+def test_full():
+    """Who is no event source is told by status to come back."""
+    options = Options(max_streams=1)
+    first = answer(environ(SERVER_SOFTWARE="x"), ["a"], options)
+    next(first.stream)
+    closed = []
+
+    class Source(list):
+        def close(self):
+            closed.append(True)
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            raise StopIteration
+
+    second = answer(environ(), Source(), options)
+    assert (second.status, second.stream, closed) == (503, None, [True])
+    assert 30 <= int(dict(second.headers)["Retry-After"]) <= 60
+    third = answer(environ(HTTP_ACCEPT="text/event-stream"), ["a"], options)
+    assert third.status == 200
+    first.stream.close()
+    assert statistics().refused == 1
+
+
+def test_not_a_source():
+    """Whatever the answer, what is no source is a mistake."""
+    for values in ({}, {"HTTP_LAST_EVENT_ID": END_ID}):
+        with pytest.raises(SourceError):
+            answer(environ(**values), "text", Options())
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, None),
+        ({"HTTP_LAST_EVENT_ID": "7"}, "7"),
+        ({"HTTP_LAST_EVENT_ID": ""}, None),
+        ({"HTTP_LAST_EVENT_ID": "…".encode().decode("latin-1")}, "…"),
+        ({"HTTP_LAST_EVENT_ID": "\xff"}, None),
+        ({"HTTP_LAST_EVENT_ID": "…"}, None),
+        ({"HTTP_LAST_EVENT_ID": "a\0b"}, None),
+        ({"HTTP_LAST_EVENT_ID": "x" * 1024}, "x" * 1024),
+        ({"HTTP_LAST_EVENT_ID": "x" * 1025}, None),
+        ({"QUERY_STRING": "lastEventId=7"}, "7"),
+        ({"QUERY_STRING": "a=b&lastEventId=%E2%80%A6"}, "…"),
+        ({"QUERY_STRING": "lastEventId=%FF"}, None),
+        ({"QUERY_STRING": "lastEventId=a%0Ab"}, None),
+        ({"QUERY_STRING": "lastEventId="}, None),
+        ({"QUERY_STRING": "lastEventId=7" + "&a=b" * 200}, None),
+        ({"QUERY_STRING": "lastEventId=7", "HTTP_LAST_EVENT_ID": "8"}, "8"),
+    ],
+)
+def test_last_event_id(values, expected):
+    """The last event ID is UTF-8, short, and something an event could have carried."""
+    assert last_event_id(values) == expected
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"), [("HTTP/1.1", "keep-alive"), ("HTTP/1.0", "close")]
+)
+def test_connection_header(protocol, expected):
+    """Where the application has to, it says whether the connection persists."""
+    pywsgi = type("Input", (), {"__module__": "gevent.pywsgi"})()
+    values = {"wsgi.input": pywsgi, "SERVER_PROTOCOL": protocol}
+    headers = dict(answer(environ(**values), ["a"], Options()).headers)
+    assert headers["Connection"] == expected
+    headers = dict(answer(environ(SERVER_PROTOCOL=protocol), ["a"], Options()).headers)
+    assert "Connection" not in headers
