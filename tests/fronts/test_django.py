@@ -167,9 +167,12 @@ def test_bad_views():
 
 def test_asgi_is_refused():
     """Under ASGI there is an error instead of a hang."""
-    request = async_to_sync(AsyncClient().get)
+
+    async def request(path):
+        return await AsyncClient().get(path)
+
     with pytest.raises(UnsupportedServerError, match="run the project's WSGI application"):
-        request("/stream/ticking?key=asgi")
+        async_to_sync(request)("/stream/ticking?key=asgi")
 
 
 def test_last_event_id():

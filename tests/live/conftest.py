@@ -4,7 +4,10 @@ import itertools
 
 import pytest
 
-from tests.live.servers import Server, kind, kinds
+from tests.live.servers import GUNICORN_OPTIONS, Server, kind, kinds
+
+# HTTP/2 is tested with the gunicorn releases that have it.
+collect_ignore = [] if "--http2-cleartext" in GUNICORN_OPTIONS else ["test_http2.py"]
 
 _numbers = itertools.count()
 

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gunicorn.config import KNOWN_SETTINGS
+
 from sse_sync.testing import LiveStream
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +47,13 @@ def free_port() -> int:
             return port
 
 
+APPS = {
+    "flask": "tests.apps.flask_app:app",
+    "django": "tests.django_project.wsgi:application",
+    "example": "",
+}
+
+
 @dataclass(frozen=True)
 class Kind:
     """How to start one server with one framework."""
@@ -55,8 +64,8 @@ class Kind:
     """The command; ``{port}`` and ``{app}`` are put in."""
     greenlets: bool
     """Whether a blocked generator can be interrupted."""
-    graceful: bool = False
-    """Whether it is gunicorn, whose worker tells that it stops."""
+    health: str = "/plain"
+    """A path that answers when it is up."""
 
     def __str__(self) -> str:
         return f"{self.server}-{self.framework}"
@@ -149,10 +158,7 @@ class Server:
             os.killpg(process.pid, signal.SIGKILL)
 
     def _spawn(self) -> None:
-        app = {
-            "flask": "tests.apps.flask_app:app",
-            "django": "tests.django_project.wsgi:application",
-        }[self.kind.framework]
+        app = APPS[self.kind.framework]
         command = [
             part.format(port=self.port, app=app, module=app.split(":")[0], bin=BIN)
             for part in (*self.kind.command, *self.extra)
@@ -162,6 +168,7 @@ class Server:
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             "DJANGO_SETTINGS_MODULE": "tests.django_project.settings",
+            "PORT": str(self.port),
             **self.env,
         }
         with self.log.open("wb") as log:
@@ -180,12 +187,15 @@ class Server:
         assert self.process is not None
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(OSError):
-                return self.get("/plain") == b"ok"
+                return bool(self.get(self.kind.health))
             time.sleep(0.05)
         return False
 
 
-GUNICORN = ("{bin}/gunicorn", "--no-control-socket", "-b", "127.0.0.1:{port}")
+# The options that this gunicorn knows: a control socket since 25.1, HTTP/2 since 25.0.
+GUNICORN_OPTIONS = {flag for setting in KNOWN_SETTINGS for flag in setting.cli or ()}
+QUIET = tuple({"--no-control-socket"} & GUNICORN_OPTIONS)
+GUNICORN = ("{bin}/gunicorn", *QUIET, "-b", "127.0.0.1:{port}")
 PYWSGI = """
 from gevent import monkey; monkey.patch_all()
 import importlib, sys
@@ -227,8 +237,7 @@ def kinds() -> list[Kind]:
         for framework in ("flask", "django"):
             if (server, framework) in (("flask-run", "django"), ("runserver", "flask")):
                 continue
-            graceful = server.startswith("gunicorn")
-            found.append(Kind(server, framework, command, greenlets, graceful))
+            found.append(Kind(server, framework, command, greenlets))
     return found
 
 

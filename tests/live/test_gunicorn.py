@@ -12,9 +12,6 @@ import subprocess
 import threading
 import time
 
-import h2.config
-import h2.connection
-import h2.events
 import pytest
 
 from sse_sync import EventStreamParser, ServerSentEvent, comment
@@ -267,31 +264,6 @@ def test_tls(start, key, name, certificate):
 
 
 @pytest.mark.parametrize("name", WORKERS)
-def test_http_2(start, key, name):
-    """Where a stream would block its whole connection, it is refused, and the log says why."""
-    server = start(name, "--http-protocols=h2,h1", "--http2-cleartext=both")
-    sock = socket.create_connection(("127.0.0.1", server.port), timeout=10)
-    client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
-    client.initiate_connection()
-    for number, path in ((1, f"/stream/sleeping?key={key}"), (3, "/plain")):
-        names = {":method": "GET", ":path": path, ":scheme": "http", ":authority": "localhost"}
-        client.send_headers(number, [*names.items()], end_stream=True)
-    sock.sendall(client.data_to_send())
-    status, ended = {}, set()
-    while len(ended) < 2:
-        for event in client.receive_data(sock.recv(65536)):
-            if isinstance(event, h2.events.ResponseReceived):
-                status[event.stream_id] = dict(event.headers)[":status"]
-            elif isinstance(event, h2.events.StreamEnded):
-                ended.add(event.stream_id)
-    assert status == {1: "505", 3: "200"}
-    sock.close()
-    assert "no event stream over gunicorn's HTTP/2" in server.output()
-    with server.stream(f"/stream/sleeping?key={key}") as stream:
-        assert next(stream) == READY
-
-
-@pytest.mark.parametrize("name", WORKERS)
 @pytest.mark.parametrize("transport", ["tcp", "unix"])
 def test_stalled_client(start, key, name, transport, tmp_path):
     """A client that stops reading is cut off, without a traceback."""
@@ -343,7 +315,7 @@ def test_lifetime(start, key, name):
     began = time.monotonic()
     with server.stream(f"/stream/sleeping?key={key}") as stream:
         data, retry = rest(stream)
-        assert data == b":\nretry: 1234\n\ndata: ready\n\n:\n\n:\n\n"
+        assert re.fullmatch(rb":\nretry: 1234\n\ndata: ready\n\n(:\n\n){2,3}", data)
         assert retry == 1234
     assert 0.7 < time.monotonic() - began < 2
     server.wait_for_mark(key, "LIFETIME_OVER")

@@ -1,0 +1,70 @@
+# Two commands do everything: "make demo" and "make test". Each sets up what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+OLDEST := .venv-oldest
+PORT ?= 8000
+export PORT
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help demo demo-django test lint test-newest test-oldest bench soak clean system-demo system-test
+
+help:
+	@echo "make demo         the Flask examples on gunicorn with gevent, PORT=$(PORT)"
+	@echo "make demo-django  the same in Django"
+	@echo "make test         style, types and every test, on the newest and the oldest versions"
+	@echo "make bench        measure streams against the same code without the library"
+	@echo "make soak         the live tests 20 times"
+	@echo "make clean        remove what the other commands made"
+
+demo: system-demo $(VENV)/demo-ready
+	@echo "The Flask examples: http://127.0.0.1:$(PORT)/   (Ctrl-C ends them)"
+	@$(VENV)/bin/gunicorn -c example_flask/gunicorn.conf.py
+
+demo-django: system-demo $(VENV)/demo-ready
+	@echo "The Django examples: http://127.0.0.1:$(PORT)/   (Ctrl-C ends them)"
+	@$(VENV)/bin/gunicorn -c example_django/gunicorn.conf.py
+
+test: lint test-newest test-oldest
+
+lint: system-test $(VENV)/test-ready
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test-newest: system-test $(VENV)/test-ready
+	$(VENV)/bin/python -X dev -m pytest
+
+# The oldest supported releases, pinned in tests/oldest.txt.
+test-oldest: system-test $(OLDEST)/test-ready
+	$(OLDEST)/bin/python -m pytest tests/fronts tests/live
+
+bench: system-demo $(VENV)/test-ready
+	$(VENV)/bin/python -m benchmarks.streams
+
+soak: system-test $(VENV)/test-ready
+	for run in $$(seq 20); do $(VENV)/bin/python -m pytest -q tests/live || exit 1; done
+
+clean:
+	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+system-demo:
+	@sh scripts/system-packages.sh demo
+
+system-test:
+	@sh scripts/system-packages.sh test
+
+$(VENV)/demo-ready: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --editable ".[flask,django,gunicorn]"
+	touch $@
+
+$(VENV)/test-ready: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --editable ".[test]"
+	touch $@ $(VENV)/demo-ready
+
+$(OLDEST)/test-ready: setup.cfg pyproject.toml tests/oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet --editable . --requirement tests/oldest.txt
+	touch $@
