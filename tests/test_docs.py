@@ -1,0 +1,82 @@
+"""What the documentation says is true."""
+
+import json
+import re
+import textwrap
+from pathlib import Path
+
+import flask
+import pytest
+from django.test import RequestFactory
+
+import sse_sync
+from sse_sync.settings import OPTIONS
+from sse_sync.testing import read_events
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The examples sleep; here they do not."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+
+def test_readme_flask(quick):
+    """The README's Flask application runs as it stands."""
+    space = {"__name__": "readme"}
+    exec(blocks(README, "python")[0], space)
+    assert isinstance(space["app"], flask.Flask)
+    events = read_events(space["app"].test_client().get("/progress"), 10)
+    assert [json.loads(event.data) for event in events] == [{"step": n} for n in range(1, 11)]
+
+
+@pytest.mark.django_db
+def test_readme_django(quick):
+    """The README's Django view runs as it stands."""
+    space = {}
+    exec(blocks(README, "python")[1], space)
+    response = space["progress"](RequestFactory().get("/progress"))
+    assert [event.id for event in read_events(response, 10)] == [str(n) for n in range(1, 11)]
+    response.close()
+
+
+def test_settings_table():
+    """The table of settings is that of the code."""
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \| `(.+?)` \| (.+) \|$", (ROOT / "docs/settings.md").read_text(), re.M
+    )
+    assert rows == [(o.name.upper(), repr(o.default), o.meaning) for o in OPTIONS]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links(page):
+    """Links within the repository lead somewhere."""
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_compile(page):
+    """Python in the documentation is Python, and what it imports from the package exists."""
+    for block in blocks(page.read_text(), "python"):
+        if ">>>" not in block:
+            # In a function, because some are a view's last lines.
+            compile("def block():\n" + textwrap.indent(block, "    "), page.name, "exec")
+        for module, names in re.findall(r"^from (sse_sync[\w.]*) import ([\w, ]+)", block, re.M):
+            found = __import__(module, fromlist=["*"])
+            for name in names.split(","):
+                assert hasattr(found, name.strip()), (module, name)
+
+
+def test_version_is_written_once():
+    """The changelog knows the version, or calls it unreleased."""
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert f"## {sse_sync.__version__}" in changelog or "## Unreleased" in changelog
