@@ -13,6 +13,7 @@ import os
 import socket
 import stat
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 __all__ = ["SERVERS", "Connection", "Server", "find_connection", "find_server"]
+
+
+# Between looking at a descriptor and duplicating it, the server must not close it: its number
+# might be another client's by then. Nothing blocks or switches greenlets while it is held.
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,15 @@ class Connection:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        """Descriptor, valid until the server closes the response."""
+        """Descriptor, valid until the server closes the response; -1 from then on."""
+
+    def release(self) -> None:
+        """
+        Forget the socket, because the server is about to close it. Idempotent.
+
+        """
+        with _lock:
+            self.fd = -1
 
     def prepare(self, write_timeout: float | None) -> None:
         """
@@ -64,7 +78,7 @@ class Connection:
             write_timeout: Seconds after which unacknowledged data ends a TCP connection.
 
         """
-        with _raw_socket(self.fd) as sock:
+        with self._duplicate() as sock:
             if sock is None or sock.family == getattr(socket, "AF_UNIX", None):
                 return
             try:
@@ -82,7 +96,7 @@ class Connection:
         Take the socket's pending error, so that the server's next write fails with EPIPE.
 
         """
-        with _raw_socket(self.fd) as sock:
+        with self._duplicate() as sock:
             if sock is not None:
                 sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
@@ -100,8 +114,24 @@ class Connection:
         """
         self._shut_down(socket.SHUT_RDWR)
 
+    @contextmanager
+    def _duplicate(self) -> Iterator[_socket.socket | None]:
+        # A duplicate, because closing a socket object closes its descriptor; and the class of
+        # the C module, because SSLSocket.shutdown() would turn encryption off, and gevent's
+        # sockets are made for waiting.
+        try:
+            with _lock:
+                sock = _socket.socket(fileno=os.dup(self.fd))
+        except OSError:
+            yield None
+            return
+        try:
+            yield sock
+        finally:
+            sock.close()
+
     def _shut_down(self, how: int) -> None:
-        with _raw_socket(self.fd) as sock:
+        with self._duplicate() as sock:
             if sock is not None:
                 try:
                     sock.shutdown(how)
@@ -142,22 +172,6 @@ def find_connection(environ: WSGIEnvironment) -> Connection | None:
         # A middleware may have replaced wsgi.input by something with other attributes.
         pass
     return None
-
-
-@contextmanager
-def _raw_socket(fd: int) -> Iterator[_socket.socket | None]:
-    # A duplicate, because closing a socket object closes its descriptor; and the class of the C
-    # module, because SSLSocket.shutdown() would turn encryption off, and gevent's sockets
-    # are made for waiting.
-    try:
-        sock = _socket.socket(fileno=os.dup(fd))
-    except OSError:
-        yield None
-        return
-    try:
-        yield sock
-    finally:
-        sock.close()
 
 
 def _has(key: str) -> Callable[[WSGIEnvironment], bool]:

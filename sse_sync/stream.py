@@ -121,7 +121,7 @@ class EventStream:
         self._source_over = False
         self._over = False
         self._closed = False
-        self._waiting = False
+        self._writing = False
         self._final = not self._options.reconnect
         self._last_sent = 0.0
         self._events = 0
@@ -135,6 +135,7 @@ class EventStream:
     def __next__(self) -> bytes:
         if self._over:
             raise StopIteration
+        self._writing = False
         if self._opened:
             chunk = self._next_chunk()
         else:
@@ -144,7 +145,9 @@ class EventStream:
             self._over = True
             raise StopIteration
         self._bytes += len(chunk)
+        # In this order: the reactor's thread must not see an old time while something is written.
         self._last_sent = self._clock()
+        self._writing = True
         return chunk
 
     def close(self) -> None:
@@ -167,6 +170,7 @@ class EventStream:
             if reason is CloseReason.SERVER_STOPPING:
                 # A kept-alive connection would bring the client back to this very server.
                 self._connection.stop_reading()
+            self._connection.release()
         self._feed.stop()
         self._note_lingering()
         self._registry.closed(self, reason)
@@ -288,15 +292,8 @@ class EventStream:
             elif self._is_heartbeat_due(self._clock()):
                 return HEARTBEAT
             elif not self._reasons:
-                self._wait()
+                self._feed.wait()
         return self._farewell(self._reasons[0])
-
-    def _wait(self) -> None:
-        self._waiting = True
-        try:
-            self._feed.wait()
-        finally:
-            self._waiting = False
 
     def _is_heartbeat_due(self, now: float) -> bool:
         heartbeat = self._options.heartbeat
@@ -312,7 +309,7 @@ class EventStream:
         if self._over:
             return None
         timeout = self._options.write_timeout
-        if self._waiting:
+        if not self._writing:
             if self._is_heartbeat_due(now) and self._signal is not None:
                 self._signal.set()
         elif timeout is not None and now - self._last_sent >= timeout and self._connection:

@@ -110,6 +110,18 @@ def test_abort(pair):
     assert ours.fileno() >= 0
 
 
+def test_release(pair):
+    """A released connection is nobody's any more, whoever gets its number next."""
+    ours, theirs = pair
+    connection = Connection(ours.fileno())
+    connection.release()
+    connection.release()
+    connection.abort()
+    connection.prepare(1)
+    ours.sendall(b"x")
+    assert theirs.recv(1) == b"x"
+
+
 def test_stop_reading(pair):
     """Nothing more can be read, and what is written still arrives."""
     ours, theirs = pair

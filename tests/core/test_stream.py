@@ -488,6 +488,7 @@ class Connection:
     def __init__(self, seen):
         self.fd = 99
         self.prepare = lambda timeout: seen.append(("prepare", timeout))
+        self.release = lambda: None
         self.stop_reading = lambda: seen.append("stop_reading")
         self.abort = lambda: seen.append("abort")
         self.forget_error = lambda: seen.append("forget_error")
@@ -506,6 +507,30 @@ def test_write_timeout(runtime, monkeypatch):
     assert seen == [("prepare", 30), "abort"]
     stream.close()
     assert statistics().closed == {CloseReason.CLIENT_GONE: 1}
+
+
+def test_thread_that_has_just_woken_is_not_late(runtime, monkeypatch):
+    """Between a long wait and the next write, the reactor's thread sees no stalled client."""
+    seen = []
+    monkeypatch.setattr("sse_sync.stream.find_connection", lambda environ: Connection(seen))
+
+    def source():
+        runtime.sleep(1000)
+        yield "a"
+
+    stream = served(source(), write_timeout=1, heartbeat=None)
+    next(stream)
+    take = stream._feed.take
+
+    def slow_take():
+        # The stream's thread is anywhere in __next__ when the reactor looks at it.
+        assert stream._tick(runtime.now) is not None
+        return take()
+
+    stream._feed.take = slow_take
+    assert next(stream) == b"data: a\n\n"
+    assert "abort" not in seen
+    stream.close()
 
 
 def test_patient_client_is_left_alone(runtime, monkeypatch):
