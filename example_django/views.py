@@ -18,7 +18,7 @@ from sse_sync.django import EventSourceResponse, event_stream, last_event_id
 from .settings import PAGES
 
 CLOCKS: WeakSet[EventStream] = WeakSet()
-JOBS: dict[str, float] = {}
+JOBS: dict[str, float] = {}  # Yours belong into a database: these are never removed.
 
 
 @require_GET
@@ -37,7 +37,8 @@ def counter(request):
 @require_GET
 def clock(request):
     response = EventSourceResponse(request, ticks(last_event_id(request)))
-    CLOCKS.add(response.event_stream)
+    if response.event_stream is not None:  # There is none for a client that is sent away.
+        CLOCKS.add(response.event_stream)
     return response
 
 

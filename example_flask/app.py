@@ -15,7 +15,7 @@ from sse_sync.flask import SSE, EventSourceResponse, event_stream, last_event_id
 
 PAGES = Path(__file__).resolve().parents[1] / "example_pages"
 CLOCKS: WeakSet[EventStream] = WeakSet()
-JOBS: dict[str, float] = {}
+JOBS: dict[str, float] = {}  # Yours belong into a database: these are never removed.
 
 app = Flask(__name__, static_folder=str(PAGES), static_url_path="/pages")
 sse = SSE(app)
@@ -42,7 +42,8 @@ def counter():
 @app.get("/clock/events")
 def clock():
     response = EventSourceResponse(ticks(last_event_id()))
-    CLOCKS.add(response.event_stream)
+    if response.event_stream is not None:  # There is none for a client that is sent away.
+        CLOCKS.add(response.event_stream)
     return response
 
 

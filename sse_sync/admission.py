@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .registry import Registry
+from .registry import Registry, Tracked
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -100,7 +100,7 @@ class Admission:
 
     def refusal(self, registry: Registry, max_streams: int | None) -> Refusal | None:
         """
-        Return why a stream may not be opened, or :obj:`None` if it may.
+        Return why no stream may be opened now, or :obj:`None` if one may.
 
         Args:
             registry: The process's streams.
@@ -109,14 +109,34 @@ class Admission:
         """
         if self._worker is not None and self._is_stopping():
             return Refusal.STOPPING
-        problem = self._shortage(registry, self.limit(max_streams))
-        if problem is None:
-            self._warned_full = False
-            return None
-        if not self._warned_full:
-            self._warned_full = True
-            logger.warning("no more streams: this process holds %s", problem)
-        return Refusal.FULL
+        limit = self.limit(max_streams)
+        if limit is not None and registry.open >= limit:
+            return self._full(f"{limit}. {self._advice()}")
+        if registry.lingering >= max(LINGERING_LIMIT, limit or 0):
+            return self._full(
+                f"{registry.lingering} sources that do not end although their streams have."
+                " Give their blocking calls a timeout"
+            )
+        return None
+
+    def admit(self, stream: Tracked, registry: Registry, max_streams: int | None) -> Refusal | None:
+        """
+        Add a stream to the registry, or return why it may not be opened.
+
+        Args:
+            stream: The stream.
+            registry: The process's streams.
+            max_streams: The configured limit; :obj:`None` for what the server can hold.
+
+        """
+        refusal = self.refusal(registry, max_streams)
+        if refusal is not None:
+            return refusal
+        limit = self.limit(max_streams)
+        if not registry.open_if_below(limit, stream):
+            return self._full(f"{limit}. {self._advice()}")
+        self._warned_full = False
+        return None
 
     def limit(self, max_streams: int | None) -> int | None:
         """
@@ -133,16 +153,14 @@ class Admission:
     def _is_stopping(self) -> bool:
         return not self._worker.alive
 
-    def _shortage(self, registry: Registry, limit: int | None) -> str | None:
-        if limit is not None and registry.open >= limit:
-            advice = "Raise max_streams" if self._capacity is None else self._capacity.advice
-            return f"{limit}. {advice}"
-        if registry.lingering >= max(LINGERING_LIMIT, limit or 0):
-            return (
-                f"{registry.lingering} sources that do not end although their streams have."
-                " Give their blocking calls a timeout"
-            )
-        return None
+    def _full(self, problem: str) -> Refusal:
+        if not self._warned_full:
+            self._warned_full = True
+            logger.warning("no more streams: this process holds %s", problem)
+        return Refusal.FULL
+
+    def _advice(self) -> str:
+        return "Raise max_streams" if self._capacity is None else self._capacity.advice
 
 
 def find_worker() -> Any:

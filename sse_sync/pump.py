@@ -13,6 +13,7 @@ import contextvars
 import inspect
 import logging
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
+from types import TracebackType
 from typing import Any, Protocol
 
 from .exceptions import EventError, SourceError
@@ -125,12 +126,8 @@ class _SourceRunner:
 
     def _step_after(self, error: EventError) -> bytes:
         # A mistake in what was yielded is raised at that yield, so that the traceback shows it.
-        while True:
-            item = self._throw(error)
-            try:
-                return self._encode(item)
-            except EventError as exc:
-                error = exc
+        # Once: a source that goes on with the same mistake would keep everybody waiting.
+        return self._encode(self._throw(error))
 
     def _throw(self, error: EventError) -> Any:
         throw = getattr(self._iterator, "throw", None)
@@ -145,7 +142,8 @@ class _SourceRunner:
     def _failed(self, error: BaseException) -> None:
         if self._stopping and isinstance(error, self._exits):
             return
-        self.error = error
+        # Without the frames of this package, which lead to the request: a log may be kept.
+        self.error = error = error.with_traceback(_outside(error.__traceback__))
         name = _qualname(self._iterator)
         if self._stopping:
             logger.error("the source %s failed while its stream was ending", name, exc_info=error)
@@ -266,8 +264,10 @@ class Pump(_SourceRunner):
         except StopIteration:
             pass
         except BaseException as exc:
+            # SystemExit, too: under gevent it would end the whole process, for a sys.exit()
+            # that in an ordinary view ends one request.
             self._failed(exc)
-            if isinstance(exc, (SystemExit, KeyboardInterrupt)):
+            if isinstance(exc, KeyboardInterrupt):
                 raise
         finally:
             self._finish()
@@ -344,6 +344,13 @@ class Inline(_SourceRunner):
         if not self.done:
             self.done = True
             self._context.run(self._finish)
+
+
+def _outside(traceback: TracebackType | None) -> TracebackType | None:
+    inner = traceback
+    while inner is not None and inner.tb_frame.f_globals.get("__name__") == __name__:
+        inner = inner.tb_next
+    return inner or traceback
 
 
 def _qualname(iterator: Iterator[Any]) -> str:

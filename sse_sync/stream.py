@@ -12,20 +12,18 @@ reason; the first one counts.
 from __future__ import annotations
 
 import contextvars
-import json
 import logging
 import random
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from . import runtime as _runtime
 from .admission import Refusal, admission
 from .clock import Clock, monotonic
 from .connection import Connection, find_connection
-from .event import Dumps, ServerSentEvent, encode, encode_retry
-from .pump import Feed, Inline, Pump, Source, iterate
+from .event import ServerSentEvent, encode, encode_retry
+from .pump import Encode, Feed, Inline, Pump, Source, iterate
 from .reactor import Timer
 from .registry import CloseReason, Registry, registry
 from .runtime import Runtime, Signal
@@ -46,6 +44,10 @@ Event ID of the last event of a finished stream. A client that repeats it is tol
 
 HEARTBEAT = b":\n\n"
 
+# Seconds that on_close waits for a source's cleanup. Under gevent a source is interrupted at once;
+# a thread that blocks would hold the server's thread for that long.
+CLEANUP_PATIENCE = 0.5
+
 # An event with data, because Firefox and WebKit do not commit the id of one without.
 _END = ServerSentEvent("", event="stream-end", id=END_ID).encode()
 
@@ -64,10 +66,11 @@ class EventStream:
             values to be sent as JSON.
         environ: The request's WSGI environ; :obj:`None` is like a test client's.
         options: How the stream behaves.
-        dumps: Makes JSON.
+        encode: Makes bytes of an item of the source.
         context: Context variables for the source; a copy of the current ones by default.
         on_close: Called once when an opened stream has ended, with the
-            :class:`~sse_sync.CloseReason`. The source may still be in its ``finally``.
+            :class:`~sse_sync.CloseReason`: after the source's ``finally``, unless that takes
+            more than half a second.
         before: Called before the first byte, if there is a server.
         after_source: Called in the source's greenlet or thread when it has ended, if
             there is a server.
@@ -84,7 +87,7 @@ class EventStream:
         environ: WSGIEnvironment | None = None,
         *,
         options: Options | None = None,
-        dumps: Dumps = json.dumps,
+        encode: Encode = encode,
         context: contextvars.Context | None = None,
         on_close: Callable[[CloseReason], object] | None = None,
         before: Callable[[], object] | None = None,
@@ -95,7 +98,7 @@ class EventStream:
         self._environ = environ if environ is not None else {}
         self._path = str(self._environ.get("PATH_INFO", ""))
         self._options = options or Options()
-        self._encode = partial(encode, dumps=dumps)
+        self._encode = encode
         self._context = context or contextvars.copy_context()
         self._on_close = on_close
         self._before = before
@@ -174,6 +177,8 @@ class EventStream:
         self._feed.stop()
         self._note_lingering()
         self._registry.closed(self, reason)
+        if self._on_close is not None:
+            self._wait_for_source()
         self._tell(reason)
         self._leave()
 
@@ -225,9 +230,7 @@ class EventStream:
         self._connection = find_connection(environ)
         # Test clients show neither; servers show one or both.
         if self._connection is not None or "SERVER_SOFTWARE" in environ:
-            gate = admission()
-            gate.prepare(environ, self._registry)
-            refusal = gate.refusal(self._registry, self._options.max_streams)
+            refusal = self._admit(environ)
             if refusal is not None:
                 return self._send_away(refusal)
             self._open_beside()
@@ -235,8 +238,8 @@ class EventStream:
             self._feed = Inline(
                 self._iterator, self._encode, context=self._context, ended=self._source_ended
             )
-            self._registry.opened(self, None)
-        self._tracked = True
+            self._registry.open_if_below(None, self)
+            self._tracked = True
         self._opened_at = self._clock()
         self._expires = _expiry(self._opened_at, self._options.lifetime)
         if self._runtime is not None:
@@ -247,9 +250,15 @@ class EventStream:
         # a client forgets the longer time that an earlier stream may have told it.
         return b":\n" + encode_retry(self._options.retry)
 
+    def _admit(self, environ: WSGIEnvironment) -> Refusal | None:
+        gate = admission()
+        gate.prepare(environ, self._registry)
+        return gate.admit(self, self._registry, self._options.max_streams)
+
     def _open_beside(self) -> None:
         self._runtime = runtime = _runtime.current()
         self._clock = runtime.reactor.clock
+        self._opened_at = self._clock()
         self._signal = runtime.signal()
         self._feed = Pump(
             self._iterator,
@@ -259,12 +268,20 @@ class EventStream:
             signal=self._signal,
             ended=self._source_ended,
         )
+        self._tracked = True
+        self._registry.sweep_with(runtime.reactor)
         if self._before is not None:
-            self._context.run(self._before)
-        self._registry.opened(self, runtime.reactor)
+            self._release(self._before)
         if self._connection is not None:
             self._connection.prepare(self._options.write_timeout)
             runtime.reactor.watch(self._connection.fd, self._hung_up)
+
+    def _release(self, before: Callable[[], object]) -> None:
+        try:
+            self._context.run(before)
+        except BaseException:
+            self._reasons.append(CloseReason.FAILED)
+            raise
 
     def _send_away(self, refusal: Refusal) -> bytes:
         # 200 and an end: after a 503 an EventSource never comes back (WHATWG HTML, 9.2.2).
@@ -369,15 +386,33 @@ class EventStream:
             if self._after_source is not None and self._runtime is not None:
                 self._after_source()
         finally:
+            self._error = error
             self._source_over = True
             self._registry.lingers_no_more(self)
-            self._error = error
+            if self._signal is not None:
+                self._signal.set()
             self._leave()
 
     def _note_lingering(self) -> None:
         self._registry.lingers(self, self._clock())
         if self._source_over:
             self._registry.lingers_no_more(self)
+
+    def _wait_for_source(self) -> None:
+        # The application's callback shares the view's context with the source, and with it, say,
+        # a database session. So it comes after the source's cleanup, unless that takes long.
+        if self._source_over or self._runtime is None or self._signal is None:
+            return
+        reactor, signal = self._runtime.reactor, self._signal
+        deadline = reactor.clock() + CLEANUP_PATIENCE
+
+        def wake(now: float) -> None:
+            signal.set()
+
+        timer = reactor.call_at(deadline, wake)
+        while not self._source_over and reactor.clock() < deadline:
+            signal.wait()
+        timer.cancel()
 
     def _tell(self, reason: CloseReason) -> None:
         # Plain values only: a record that is kept must not keep the request.

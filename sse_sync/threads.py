@@ -6,11 +6,12 @@ The world of real threads.
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections.abc import Callable
 
 from .clock import monotonic
-from .reactor import Reactor, system_epoll
+from .reactor import EPOLLRDHUP, Reactor, system_epoll
 
 __all__ = ["ThreadReactor", "ThreadRuntime", "ThreadSignal", "ThreadTask"]
 
@@ -90,6 +91,16 @@ class ThreadReactor(Reactor):
         """
         self._start()
         return super().watch(fd, callback)
+
+    def is_gone(self, fd: int) -> bool:
+        """
+        Ask again: since epoll's report another thread may have closed the socket, and a new
+        client may have its number.
+
+        """
+        poll = select.poll()
+        poll.register(fd, EPOLLRDHUP)
+        return bool(poll.poll(0))
 
     def wake(self) -> None:
         """

@@ -24,7 +24,7 @@ from .stream import END_ID, EventStream
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["Answer", "answer", "application", "last_event_id"]
+__all__ = ["Answer", "answer", "application", "is_finished", "last_event_id"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -77,6 +77,18 @@ def answer(environ: WSGIEnvironment, source: Source, options: Options, **hooks: 
     if close is not None:
         close()
     return refused
+
+
+def is_finished(environ: WSGIEnvironment, options: Options) -> bool:
+    """
+    Return whether a client comes back after the end of its stream, and has to be told to stop.
+
+    Args:
+        environ: The request's WSGI environ.
+        options: How the stream behaves.
+
+    """
+    return not options.reconnect and last_event_id(environ) == END_ID
 
 
 def last_event_id(environ: WSGIEnvironment) -> str | None:
@@ -138,7 +150,7 @@ _PHRASES = {
 
 
 def _refused(environ: WSGIEnvironment, options: Options) -> Answer | None:
-    if not options.reconnect and last_event_id(environ) == END_ID:
+    if is_finished(environ, options):
         return Answer(204, [("Cache-Control", "no-cache, no-transform")])
     if "gunicorn.http2.send_trailers" in environ:
         logger.error(

@@ -5,12 +5,16 @@ The Django application.
 
 from __future__ import annotations
 
+import logging
+
 from django.apps import AppConfig
 from django.core import checks
 
 from ..admission import admission
 from ..registry import registry
 from .checks import check_settings
+
+logger = logging.getLogger("sse_sync")
 
 __all__ = ["SSESyncConfig"]
 
@@ -31,4 +35,7 @@ class SSESyncConfig(AppConfig):
 
         """
         checks.register(check_settings)
+        # gunicorn runs no checks.
+        for message in check_settings():
+            logger.error("%s", message.msg)
         admission().prepare({}, registry())

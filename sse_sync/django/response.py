@@ -15,13 +15,15 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.core.signals import setting_changed
 from django.db import connections
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.functional import Promise
 
+from ..event import ServerSentEvent, encode
 from ..exceptions import UnsupportedServerError
 from ..pump import Source
 from ..registry import CloseReason
 from ..settings import Options
 from ..stream import EventStream
-from ..wsgi import answer
+from ..wsgi import answer, is_finished
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -73,7 +75,7 @@ class EventSourceResponse(StreamingHttpResponse):
             environ,
             source,
             _configured().replace(changes),
-            dumps=functools.partial(json.dumps, cls=DjangoJSONEncoder),
+            encode=_encode,
             on_close=on_close,
             before=_close_connections,
             after_source=_close_connections,
@@ -87,6 +89,25 @@ class EventSourceResponse(StreamingHttpResponse):
         if result.stream is not None:
             # Makes GZipMiddleware and its like leave the stream alone; not sent.
             self["Content-Encoding"] = "identity"
+
+    @classmethod
+    def for_finished_client(
+        cls, request: HttpRequest, **arguments: Any
+    ) -> EventSourceResponse | None:
+        """
+        Return the 204 for a client that comes back after the end of its stream, or :obj:`None`.
+
+        For views that start something before they return their source: it must not start again.
+
+        Args:
+            request: The request to answer.
+            arguments: What the class takes.
+
+        """
+        changes = {k: v for k, v in arguments.items() if k not in ("headers", "on_close")}
+        options = _configured().replace(changes)
+        finished = is_finished(wsgi_environ(request), options)
+        return cls(request, (), **arguments) if finished else None
 
     def items(self) -> Iterable[tuple[str, str]]:
         """
@@ -113,10 +134,24 @@ def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
     """
     environ = getattr(request, "environ", None)
     if not isinstance(environ, dict):
+        if not isinstance(request, HttpRequest):
+            raise TypeError(f"pass the request first, not {type(request).__name__}")
         raise UnsupportedServerError(
             "ASGI", "run the project's WSGI application, for example with gunicorn -k gevent"
         )
     return environ
+
+
+_dumps = functools.partial(json.dumps, cls=DjangoJSONEncoder)
+
+
+def _encode(item: object) -> bytes:
+    # Lazy translations are text to everybody, though not to Python.
+    if isinstance(item, Promise):
+        item = str(item)
+    elif isinstance(item, ServerSentEvent) and isinstance(item.data, Promise):
+        item = ServerSentEvent(str(item.data), item.event, item.id, item.retry, item.comment)
+    return encode(item, _dumps)
 
 
 @functools.cache

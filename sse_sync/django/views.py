@@ -14,6 +14,7 @@ from django.http import HttpRequest
 
 from .. import wsgi
 from ..exceptions import SourceError
+from ..settings import Options
 from .response import EventSourceResponse, wsgi_environ
 
 __all__ = ["event_stream", "last_event_id"]
@@ -47,18 +48,24 @@ def event_stream(view: Any = None, **options: Any) -> Any:
 
     Raises:
         SourceError: If the view is asynchronous.
+        ConfigurationError: If an option is unknown or unusable.
 
     """
     if view is None:
         return lambda view: event_stream(view, **options)
+    Options().replace({k: v for k, v in options.items() if k not in ("headers", "on_close")})
     if inspect.iscoroutinefunction(view) or inspect.isasyncgenfunction(view):
         raise SourceError(view, "use a plain generator; WSGI has no event loop")
 
     @functools.wraps(view)
     def streaming(*args: Any, **kwargs: Any) -> Any:
+        request = _request_in(args)
+        response = EventSourceResponse.for_finished_client(request, **options)
+        if response is not None:
+            return response
         result = view(*args, **kwargs)
         if isinstance(result, Iterator):
-            return EventSourceResponse(_request_in(args), result, **options)
+            return EventSourceResponse(request, result, **options)
         return result
 
     return streaming

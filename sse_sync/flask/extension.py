@@ -6,6 +6,7 @@ The Flask extension.
 from __future__ import annotations
 
 import contextvars
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,14 @@ import flask
 
 from ..admission import admission
 from ..registry import registry
-from ..settings import Options
+from ..settings import Options, misspelt
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["SSE", "State", "current_state"]
+
+logger = logging.getLogger("sse_sync")
 
 CONTEXT_KEY = "sse_sync.flask.context"
 
@@ -68,6 +71,8 @@ class SSE:
         if "sse_sync" in app.extensions:
             raise RuntimeError("this application has an SSE extension already: use that one")
         app.extensions["sse_sync"] = State(Options.read(app.config, "SSE_"))
+        for problem in misspelt(app.config, "SSE_"):
+            logger.warning("%s", problem)
         app.wsgi_app = _OwnContext(app.wsgi_app)  # type: ignore[method-assign]
         admission().prepare({}, registry())
 

@@ -14,10 +14,11 @@ import flask
 from flask import globals as flask_globals
 from werkzeug.datastructures import Headers
 
+from ..event import encode
 from ..pump import Source
 from ..registry import CloseReason
 from ..stream import EventStream
-from ..wsgi import answer
+from ..wsgi import answer, is_finished
 from .extension import current_state, runner_of
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class EventSourceResponse(flask.Response):
             environ,
             source,
             options.replace(changes),
-            dumps=app.json.dumps,
+            encode=partial(encode, dumps=app.json.dumps),
             context=contextvars.copy_context(),
             on_close=on_close,
             before=_release_session,
@@ -92,6 +93,21 @@ class EventSourceResponse(flask.Response):
         if self.event_stream is not None:
             # Makes middleware that compresses leave the stream alone; not sent.
             self.headers["Content-Encoding"] = "identity"
+
+    @classmethod
+    def for_finished_client(cls, **arguments: Any) -> EventSourceResponse | None:
+        """
+        Return the 204 for a client that comes back after the end of its stream, or :obj:`None`.
+
+        For views that start something before they return their source: it must not start again.
+
+        Args:
+            arguments: What the class takes.
+
+        """
+        changes = {k: v for k, v in arguments.items() if k not in ("headers", "on_close")}
+        options = current_state().options.replace(changes)
+        return cls((), **arguments) if is_finished(flask.request.environ, options) else None
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
         """

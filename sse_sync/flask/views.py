@@ -14,6 +14,7 @@ import flask
 
 from .. import wsgi
 from ..exceptions import SourceError
+from ..settings import Options
 from .response import EventSourceResponse
 
 __all__ = ["event_stream", "last_event_id"]
@@ -47,18 +48,27 @@ def event_stream(view: Any = None, **options: Any) -> Any:
 
     Raises:
         SourceError: If the view is asynchronous.
+        ConfigurationError: If an option is unknown or unusable.
 
     """
     if view is None:
         return lambda view: event_stream(view, **options)
+    Options().replace({k: v for k, v in options.items() if k not in ("headers", "on_close")})
     if inspect.iscoroutinefunction(view) or inspect.isasyncgenfunction(view):
         raise SourceError(view, "use a plain generator; WSGI has no event loop")
 
     @functools.wraps(view)
     def streaming(*args: Any, **kwargs: Any) -> Any:
+        response = EventSourceResponse.for_finished_client(**options)
+        if response is not None:
+            return response
         result = view(*args, **kwargs)
         if isinstance(result, Iterator):
             return EventSourceResponse(result, **options)
+        if isinstance(result, tuple) and result and isinstance(result[0], Iterator):
+            raise SourceError(
+                result, "return the generator alone; EventSourceResponse takes headers"
+            )
         return result
 
     return streaming

@@ -99,6 +99,15 @@ def unsendable(key):
         mark(key, "finally")
 
 
+def exiting(key):
+    """What a function that was made for the command line does."""
+    try:
+        yield "ready"
+        sys.exit(3)
+    finally:
+        mark(key, "finally")
+
+
 SOURCES = {
     "count": count,
     "sleeping": sleeping,
@@ -108,6 +117,7 @@ SOURCES = {
     "flooding": flooding,
     "failing": failing,
     "unsendable": unsendable,
+    "exiting": exiting,
     "comment": lambda key: iter([comment(key)]),
 }
 

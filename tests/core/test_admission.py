@@ -137,13 +137,11 @@ def test_stopping(worker):
 def test_full_is_logged_once(caplog):
     """The first refusal is logged, and the first one after there was room again."""
     registry, gate = Registry(), prepared({"SERVER_SOFTWARE": "x"})
-    stream = object()
     for _ in range(2):
-        registry.opened(stream, None)
-        assert gate.refusal(registry, 1) is Refusal.FULL
+        assert gate.admit(object(), registry, 1) is None
+        assert gate.admit(object(), registry, 1) is Refusal.FULL
         assert gate.refusal(registry, 1) is Refusal.FULL
         registry._open.clear()
-        assert gate.refusal(registry, 1) is None
     assert caplog.messages == ["no more streams: this process holds 1. Raise max_streams"] * 2
 
 

@@ -52,6 +52,19 @@ def test_unwatch(reactor, pair):
     assert seen == ["again"]
 
 
+def test_stale_report(reactor, pair):
+    """A socket that turns out to be another's, still connected, stays watched."""
+    ours, theirs = pair
+    seen, truth = [], [False, True]
+    reactor.is_gone = lambda fd: truth.pop(0)
+    reactor.watch(ours.fileno(), lambda: seen.append("gone"))
+    theirs.close()
+    reactor.poll()
+    assert seen == []
+    reactor.poll()
+    assert seen == ["gone"]
+
+
 def test_closed_descriptor(reactor, pair):
     """A descriptor that was closed too early does no harm."""
     ours, _ = pair

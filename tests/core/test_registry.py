@@ -24,8 +24,8 @@ def test_counts():
     """Streams are counted by what became of them."""
     streams = registry.registry()
     first, second = Stream(), Stream()
-    streams.opened(first, None)
-    streams.opened(second, None)
+    streams.open_if_below(None, first)
+    streams.open_if_below(None, second)
     streams.refused()
     streams.closed(first, CloseReason.FAILED)
     streams.lingers(first, 0.0)
@@ -37,12 +37,20 @@ def test_counts():
     assert statistics().lingering == 0
 
 
+def test_limit():
+    """No more streams are added than there may be."""
+    streams = registry.registry()
+    assert streams.open_if_below(1, Stream())
+    assert not streams.open_if_below(1, Stream())
+    assert (statistics().open, statistics().opened) == (1, 1)
+
+
 def test_end_all():
     """Every open stream is ended."""
     streams = registry.registry()
     first, second = Stream(), Stream()
-    streams.opened(first, None)
-    streams.opened(second, None)
+    streams.open_if_below(None, first)
+    streams.open_if_below(None, second)
     streams.closed(first, CloseReason.FINISHED)
     streams.end_all(CloseReason.SERVER_STOPPING)
     assert (first.reasons, second.reasons) == ([], [CloseReason.SERVER_STOPPING])
@@ -53,7 +61,8 @@ def test_on_worker_stop():
     runtime = FakeRuntime()
     stopping, stream = [], Stream()
     on_worker_stop(lambda: bool(stopping))
-    registry.registry().opened(stream, runtime.reactor)
+    registry.registry().open_if_below(1, stream)
+    registry.registry().sweep_with(runtime.reactor)
     runtime.advance(10)
     assert stream.reasons == []
     stopping.append(True)
@@ -66,7 +75,8 @@ def test_lingering_is_reported_once(caplog):
     caplog.set_level("INFO", "sse_sync")
     runtime = FakeRuntime()
     streams, stream = registry.registry(), Stream()
-    streams.opened(stream, runtime.reactor)
+    streams.open_if_below(None, stream)
+    streams.sweep_with(runtime.reactor)
     streams.closed(stream, CloseReason.CLIENT_GONE)
     streams.lingers(stream, runtime.now)
     runtime.advance(LINGERING_AFTER - 1)
@@ -81,7 +91,7 @@ def test_lingering_is_reported_once(caplog):
 
 def test_fork():
     """A child starts without its parent's streams."""
-    registry.registry().opened(Stream(), None)
+    registry.registry().open_if_below(None, Stream())
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:

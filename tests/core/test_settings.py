@@ -6,7 +6,7 @@ import datetime
 import pytest
 
 from sse_sync import ConfigurationError
-from sse_sync.settings import OPTIONS, Options, problems
+from sse_sync.settings import OPTIONS, Options, misspelt, problems
 
 
 def test_table_and_class_agree():
@@ -92,4 +92,12 @@ def test_problems():
         "RETRY must be a whole",
         "BROKER is not an option; known are DEBUG",
         "5 is not an option; known are DEBUG",
+    ]
+
+
+def test_misspelt():
+    """What looks like an option is noticed; other keys are somebody else's."""
+    given = {"SSE_HEARTBEET": 1, "SSE_REDIS_URL": "x", "OTHER": 1, "SSE_RETRY": 1}
+    assert [str(problem) for problem in misspelt(given, "SSE_")] == [
+        "SSE_HEARTBEET is not an option; did you mean SSE_HEARTBEAT?"
     ]

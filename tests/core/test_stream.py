@@ -1,10 +1,12 @@
 """Streams: bytes, heartbeats, ends and reasons, in a world where time flies."""
 
 import contextvars
-import json
+import gc
 import logging
 import re
 import socket
+import weakref
+from functools import partial
 
 import pytest
 
@@ -18,6 +20,7 @@ from sse_sync import (
     registry,
     statistics,
 )
+from sse_sync.event import encode
 from sse_sync.registry import SWEEP_INTERVAL
 from sse_sync.settings import Options
 
@@ -241,8 +244,7 @@ def test_client_gone_while_blocked(runtime):
     runtime.reactor.call_at(runtime.now + 5, lambda now: stream._hung_up())
     assert list(stream) == []
     stream.close()
-    runtime.run_ready()
-    assert seen == [CloseReason.CLIENT_GONE, "finally", "after"]
+    assert seen == ["finally", CloseReason.CLIENT_GONE, "after"]
     assert runtime.now == 1005
 
 
@@ -368,6 +370,122 @@ def test_unsendable_is_raised_at_its_yield(environ, caplog):
     assert chunks == [PREAMBLE, b"data: recovered\n\n", END]
     assert "neither text nor an event nor JSON" in seen[0]
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+def test_unsendable_again_and_again(environ, runtime):
+    """A source that swallows the error and goes on with the mistake is ended."""
+    seen = []
+
+    def source():
+        while True:
+            try:
+                yield object()
+            except ValueError:
+                seen.append("swallowed")
+
+    *_, last = list(served(source(), environ))
+    assert b"stream-error" in last
+    assert seen == ["swallowed"]
+
+
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit])
+def test_exit_in_a_source(runtime, caplog, error):
+    """sys.exit() in a source ends its stream, and nothing else."""
+
+    def source():
+        yield "a"
+        raise error(3)
+
+    stream = served(source())
+    try:
+        *_, last = list(stream)
+    finally:
+        stream.close()
+    assert b"stream-error" in last
+    assert statistics().closed == {CloseReason.FAILED: 1}
+
+
+def test_record_of_a_failure_keeps_no_request(environ, runtime, caplog):
+    """A record that is kept does not keep the context that the view ran in."""
+
+    class Request:
+        """Anything that can be referred to weakly."""
+
+    variable = contextvars.ContextVar("request")
+    request = Request()
+    context = contextvars.copy_context()
+    context.run(variable.set, request)
+    kept = weakref.ref(request)
+
+    def source():
+        yield "a"
+        raise ZeroDivisionError
+
+    stream = served(source(), environ, context=context)
+    list(stream)
+    stream.close()
+    runtime.run_ready()
+    assert [record for record in caplog.records if record.exc_info]
+    del request, context, stream
+    gc.collect()
+    assert kept() is None
+
+
+def test_burst_of_arrivals(runtime):
+    """The limit holds when streams arrive while others are being opened."""
+    options, opened = Options(max_streams=3), []
+
+    def arrive():
+        stream = EventStream(
+            iter(["a"]), dict(SERVED), options=options, before=lambda: runtime.sleep(1)
+        )
+        opened.append(next(stream))
+
+    for number in range(10):
+        runtime.spawn(arrive, str(number))
+    runtime.advance(10)
+    assert opened.count(PREAMBLE) == 3
+    assert (statistics().open, statistics().refused) == (3, 7)
+
+
+def test_failing_release(runtime):
+    """A stream that cannot be begun leaves nothing."""
+
+    def fail():
+        raise ZeroDivisionError
+
+    seen = []
+    stream = served(["a"], before=fail, after=seen.append)
+    with pytest.raises(ZeroDivisionError):
+        next(stream)
+    stream.close()
+    runtime.run_ready()
+    assert seen == [None]
+    assert (statistics().open, statistics().closed) == (0, {CloseReason.FAILED: 1})
+
+
+@pytest.mark.parametrize("patience", [0.4, 0.6])
+def test_on_close_waits_for_a_short_cleanup(runtime, patience):
+    """on_close comes after the source's finally, unless that takes long."""
+    seen = []
+
+    def source():
+        try:
+            yield "a"
+            runtime.sleep(1000)
+        finally:
+            runtime.sleep(patience)
+            seen.append("finally")
+
+    stream = served(source(), on_close=seen.append)
+    next(stream)
+    next(stream)
+    runtime.reactor.call_at(runtime.now + 5, lambda now: stream._hung_up())
+    list(stream)
+    stream.close()
+    runtime.advance(1)
+    expected = ["finally", CloseReason.CLIENT_GONE]
+    assert seen == (expected if patience < 0.5 else expected[::-1])
 
 
 def test_unsendable_from_an_iterator(environ, caplog):
@@ -659,8 +777,9 @@ def test_log_keeps_no_request(runtime, caplog):
 
 def test_dumps(environ):
     """JSON is made by what the framework gives."""
-    assert b"data: <1>\n\n" in list(served([1], environ, dumps=lambda value: f"<{value}>"))
-    assert b'data: {"a": 1}\n\n' in list(served([{"a": 1}], environ, dumps=json.dumps))
+    encode_odd = partial(encode, dumps=lambda value: f"<{value}>")
+    assert b"data: <1>\n\n" in list(served([1], environ, encode=encode_odd))
+    assert b'data: {"a": 1}\n\n' in list(served([{"a": 1}], environ))
 
 
 def test_real_socket_is_watched(runtime):

@@ -74,6 +74,16 @@ def test_reactor_thread():
     assert not far.is_set()
 
 
+def test_report_of_another_socket():
+    """What was reported of a socket is not believed of the one that has its number now."""
+    reactor = ThreadReactor()
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            assert not reactor.is_gone(ours.fileno())
+        assert reactor.is_gone(ours.fileno())
+
+
 def test_reactor_thread_without_epoll(monkeypatch):
     """Where there is no epoll, times work all the same."""
     monkeypatch.setattr("sse_sync.threads.system_epoll", lambda: None)

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.core import checks
 from django.db import connection
 from django.test import AsyncClient, RequestFactory, override_settings
+from django.utils.translation import gettext_lazy
 
 from sse_sync import (
     END_ID,
@@ -103,6 +104,51 @@ def test_finished_stays_finished(client):
     assert b"".join(response.streaming_content) == b""
     assert "Content-Type" not in response.headers
     assert MARKS["again"] == []
+
+
+@pytest.mark.django_db
+def test_finished_job_is_not_started_again():
+    """A view that starts something and returns its source does not run for a finished client."""
+    seen = []
+
+    @event_stream
+    def view(request):
+        seen.append("started")
+        return iter(["a"])
+
+    request = RequestFactory().get("/", headers={"Last-Event-ID": END_ID})
+    assert view(request).status_code == 204
+    assert seen == []
+
+
+def test_lazy_strings():
+    """A lazy translation is text."""
+    lazy = gettext_lazy("Yes")
+    source = [lazy, ServerSentEvent(lazy, event="e"), {"lazy": lazy}]
+    response = EventSourceResponse(RequestFactory().get("/"), source)
+    wire = b"".join(response.streaming_content)
+    assert b'\n\ndata: Yes\n\nevent: e\ndata: Yes\n\ndata: {"lazy": "Yes"}\n\n' in wire
+
+
+def test_request_is_missing():
+    """A forgotten request is not taken for ASGI."""
+    with pytest.raises(TypeError, match="pass the request first, not list_iterator"):
+        EventSourceResponse(iter([]), iter([]))
+
+
+def test_misspelt_settings_are_logged(caplog):
+    """Under gunicorn, where no checks run, the log says what is wrong."""
+    from django.apps import apps
+
+    with override_settings(SSE_SYNC={"HEARTBEET": 5}):
+        apps.get_app_config("sse_sync").ready()
+    assert "did you mean HEARTBEAT?" in caplog.text
+
+
+def test_options_are_checked_at_decoration():
+    """A mistake shows when the module is imported, and not at the first request."""
+    with pytest.raises(ConfigurationError, match="did you mean heartbeat"):
+        event_stream(heartbeet=5)(lambda request: iter([]))
 
 
 def test_head(client):

@@ -382,6 +382,56 @@ def test_finished_stays_finished(app, client):
     assert client.get("/stream", query_string={"lastEventId": END_ID}).status_code == 204
 
 
+def test_finished_job_is_not_started_again(app, client):
+    """A view that starts something and returns its source does not run for a finished client."""
+    seen = []
+
+    @app.get("/stream")
+    @event_stream
+    def stream():
+        seen.append("started")
+        return iter(["a"])
+
+    @app.get("/polled")
+    @event_stream(reconnect=True)
+    def polled():
+        seen.append("polled")
+        return iter(["a"])
+
+    assert client.get("/stream", headers={"Last-Event-ID": END_ID}).status_code == 204
+    assert seen == []
+    assert client.get("/polled", headers={"Last-Event-ID": END_ID}).status_code == 200
+    assert seen == ["polled"]
+
+
+def test_tuples_are_refused(app, client):
+    """A generator in a tuple would be sent as text."""
+
+    @app.get("/stream")
+    @event_stream
+    def stream():
+        return iter(["a"]), 200, {"X-Mine": "1"}
+
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    with pytest.raises(SourceError, match="return the generator alone"):
+        client.get("/stream")
+
+
+def test_misspelt_configuration(caplog):
+    """A key that is nearly an option is named in the log."""
+    app = flask.Flask(__name__)
+    app.config["SSE_HEARTBEET"] = 5
+    SSE(app)
+    assert "did you mean SSE_HEARTBEAT?" in caplog.text
+
+
+def test_options_are_checked_at_decoration():
+    """A mistake shows when the module is imported, and not at the first request."""
+    with pytest.raises(ConfigurationError, match="did you mean heartbeat"):
+        event_stream(heartbeet=5)(lambda: iter([]))
+    event_stream(heartbeat=5, headers={"X-Mine": "1"}, on_close=print)(lambda: iter([]))
+
+
 def test_polled_again(app, client):
     """With reconnect the end marker means nothing."""
 

@@ -33,6 +33,12 @@ def servers(tmp_path_factory):
     yield get
     for server in running.values():
         server.stop()
+    for which, server in running.items():
+        # Clients that come and go leave no traceback but those of sources that fail on purpose.
+        output = server.output()
+        tracebacks = output.count("Traceback (most recent call last)")
+        tracebacks -= output.count("The above exception was the direct cause")
+        assert tracebacks <= output.count("failed, and its stream ends"), f"{which}:\n{output}"
 
 
 @pytest.fixture(params=kinds(), ids=str)

@@ -113,8 +113,8 @@ def test_index(page):
     assert [link.rsplit("/", 2)[1] for link in links] == ["counter", "clock", "progress"]
 
 
-def test_counter_is_closed_by_the_page(page, site):
-    """The page stops at five, and the server's generator ends with it."""
+def test_counter_is_closed_by_the_page(page):
+    """The page stops at five, and stays closed."""
     browser = page("/counter/")
     click(browser, "five")
     wait_for(lambda: state(browser) == ("closed", "closed by this page"), "the page to close")
