@@ -43,6 +43,8 @@ class Server:
     """Tells whether a request came through it."""
     fileno: Callable[[WSGIEnvironment], int]
     """Returns the descriptor of the client's socket."""
+    may_close_early: bool = False
+    """Whether it closes the socket while the response is still being made."""
     passes_connection: bool = False
     """Whether it leaves the ``Connection`` header to the application."""
 
@@ -53,12 +55,14 @@ class Connection:
 
     Args:
         fd: Its descriptor.
+        owned: Whether the descriptor is a duplicate to be closed here.
 
     """
 
-    __slots__ = ("fd",)
+    __slots__ = ("_owned", "fd")
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, *, owned: bool = False) -> None:
+        self._owned = owned
         self.fd = fd
         """Descriptor, valid until the server closes the response; -1 from then on."""
 
@@ -68,7 +72,9 @@ class Connection:
 
         """
         with _lock:
-            self.fd = -1
+            fd, self.fd = self.fd, -1
+        if self._owned and fd >= 0:
+            os.close(fd)
 
     def prepare(self, write_timeout: float | None) -> None:
         """
@@ -167,6 +173,8 @@ def find_connection(environ: WSGIEnvironment) -> Connection | None:
     try:
         fd = server.fileno(environ)
         if fd >= 0 and stat.S_ISSOCK(os.fstat(fd).st_mode):
+            if server.may_close_early:
+                return Connection(os.dup(fd), owned=True)
             return Connection(fd)
     except Exception:
         # A middleware may have replaced wsgi.input by something with other attributes.
@@ -210,10 +218,12 @@ SERVERS: tuple[Server, ...] = (
     # werkzeug/serving.py, WSGIRequestHandler.make_environ. Sends its own Connection: close.
     Server("Werkzeug", _has("werkzeug.socket"), _fileno_of("werkzeug.socket")),
     # waitress/task.py, WSGITask.get_environment: a method of the channel. The header is an error.
+    # With channel_request_lookahead its main thread reads the client's end, and closes.
     Server(
         "waitress",
         _has("waitress.client_disconnected"),
         lambda environ: int(environ["waitress.client_disconnected"].__self__.socket.fileno()),
+        may_close_early=True,
     ),
     Server(
         "uWSGI",

@@ -27,7 +27,7 @@ __all__ = [
     "GreenletTask",
     "StreamInterrupt",
     "is_home",
-    "is_of_this_hub",
+    "of_this_hub",
 ]
 
 get_hub_if_exists: Callable[[], Any] = _get_hub_if_exists
@@ -59,12 +59,20 @@ def is_home() -> bool:
     return getcurrent().parent is hub or bool(monkey.is_module_patched("threading"))
 
 
-def is_of_this_hub(runtime: Runtime | None) -> bool:
+def of_this_hub(runtimes: dict[int, Runtime]) -> Runtime:
     """
-    Return whether a runtime was made for the caller's hub, and not for another thread's.
+    Return the runtime of the caller's hub, which is made if there is none. Each thread that
+    runs greenlets has a hub of its own.
+
+    Args:
+        runtimes: Runtimes by the identity of their hub, which they keep alive.
 
     """
-    return isinstance(runtime, GeventRuntime) and runtime.hub is get_hub_if_exists()
+    hub = gevent.get_hub()
+    runtime = runtimes.get(id(hub))
+    if runtime is None:
+        runtime = runtimes[id(hub)] = GeventRuntime(hub)
+    return runtime
 
 
 class GreenletSignal:
@@ -188,6 +196,23 @@ class GeventReactor(Reactor):
         else:
             self._hub.loop.run_callback_threadsafe(self._turn)
 
+    def defer(self, function: Callable[[], object]) -> None:
+        """
+        Call a function in a greenlet: a log handler may want to wait, which the hub cannot.
+
+        """
+        gevent.spawn(function)
+
+    def abandon(self) -> None:
+        """
+        Let go of everything, in a child process that inherited it.
+
+        """
+        self._timer.close()
+        if self._epoll is not None:
+            self._readable.close()
+        super().abandon()
+
     def _turn(self) -> None:
         self._arm(self.poll())
 
@@ -211,8 +236,8 @@ class GeventRuntime:
     exits: tuple[type[BaseException], ...] = (gevent.GreenletExit,)
     """What an interrupted function raises."""
 
-    def __init__(self) -> None:
-        self.hub: Any = gevent.get_hub()
+    def __init__(self, hub: Any) -> None:
+        self.hub = hub
         """The hub of the thread that the streams live in."""
         self.reactor: Reactor = GeventReactor(self.hub)
         """Watches sockets and time for all streams of the process."""

@@ -65,7 +65,8 @@ class Feed(Protocol):
 
     def stop(self) -> None:
         """
-        End the source as soon as possible. It never blocks, and is idempotent.
+        End the source as soon as possible. Idempotent; it does not wait for a source that runs
+        elsewhere, and closes one that runs here or has not begun.
 
         """
 
@@ -244,11 +245,12 @@ class Pump(_SourceRunner):
         if self._task is None:
             self._context.run(self._finish)
             self.done = True
-        elif self._in_source:
+        else:
             self._task.interrupt(self._may_interrupt)
 
     def _may_interrupt(self) -> bool:
-        # Not while the source is being closed, and never twice: that would abort its cleanup.
+        # Not while the source is being closed, and never twice: that would abort its cleanup. A
+        # source that has come to its own finally cannot be told from one that has not.
         if self._interrupted or not self._in_source:
             return False
         self._interrupted = True

@@ -19,6 +19,7 @@ import itertools
 import logging
 import select
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -70,6 +71,9 @@ class Reactor:
         self.clock = clock
         """Tells the time."""
         self._epoll = epoll() if epoll is not None else None
+        # Held while a descriptor is watched, unwatched, or reported: between epoll's report and
+        # the look-up another thread may close the socket, and a new client get its number.
+        self._lock = threading.Lock()
         self._hung_up: dict[int, Callable[[], None]] = {}
         self._heap: list[tuple[float, int, Timer]] = []
         self._number = itertools.count()
@@ -88,13 +92,14 @@ class Reactor:
         """
         if self._epoll is None:
             return False
-        self._hung_up[fd] = callback
-        try:
-            self._epoll.register(fd, EPOLLRDHUP)
-        except (OSError, ValueError):
-            del self._hung_up[fd]
-            return False
-        return True
+        with self._lock:
+            self._hung_up[fd] = callback
+            try:
+                self._epoll.register(fd, EPOLLRDHUP)
+            except (OSError, ValueError):
+                del self._hung_up[fd]
+                return False
+            return True
 
     def unwatch(self, fd: int) -> None:
         """
@@ -104,8 +109,9 @@ class Reactor:
             fd: Descriptor that was given to :meth:`watch`.
 
         """
-        if self._hung_up.pop(fd, None) is not None:
-            self._unregister(fd)
+        with self._lock:
+            if self._hung_up.pop(fd, None) is not None:
+                self._unregister(fd)
 
     def call_at(self, when: float, callback: Callable[[float], float | None]) -> Timer:
         """
@@ -132,26 +138,29 @@ class Reactor:
 
         """
         if self._epoll is not None:
-            for fd, _ in self._epoll.poll(timeout, 256):
-                self._unregister(fd)
-                hung_up = self._hung_up.pop(fd, None)
-                if hung_up is None:
-                    continue
-                if self.is_gone(fd):
-                    _guarded(hung_up)
-                else:
-                    self.watch(fd, hung_up)
+            if timeout:
+                self._epoll.poll(timeout, 1)  # Only to wait: what it reports may be old already.
+            for hung_up in self._take_gone():
+                self._guarded(hung_up)
         return self._run_due(self.clock())
 
-    def is_gone(self, fd: int) -> bool:
+    def defer(self, function: Callable[[], object]) -> None:
         """
-        Return whether what was reported of a socket is true of the one that has its number now.
+        Call a function that may block, such as one that logs, outside the driver if need be.
 
         Args:
-            fd: Descriptor that epoll reported.
+            function: What to call.
 
         """
-        return True
+        function()
+
+    def abandon(self) -> None:
+        """
+        Let go of everything, in a child process that inherited it.
+
+        """
+        if self._epoll is not None:
+            self._epoll.close()
 
     def wake(self) -> None:
         """
@@ -165,7 +174,7 @@ class Reactor:
             timer = heapq.heappop(heap)[2]
             callback = timer.callback
             if callback is not None:
-                again = _guarded(callback, now)
+                again = self._guarded(callback, now)
                 if again is not None:
                     self._push_quietly(again, timer)
         return heap[0][0] if heap else None
@@ -181,6 +190,26 @@ class Reactor:
         heapq.heappush(self._heap, entry)
         earliest = self._heap[:1]
         return not earliest or earliest[0] is entry
+
+    def _take_gone(self) -> list[Callable[[], None]]:
+        assert self._epoll is not None
+        gone = []
+        with self._lock:
+            for fd, _ in self._epoll.poll(0, 256):
+                self._unregister(fd)
+                hung_up = self._hung_up.pop(fd, None)
+                if hung_up is not None:
+                    gone.append(hung_up)
+        return gone
+
+    def _guarded(self, function: Callable[..., Any], *args: Any) -> Any:
+        # One stream's mistake must not stop the others' clock.
+        try:
+            return function(*args)
+        except Exception as exc:
+            error = exc
+        self.defer(lambda: logger.error("a reactor callback failed", exc_info=error))
+        return None
 
     def _unregister(self, fd: int) -> None:
         assert self._epoll is not None
@@ -200,12 +229,3 @@ def system_epoll() -> Callable[[], Any] | None:
         # Monkey-patching deletes what does not cooperate, but keeps it aside.
         epoll = sys.modules["gevent.monkey"].saved.get("select", {}).get("epoll")
     return epoll
-
-
-def _guarded(function: Callable[..., Any], *args: Any) -> Any:
-    # One stream's mistake must not stop the others' clock.
-    try:
-        return function(*args)
-    except Exception:
-        logger.exception("a reactor callback failed")
-        return None

@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from .reactor import Reactor
@@ -165,7 +166,12 @@ class Registry:
         with self._lock:
             start, self._sweeping = not self._sweeping, True
         if start:
-            reactor.call_at(reactor.clock() + SWEEP_INTERVAL, self._sweep)
+
+            def sweep(now: float) -> float:
+                self._sweep(now, reactor.defer)
+                return now + SWEEP_INTERVAL
+
+            reactor.call_at(reactor.clock() + SWEEP_INTERVAL, sweep)
 
     def closed(self, stream: Tracked, reason: CloseReason) -> None:
         """
@@ -231,18 +237,26 @@ class Registry:
             closed=dict(self._closed),
         )
 
-    def _sweep(self, now: float) -> float:
-        if self._open and self._is_stopping is not None and self._is_stopping():
-            self.end_all(CloseReason.SERVER_STOPPING)
+    def _sweep(self, now: float, defer: Callable[[Callable[[], object]], None]) -> None:
+        # In the reactor, where nothing may block; loggers do.
+        try:
+            if self._open and self._is_stopping is not None and self._is_stopping():
+                self.end_all(CloseReason.SERVER_STOPPING)
+        except Exception as exc:
+            error = exc
+            defer(lambda: logger.error("asking whether the server stops failed", exc_info=error))
         for stream, since in tuple(self._lingering.items()):
             if now - since >= LINGERING_AFTER and stream not in self._reported:
                 self._reported.add(stream)
-                logger.warning(
-                    "the stream has ended, but not its source: %s. With too many of them no"
-                    " stream is opened any more. A blocking call needs a timeout",
-                    stream.where(),
-                )
-        return now + SWEEP_INTERVAL
+                defer(partial(_report_lingering, stream.where()))
+
+
+def _report_lingering(where: str) -> None:
+    logger.warning(
+        "the stream has ended, but not its source: %s. With too many of them no stream is"
+        " opened any more. A blocking call needs a timeout",
+        where,
+    )
 
 
 _registry = Registry()

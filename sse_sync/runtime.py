@@ -99,7 +99,7 @@ class Runtime(Protocol):
 
 
 _threads: Runtime | None = None
-_gevent: Runtime | None = None
+_gevent: dict[int, Runtime] = {}
 
 
 def current() -> Runtime:
@@ -107,15 +107,12 @@ def current() -> Runtime:
     Return the world that the caller lives in.
 
     """
-    global _threads, _gevent
+    global _threads
     if "gevent" in sys.modules:
         from . import greenlets
 
         if greenlets.is_home():
-            if not greenlets.is_of_this_hub(_gevent):
-                _gevent = greenlets.GeventRuntime()
-            assert _gevent is not None
-            return _gevent
+            return greenlets.of_this_hub(_gevent)
     if _threads is None:
         from .threads import ThreadRuntime
 
@@ -124,9 +121,17 @@ def current() -> Runtime:
 
 
 def _forget() -> None:
-    # A child must neither poll its parent's epoll nor rely on threads it does not have.
-    global _threads, _gevent
-    _threads = _gevent = None
+    # A child must neither poll its parent's epoll nor rely on threads it does not have. Its hub
+    # would go on watching the epoll that it shares with its parent.
+    global _threads
+    inherited = [*_gevent.values(), *([_threads] if _threads is not None else [])]
+    _gevent.clear()
+    _threads = None
+    for runtime in inherited:
+        try:
+            runtime.reactor.abandon()
+        except Exception:
+            pass  # There is nothing better to be done in a child that has just begun.
 
 
 if hasattr(os, "register_at_fork"):

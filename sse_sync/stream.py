@@ -42,11 +42,17 @@ Event ID of the last event of a finished stream. A client that repeats it is tol
 
 """
 
+_NO_CONTEXT = contextvars.Context()
+
 HEARTBEAT = b":\n\n"
 
 # Seconds that on_close waits for a source's cleanup. Under gevent a source is interrupted at once;
 # a thread that blocks would hold the server's thread for that long.
 CLEANUP_PATIENCE = 0.5
+
+# Seconds that a stopping server leaves to a client that does not read, and under gevent to a
+# source's cleanup.
+STOP_PATIENCE = 1.0
 
 # An event with data, because Firefox and WebKit do not commit the id of one without.
 _END = ServerSentEvent("", event="stream-end", id=END_ID).encode()
@@ -113,7 +119,7 @@ class EventStream:
         self._connection: Connection | None = None
         self._timer: Timer | None = None
         self._clock: Clock = monotonic
-        self._feed: Feed
+        self._feed: Feed | None = None
         self._registry: Registry
         self._error: BaseException | None = None
         self._opened_at = 0.0
@@ -143,7 +149,11 @@ class EventStream:
             chunk = self._next_chunk()
         else:
             self._opened = True
-            chunk = self._open()
+            try:
+                chunk = self._open()
+            except BaseException:
+                self._reasons.append(CloseReason.FAILED)
+                raise
         if not chunk:
             self._over = True
             raise StopIteration
@@ -162,25 +172,27 @@ class EventStream:
             return
         self._closed = self._over = True
         if not self._tracked:
-            self._close_unopened()
+            self._let_connection_go()
+            self._close_source()
+            self._leave()
+            self._leave()
             return
         self.end_for(_reason_of_close())
+        reason = self._reasons[0]
         if self._timer is not None:
             self._timer.cancel()
-        reason = self._reasons[0]
-        if self._runtime is not None and self._connection is not None:
-            self._runtime.reactor.unwatch(self._connection.fd)
-            if reason is CloseReason.SERVER_STOPPING:
-                # A kept-alive connection would bring the client back to this very server.
-                self._connection.stop_reading()
-            self._connection.release()
-        self._feed.stop()
-        self._note_lingering()
+        self._let_connection_go()
+        if self._feed is not None:
+            self._feed.stop()
+        self._registry.lingers(self, self._clock())
+        if self._source_over:
+            self._registry.lingers_no_more(self)
         self._registry.closed(self, reason)
-        if self._on_close is not None:
-            self._wait_for_source()
-        self._tell(reason)
-        self._leave()
+        self._wait_for_source(reason)
+        try:
+            self._tell(reason)
+        finally:
+            self._leave()
 
     # What an application may call.
 
@@ -206,10 +218,16 @@ class EventStream:
             reason: Why. The first reason counts.
 
         """
+        if self._reasons:
+            return
         self._reasons.append(reason)
-        if self._started and self._signal is not None:
-            self._feed.stop()
-            self._signal.set()
+        if reason is CloseReason.SERVER_STOPPING and self._runtime is not None:
+            reactor = self._runtime.reactor
+            reactor.call_at(reactor.clock() + STOP_PATIENCE, self._cut_off)
+        feed, signal = self._feed, self._signal
+        if self._started and feed is not None and signal is not None:
+            feed.stop()
+            signal.set()
 
     def where(self) -> str:
         """
@@ -270,66 +288,86 @@ class EventStream:
         )
         self._tracked = True
         self._registry.sweep_with(runtime.reactor)
-        if self._before is not None:
-            self._release(self._before)
+        self._release()
         if self._connection is not None:
             self._connection.prepare(self._options.write_timeout)
             runtime.reactor.watch(self._connection.fd, self._hung_up)
 
-    def _release(self, before: Callable[[], object]) -> None:
-        try:
-            self._context.run(before)
-        except BaseException:
-            self._reasons.append(CloseReason.FAILED)
-            raise
+    def _release(self) -> None:
+        if self._before is not None:
+            try:
+                self._context.run(self._before)
+            except Exception:
+                logger.exception("releasing what the view held failed")
 
     def _send_away(self, refusal: Refusal) -> bytes:
         # 200 and an end: after a 503 an EventSource never comes back (WHATWG HTML, 9.2.2).
         self._registry.refused()
         self._over = True
-        full = refusal is Refusal.FULL
-        return encode_retry(
-            _spread(self._options.retry_full if full else self._options.retry_stopping)
-        )
+        if refusal is Refusal.FULL:
+            return encode_retry(_spread(self._options.retry_full))
+        self._reasons.append(CloseReason.SERVER_STOPPING)
+        return encode_retry(_spread(self._options.retry_stopping))
 
     # The middle.
 
     def _next_chunk(self) -> bytes:
-        if not self._started:
-            self._feed.start()
-            self._started = True
+        feed = self._feed
+        assert feed is not None
+        if not self._started and not self._reasons:
+            self._start(feed)
         while not self._reasons:
-            chunk = self._feed.take()
+            chunk = feed.take()
             if chunk is not None:
                 self._events += 1
                 return chunk
-            if self._feed.done:
-                failed = self._feed.error is not None
+            if feed.done:
+                failed = feed.error is not None
                 self.end_for(CloseReason.FAILED if failed else CloseReason.FINISHED)
             elif self._is_heartbeat_due(self._clock()):
                 return HEARTBEAT
             elif not self._reasons:
-                self._feed.wait()
-        return self._farewell(self._reasons[0])
+                feed.wait()
+        return self._farewell(self._reasons[0], feed)
+
+    def _start(self, feed: Feed) -> None:
+        try:
+            feed.start()
+        except Exception as exc:
+            # No more threads, for example. The client may come back when there are.
+            logger.exception("the source %s could not be started", self.where())
+            feed.error = exc
+            self.end_for(CloseReason.FAILED)
+        # Only now: who ends the stream meanwhile leaves it to this thread to stop the source.
+        self._started = True
 
     def _is_heartbeat_due(self, now: float) -> bool:
+        # Computed as in _next_tick, or a rounding error makes a heartbeat late.
         heartbeat = self._options.heartbeat
-        return heartbeat is not None and now - self._last_sent >= heartbeat
+        return heartbeat is not None and now >= self._last_sent + heartbeat
 
     def _hung_up(self) -> None:
-        if self._connection is not None:
-            self._connection.forget_error()
         self.end_for(CloseReason.CLIENT_GONE)
+
+    def _cut_off(self, now: float) -> float | None:
+        # The server stops: a client that does not read must not hold it. Looked at until the
+        # stream is closed, since the last words may be what is not read.
+        if self._closed or self._connection is None:
+            return None
+        if not self._writing or now < self._last_sent + STOP_PATIENCE:
+            return max(now, self._last_sent) + STOP_PATIENCE
+        self._connection.abort()
+        return None
 
     def _tick(self, now: float) -> float | None:
         # Called by the reactor, at the latest when something may be due.
-        if self._over:
+        if self._closed:
             return None
         timeout = self._options.write_timeout
         if not self._writing:
             if self._is_heartbeat_due(now) and self._signal is not None:
                 self._signal.set()
-        elif timeout is not None and now - self._last_sent >= timeout and self._connection:
+        elif timeout is not None and now >= self._last_sent + timeout and self._connection:
             self._connection.abort()
             self.end_for(CloseReason.CLIENT_GONE)
             return None
@@ -339,46 +377,59 @@ class EventStream:
         return self._next_tick(now)
 
     def _next_tick(self, now: float) -> float:
-        # A write is late when it takes longer than its timeout, so looking once per timeout
-        # is enough to see its beginning in time.
+        # When something would be due if nothing more was sent. What is due already has been dealt
+        # with, or is about to be, and is looked at again after half its interval.
         due = [now + 3600.0]
         for interval in (self._options.heartbeat, self._options.write_timeout):
             if interval is not None:
-                due.append(max(self._last_sent, now - interval / 2) + interval)
+                then = self._last_sent + interval
+                due.append(then if then > now else now + interval / 2)
         if self._expires is not None:
             due.append(self._expires)
         return min(due)
 
     # The end.
 
-    def _farewell(self, reason: CloseReason) -> bytes:
+    def _farewell(self, reason: CloseReason, feed: Feed) -> bytes:
         self._over = True
         if reason is CloseReason.CLIENT_GONE:
+            if self._connection is not None:
+                self._connection.forget_error()
             return b""
-        self._feed.stop()
-        return (self._feed.take() or b"") + self._last_words(reason)
+        feed.stop()
+        return (feed.take() or b"") + self._last_words(reason, feed.error)
 
-    def _last_words(self, reason: CloseReason) -> bytes:
+    def _last_words(self, reason: CloseReason, failure: BaseException | None) -> bytes:
         options = self._options
         if reason in (CloseReason.FINISHED, CloseReason.CLOSED) and self._final:
             return _END
         if reason is CloseReason.SERVER_STOPPING:
             return encode_retry(_spread(options.retry_stopping))
         if reason is CloseReason.FAILED:
-            message = _describe(self._feed.error) if options.debug else "internal error"
+            message = _describe(failure) if options.debug else "internal error"
             error = ServerSentEvent(
                 message, event="stream-error", retry=_spread(options.retry_failed)
             )
             return error.encode()
         return b""
 
-    def _close_unopened(self) -> None:
+    def _let_connection_go(self) -> None:
+        # Before the server closes the socket: its number may be another client's right after.
+        connection = self._connection
+        if connection is None:
+            return
+        if self._runtime is not None:
+            self._runtime.reactor.unwatch(connection.fd)
+        if CloseReason.SERVER_STOPPING in self._reasons[:1]:
+            # A kept-alive connection would bring the client back to this very server.
+            connection.stop_reading()
+        connection.release()
+
+    def _close_source(self) -> None:
         # Closing a generator that never ran runs nothing of it.
         close = getattr(self._iterator, "close", None)
         if close is not None:
             close()
-        self._leave()
-        self._leave()
 
     def _source_ended(self, error: BaseException | None) -> None:
         # In the source's own greenlet or thread.
@@ -393,18 +444,21 @@ class EventStream:
                 self._signal.set()
             self._leave()
 
-    def _note_lingering(self) -> None:
-        self._registry.lingers(self, self._clock())
-        if self._source_over:
-            self._registry.lingers_no_more(self)
-
-    def _wait_for_source(self) -> None:
+    def _wait_for_source(self, reason: CloseReason) -> None:
         # The application's callback shares the view's context with the source, and with it, say,
-        # a database session. So it comes after the source's cleanup, unless that takes long.
-        if self._source_over or self._runtime is None or self._signal is None:
+        # a database session. So it comes after the source's cleanup, unless that takes long. And
+        # a stopping gevent worker is gone as soon as its requests are.
+        runtime, signal = self._runtime, self._signal
+        if self._source_over or runtime is None or signal is None:
             return
-        reactor, signal = self._runtime.reactor, self._signal
-        deadline = reactor.clock() + CLEANUP_PATIENCE
+        if reason is CloseReason.SERVER_STOPPING and runtime.exits:
+            patience = STOP_PATIENCE
+        elif self._on_close is not None:
+            patience = CLEANUP_PATIENCE
+        else:
+            return
+        reactor = runtime.reactor
+        deadline = reactor.clock() + patience
 
         def wake(now: float) -> None:
             signal.set()
@@ -435,18 +489,30 @@ class EventStream:
         try:
             self._first_to_leave.pop()
         except IndexError:
-            if self._after is not None:
-                try:
-                    self._after(self._error)
-                except Exception:
-                    logger.exception("tearing down after a stream failed")
+            self._tear_down()
+
+    def _tear_down(self) -> None:
+        after, error = self._after, self._error
+        # Whatever leads to the request, or from the request back here: otherwise both would have
+        # to wait for the garbage collector.
+        self._after = self._before = self._after_source = self._on_close = None
+        self._context = _NO_CONTEXT
+        self._iterator = iter(())
+        self._error = None
+        self._started = False
+        self._feed = None
+        if after is not None:
+            try:
+                after(error)
+            except Exception:
+                logger.exception("tearing down after a stream failed")
 
 
 def _reason_of_close() -> CloseReason:
     # The stream did not end by itself, so the server gave up: because a write failed, or because
     # it kills its requests. It calls close() while it handles that exception.
     error = sys.exc_info()[1]
-    if error is None or isinstance(error, Exception):
+    if error is None or isinstance(error, (Exception, GeneratorExit)):
         return CloseReason.CLIENT_GONE
     return CloseReason.SERVER_STOPPING
 

@@ -6,12 +6,11 @@ The world of real threads.
 from __future__ import annotations
 
 import os
-import select
 import threading
 from collections.abc import Callable
 
 from .clock import monotonic
-from .reactor import EPOLLRDHUP, Reactor, system_epoll
+from .reactor import Reactor, system_epoll
 
 __all__ = ["ThreadReactor", "ThreadRuntime", "ThreadSignal", "ThreadTask"]
 
@@ -92,15 +91,24 @@ class ThreadReactor(Reactor):
         self._start()
         return super().watch(fd, callback)
 
-    def is_gone(self, fd: int) -> bool:
+    def defer(self, function: Callable[[], object]) -> None:
         """
-        Ask again: since epoll's report another thread may have closed the socket, and a new
-        client may have its number.
+        Call a function here: it may block this thread for a while, but not end it.
 
         """
-        poll = select.poll()
-        poll.register(fd, EPOLLRDHUP)
-        return bool(poll.poll(0))
+        try:
+            function()
+        except Exception:
+            pass  # A log handler that fails has nobody left to tell.
+
+    def abandon(self) -> None:
+        """
+        Let go of everything, in a child process that inherited it.
+
+        """
+        super().abandon()
+        if self._bell >= 0:
+            os.close(self._bell)
 
     def wake(self) -> None:
         """

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.core.signals import setting_changed
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.functional import Promise
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 __all__ = ["EventSourceResponse", "wsgi_environ"]
+
+logger = logging.getLogger("sse_sync")
 
 
 class EventSourceResponse(StreamingHttpResponse):
@@ -187,4 +190,7 @@ def _close_connections() -> None:
     # Connections belong to a thread or greenlet, and this runs in the one that ends or waits.
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
-            connection.close()
+            try:
+                connection.close()
+            except DatabaseError:
+                logger.exception("closing the database connection %s failed", connection.alias)

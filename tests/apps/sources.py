@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from pathlib import Path
 
 from sse_sync import ServerSentEvent, comment, statistics
 
@@ -108,6 +109,16 @@ def exiting(key):
         mark(key, "finally")
 
 
+def tidy(key):
+    """One event, then a sleep, and a cleanup that takes a moment."""
+    try:
+        yield "ready"
+        time.sleep(600)
+    finally:
+        time.sleep(0.5)
+        (Path(os.environ["TEST_FOLDER"]) / key).write_text("tidied up")
+
+
 SOURCES = {
     "count": count,
     "sleeping": sleeping,
@@ -118,6 +129,7 @@ SOURCES = {
     "failing": failing,
     "unsendable": unsendable,
     "exiting": exiting,
+    "tidy": tidy,
     "comment": lambda key: iter([comment(key)]),
 }
 

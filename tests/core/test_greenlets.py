@@ -229,3 +229,77 @@ def test_hub_of_another_thread():
         assert other.name == "gevent"
         """
     )
+
+
+def test_runtimes_of_hubs_that_take_turns():
+    """A process with two hubs has two runtimes, however often they take turns."""
+    run(
+        """
+        import os
+        from gevent.threadpool import ThreadPool
+        mine = runtime.current()
+        pool = ThreadPool(1)
+        def elsewhere():
+            gevent.sleep(0)
+            return runtime.current()
+        other = pool.spawn(elsewhere).get(timeout=10)
+        descriptors = len(os.listdir("/proc/self/fd"))
+        for _ in range(20):
+            assert runtime.current() is mine
+            assert pool.spawn(elsewhere).get(timeout=10) is other
+        assert len(os.listdir("/proc/self/fd")) == descriptors
+        """
+    )
+
+
+def test_log_handler_that_waits():
+    """A log handler that wants to wait does not stop the reactor, in which nothing can."""
+    run(
+        """
+        import logging
+        class Slow(logging.Handler):
+            def emit(self, record):
+                gevent.sleep(0.02)
+        logging.getLogger("sse_sync").addHandler(Slow())
+        reactor = runtime.current().reactor
+        seen = []
+        def fail(now):
+            seen.append(now)
+            raise ValueError
+        for _ in range(3):
+            reactor.call_at(0, fail)
+            gevent.sleep(0.01)
+        reactor.call_at(0, seen.append)
+        gevent.sleep(0.2)
+        assert len(seen) == 4, seen
+        """
+    )
+
+
+def test_fork():
+    """A child does not take its parent's sockets from it."""
+    run(
+        """
+        import os
+        reactor = runtime.current().reactor
+        ours, theirs = socket.socketpair()
+        told = []
+        reactor.watch(ours.fileno(), lambda: told.append(True))
+        pid = os.fork()
+        if not pid:
+            theirs.close()
+            gevent.sleep(0.1)
+            os._exit(0 if not told else 1)
+        time_out = gevent.Timeout(10)
+        with time_out:
+            while True:
+                done, status = os.waitpid(pid, os.WNOHANG)
+                if done:
+                    break
+                gevent.sleep(0.01)
+        assert status == 0
+        theirs.close()
+        gevent.sleep(0.1)
+        assert told == [True]
+        """
+    )

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 
 import pytest
 
@@ -52,17 +53,28 @@ def test_unwatch(reactor, pair):
     assert seen == ["again"]
 
 
-def test_stale_report(reactor, pair):
-    """A socket that turns out to be another's, still connected, stays watched."""
-    ours, theirs = pair
-    seen, truth = [], [False, True]
-    reactor.is_gone = lambda fd: truth.pop(0)
-    reactor.watch(ours.fileno(), lambda: seen.append("gone"))
-    theirs.close()
-    reactor.poll()
-    assert seen == []
-    reactor.poll()
-    assert seen == ["gone"]
+def test_descriptors_that_are_used_again():
+    """While other threads close and open sockets, no client is told that it is gone."""
+    reactor = ThreadReactor()
+    wrong, rounds = [], 300
+
+    def come_and_go():
+        for _ in range(rounds):
+            ours, theirs = socket.socketpair()
+            told = []
+            reactor.watch(ours.fileno(), lambda told=told: told.append(True))
+            if told:
+                wrong.append(ours.fileno())
+            theirs.close()
+            reactor.unwatch(ours.fileno())
+            ours.close()
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert wrong == []
 
 
 def test_closed_descriptor(reactor, pair):

@@ -70,6 +70,25 @@ def test_on_worker_stop():
     assert set(stream.reasons) == {CloseReason.SERVER_STOPPING}
 
 
+def test_question_that_fails(caplog):
+    """A question that fails is asked again."""
+    runtime = FakeRuntime()
+    stream, answers = Stream(), [ZeroDivisionError, True]
+
+    def is_stopping():
+        answer = answers.pop(0) if answers else True
+        if answer is ZeroDivisionError:
+            raise answer
+        return answer
+
+    on_worker_stop(is_stopping)
+    registry.registry().open_if_below(None, stream)
+    registry.registry().sweep_with(runtime.reactor)
+    runtime.advance(1)
+    assert set(stream.reasons) == {CloseReason.SERVER_STOPPING}
+    assert "asking whether the server stops failed" in caplog.text
+
+
 def test_lingering_is_reported_once(caplog):
     """A source that does not end is named once, and again when it has ended."""
     caplog.set_level("INFO", "sse_sync")

@@ -448,20 +448,149 @@ def test_burst_of_arrivals(runtime):
     assert (statistics().open, statistics().refused) == (3, 7)
 
 
-def test_failing_release(runtime):
-    """A stream that cannot be begun leaves nothing."""
+def test_failing_release(runtime, caplog):
+    """What cannot be released is logged, and the stream begins all the same."""
 
     def fail():
         raise ZeroDivisionError
 
+    assert list(served(["a"], before=fail)) == [PREAMBLE, b"data: a\n\n", END]
+    assert "releasing what the view held failed" in caplog.text
+
+
+def test_source_that_cannot_be_started(runtime, caplog):
+    """Without threads left the client is told to come back, and nothing is left."""
+
+    def no_threads(function, name):
+        raise RuntimeError("can't start new thread")
+
+    runtime.spawn = no_threads
     seen = []
-    stream = served(["a"], before=fail, after=seen.append)
-    with pytest.raises(ZeroDivisionError):
+    stream = served(["a"], on_close=seen.append, after=seen.append)
+    *_, last = list(stream)
+    stream.close()
+    assert b"stream-error" in last
+    assert seen[0] is CloseReason.FAILED
+    assert isinstance(seen[1], RuntimeError)
+    assert (statistics().open, statistics().lingering) == (0, 0)
+
+
+def test_reactor_that_cannot_be_started(runtime):
+    """A stream that cannot be opened is not counted as open."""
+
+    def no_threads(when, callback):
+        raise RuntimeError("can't start new thread")
+
+    runtime.reactor.call_at = no_threads
+    stream = served(["a"])
+    with pytest.raises(RuntimeError):
         next(stream)
     stream.close()
-    runtime.run_ready()
-    assert seen == [None]
     assert (statistics().open, statistics().closed) == (0, {CloseReason.FAILED: 1})
+
+
+def test_source_of_a_client_that_left_at_once(runtime):
+    """A source is not started for nobody."""
+    seen = []
+
+    def source():
+        seen.append("ran")
+        yield "a"
+
+    stream = served(source())
+    next(stream)
+    stream.end_for(CloseReason.CLIENT_GONE)
+    assert list(stream) == []
+    stream.close()
+    runtime.run_ready()
+    assert seen == []
+
+
+@pytest.mark.parametrize(("heartbeat", "write_timeout"), [(15, 30), (2, 30), (15, 4), (15, None)])
+def test_heartbeats_are_never_late(runtime, heartbeat, write_timeout):
+    """Whatever was sent before, silence lasts no longer than it may."""
+    pauses = [7.5, 0.1, 14.9, 31.0, 3.3, 22.2]
+
+    def source():
+        for pause in pauses:
+            runtime.sleep(pause)
+            yield "x"
+
+    stream = served(source(), heartbeat=heartbeat, write_timeout=write_timeout)
+    last, silences = runtime.now, []
+    for _ in stream:
+        silences.append(runtime.now - last)
+        last = runtime.now
+    assert max(silences) == pytest.approx(heartbeat)
+
+
+def test_nothing_waits_for_the_garbage_collector(environ, runtime):
+    """A finished stream lets go of the request at once, although each refers to the other."""
+
+    class Request:
+        """Anything that can be referred to weakly."""
+
+    variable = contextvars.ContextVar("request")
+    request = Request()
+    context = contextvars.copy_context()
+    context.run(variable.set, request)
+    request.stream = served(
+        ["a"], environ, context=context, after=lambda error, request=request: None
+    )
+    list(request.stream)
+    request.stream.close()
+    runtime.run_ready()
+    kept = weakref.ref(request)
+    gc.collect()
+    gc.disable()
+    try:
+        del request, context
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
+def test_stopping_server_cuts_off_who_does_not_read(runtime, monkeypatch):
+    """A client that reads nothing does not hold a stopping server, not even the last words do."""
+    for last_words in (False, True):
+        seen = []
+        monkeypatch.setattr(
+            "sse_sync.stream.find_connection", lambda environ, seen=seen: Connection(seen)
+        )
+        stream = served(iter(range(10)), write_timeout=30)
+        next(stream)
+        next(stream)  # The server blocks in writing this.
+        stream.end_for(CloseReason.SERVER_STOPPING)
+        if last_words:
+            next(stream)  # Or in writing this.
+        runtime.advance(0.9)
+        assert "abort" not in seen
+        runtime.advance(1.2)
+        assert "abort" in seen
+        stream.close()
+
+
+def test_stopping_server_waits_for_a_cleanup(runtime):
+    """Under gevent a stopping worker is gone with its requests, so they wait for the sources."""
+    seen = []
+
+    def source():
+        try:
+            yield "a"
+            runtime.sleep(1000)
+        finally:
+            runtime.sleep(0.9)
+            seen.append("cleaned up")
+
+    stream = served(source())
+    next(stream)
+    next(stream)
+    runtime.reactor.call_at(
+        runtime.now + 1, lambda now: stream.end_for(CloseReason.SERVER_STOPPING)
+    )
+    list(stream)
+    stream.close()
+    assert seen == ["cleaned up"]
 
 
 @pytest.mark.parametrize("patience", [0.4, 0.6])
@@ -582,6 +711,7 @@ def test_first_reason_counts(runtime):
     [
         (BrokenPipeError, CloseReason.CLIENT_GONE),
         (SystemExit, CloseReason.SERVER_STOPPING),
+        (GeneratorExit, CloseReason.CLIENT_GONE),
         (None, CloseReason.CLIENT_GONE),
     ],
 )

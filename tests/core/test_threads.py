@@ -74,14 +74,26 @@ def test_reactor_thread():
     assert not far.is_set()
 
 
-def test_report_of_another_socket():
-    """What was reported of a socket is not believed of the one that has its number now."""
+def test_failing_log_handler_does_not_end_the_thread(monkeypatch):
+    """Whatever fails in the reactor's thread, the next client's end is noticed."""
+
+    def fail(*args, **kwargs):
+        raise ValueError("handler")
+
+    monkeypatch.setattr("sse_sync.reactor.logger.error", fail)
     reactor = ThreadReactor()
-    ours, theirs = socket.socketpair()
-    with ours:
-        with theirs:
-            assert not reactor.is_gone(ours.fileno())
-        assert reactor.is_gone(ours.fileno())
+    reactor.call_at(0, fail)
+    due = threading.Event()
+    reactor.call_at(reactor.clock() + 0.01, lambda now: due.set())
+    assert due.wait(DEADLINE)
+
+
+def test_abandoned_reactor():
+    """A child lets go of what it inherited."""
+    before = len(os.listdir("/proc/self/fd"))
+    reactor = ThreadReactor()
+    reactor.abandon()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_reactor_thread_without_epoll(monkeypatch):

@@ -214,6 +214,13 @@ SERVERS: dict[str, tuple[tuple[str, ...], bool]] = {
         ("{bin}/waitress-serve", "--listen=127.0.0.1:{port}", "--threads=16", "{app}"),
         False,
     ),
+    "waitress-lookahead": (
+        (
+            *("{bin}/waitress-serve", "--listen=127.0.0.1:{port}", "--threads=16"),
+            *("--channel-request-lookahead=5", "{app}"),
+        ),
+        False,
+    ),
     "uwsgi": (
         (
             *("{bin}/uwsgi", "--http-socket", "127.0.0.1:{port}", "--enable-threads"),

@@ -58,6 +58,34 @@ def test_sigterm(start, key, name):
 
 
 @pytest.mark.parametrize("name", WORKERS)
+def test_sigterm_with_a_client_that_does_not_read(start, key, name):
+    """A client that reads nothing does not hold a deploy."""
+    server = start(name)
+    with socket.create_connection(("127.0.0.1", server.port)) as stalled:
+        request = f"GET /stream/flooding?key={key} HTTP/1.1\r\nHost: x\r\n\r\n"
+        stalled.sendall(request.encode())
+        with server.stream(f"/stream/sleeping?key={key}-2") as other:
+            assert next(other) == READY
+            began = time.monotonic()
+            server.signal(signal.SIGTERM)
+            rest(other)
+            server.wait(10)
+    assert time.monotonic() - began < 5
+    assert "Traceback" not in server.output()
+
+
+def test_sigterm_leaves_time_for_cleanup(start, key, tmp_path):
+    """A generator's finally that takes a moment is not cut off under gevent."""
+    server = start("gunicorn-gevent-flask", TEST_FOLDER=str(tmp_path))
+    with server.stream(f"/stream/tidy?key={key}") as stream:
+        assert next(stream) == READY
+        server.signal(signal.SIGTERM)
+        rest(stream)
+        server.wait(10)
+    assert (tmp_path / key).read_text() == "tidied up"
+
+
+@pytest.mark.parametrize("name", WORKERS)
 def test_sighup(start, key, name):
     """A reload moves clients to the new worker at once, and leaves no ghost."""
     server = start(name)

@@ -24,7 +24,7 @@ def test_headers(server, key):
         for name in ("Content-Length", "Content-Encoding"):
             assert name not in stream.headers
         # These close every connection whose length they do not know beforehand.
-        if server.kind.server not in ("flask-run", "runserver", "waitress"):
+        if server.kind.server not in ("flask-run", "runserver", "waitress", "waitress-lookahead"):
             assert stream.headers["Connection"] in ("keep-alive", None)
 
 
