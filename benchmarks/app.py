@@ -18,6 +18,7 @@ SSE(app)
 
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 TEXT = "x" * 112  # 120 bytes on the wire with "data: " and the blank line.
+LEFT: list[float] = []
 QUEUES: dict[str, set[queue.Queue]] = {"hand": set(), "ours": set()}
 
 
@@ -36,6 +37,7 @@ def subscriber(name):
         while True:
             yield inbox.get()
     finally:
+        LEFT.append(time.monotonic())
         QUEUES[name].discard(inbox)
 
 
@@ -72,6 +74,12 @@ def publish(name):
             inbox.put(TEXT)
         gevent.sleep(float(request.args.get("pause", "0")))
     return json.dumps(len(QUEUES[name]))
+
+
+@app.get("/left")
+def left():
+    """When clients' generators ended, by the clock that all processes share."""
+    return json.dumps(LEFT)
 
 
 @app.get("/count/<name>")

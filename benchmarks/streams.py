@@ -11,6 +11,7 @@ wall time is not used. Each figure is measured several times, in turn for both.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
 import selectors
@@ -177,6 +178,20 @@ def connecting(worker, name, count=1500):
     return (worker.cpu() - before) / count * 1e6
 
 
+def leaving(worker, streams=300, clients=60):
+    """Milliseconds until the generator of an idle client that leaves has run its finally."""
+    sockets = worker.connect("/ours/queue", streams)
+    took = []
+    for sock in sockets[:clients]:
+        gone = time.monotonic()
+        sock.close()
+        time.sleep(0.02)
+        took.append((json.loads(worker.get("/left"))[-1] - gone) * 1000)
+    assert len(json.loads(worker.get("/left"))) == clients
+    close_all(worker, sockets[clients:], "ours")
+    return took
+
+
 FIGURES = [
     ("event of a busy generator, CPU µs", per_event, False),
     ("event from a queue per client, 500 clients, CPU µs", fan_out, False),
@@ -216,6 +231,12 @@ def main(runs):
             f"{statistics.median(v):.1f} ({min(v):.1f} to {max(v):.1f})" for v in results.values()
         )
         print(f"| {title} | {' | '.join(cells)} | {ratio:.2f} |", flush=True)
+    with Worker() as worker:
+        took = leaving(worker)
+    print(
+        f"\nidle client leaves, its generator's finally has run: median"
+        f" {statistics.median(took):.1f} ms, at the latest {max(took):.1f} ms ({len(took)} clients)"
+    )
 
 
 if __name__ == "__main__":

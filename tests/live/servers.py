@@ -205,6 +205,23 @@ app = getattr(importlib.import_module(module), name)
 WSGIServer(("127.0.0.1", int(sys.argv[2])), app, log=None).serve_forever()
 """
 
+CHEROOT = """
+import importlib, sys
+from cheroot.wsgi import Server
+module, _, name = sys.argv[1].partition(":")
+app = getattr(importlib.import_module(module), name)
+Server(("127.0.0.1", int(sys.argv[2])), app, numthreads=20).safe_start()
+"""
+WSGIREF = """
+import importlib, socketserver, sys
+from wsgiref.simple_server import WSGIServer, make_server
+module, _, name = sys.argv[1].partition(":")
+app = getattr(importlib.import_module(module), name)
+class ThreadedServer(socketserver.ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+make_server("127.0.0.1", int(sys.argv[2]), app, ThreadedServer).serve_forever()
+"""
+
 SERVERS: dict[str, tuple[tuple[str, ...], bool]] = {
     "gunicorn-gevent": ((*GUNICORN, "-k", "gevent", "{app}"), True),
     "gunicorn-gthread": ((*GUNICORN, "-k", "gthread", "--threads", "16", "{app}"), False),
@@ -229,6 +246,8 @@ SERVERS: dict[str, tuple[tuple[str, ...], bool]] = {
         ),
         False,
     ),
+    "cheroot": (("{bin}/python", "-c", CHEROOT, "{app}", "{port}"), False),
+    "wsgiref": (("{bin}/python", "-c", WSGIREF, "{app}", "{port}"), False),
     "flask-run": (("{bin}/flask", "--app", "{app}", "run", "--port", "{port}"), False),
     "runserver": (
         ("{bin}/python", "-m", "django", "runserver", "--noreload", "127.0.0.1:{port}"),

@@ -202,6 +202,7 @@ def test_full(start, key, name, extra, streams, advice):
     ("name", "extra", "warning"),
     [
         ("gunicorn-gevent-flask", ("-k", "sync"), "run gunicorn -k gevent"),
+        ("gunicorn-gevent-flask", ("-k", "tornado"), "holds a stream back until its end"),
         ("gunicorn-gthread-django", ("--threads", "1"), "at most 1 stream(s)"),
         ("gunicorn-gthread-flask", ("--threads", "2"), "at most 1 stream(s)"),
     ],
