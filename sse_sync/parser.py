@@ -14,7 +14,8 @@ from .event import ServerSentEvent
 
 __all__ = ["EventStreamParser"]
 
-_lines = re.compile(r"([^\r\n]*)(\r\n|\r|\n)")
+# Only the ends: a pattern for whole lines would try every start of one that has no end yet.
+_line_ends = re.compile(r"\r\n|\r|\n")
 
 
 # "If the field value consists of only ASCII digits". The bound keeps a hostile stream from
@@ -70,10 +71,11 @@ class EventStreamParser:
 
         events: list[ServerSentEvent] = []
         end = 0
-        for match in _lines.finditer(text):
-            self._line.append(match[1])
-            line = "".join(self._line)
-            self._line.clear()
+        for match in _line_ends.finditer(text):
+            line = text[end : match.start()]
+            if self._line:
+                line = "".join(self._line) + line
+                self._line.clear()
             self._take_line(line, events)
             end = match.end()
         if end < len(text):

@@ -156,6 +156,16 @@ def test_invalid_utf_8():
     assert parser.feed(b"data: \xff\xc3\n\n")[0].data == "\ufffd\ufffd"
 
 
+def test_long_lines():
+    """A line of many megabytes that comes in pieces takes time in proportion to its length."""
+    parser = EventStreamParser()
+    assert parser.feed(b"data: ") == []
+    for _ in range(64):
+        assert parser.feed(b"x" * 250_000) == []  # Square time would be hours.
+    (event,) = parser.feed(b"\n\n")
+    assert len(event.data) == 16_000_000
+
+
 fields = st.sampled_from(
     ["data: x", "data:", "data", ": c", "event: e", "id: 1", "id", "retry: 5", "…: ", "\ufeff", ""]
 )
