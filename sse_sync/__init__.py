@@ -10,23 +10,31 @@ from __future__ import annotations
 
 from .event import ServerSentEvent, comment
 from .exceptions import (
+    BrokerClosed,
+    BrokerError,
+    BrokerUnavailable,
     ConfigurationError,
     EventError,
     SourceError,
     SSEError,
     UnsupportedServerError,
 )
+from .mailbox import Overflow
 from .parser import EventStreamParser
 from .registry import CloseReason, Statistics, on_worker_stop, statistics
 from .stream import END_ID, EventStream
 
 __all__ = [
     "END_ID",
+    "BrokerClosed",
+    "BrokerError",
+    "BrokerUnavailable",
     "CloseReason",
     "ConfigurationError",
     "EventError",
     "EventStream",
     "EventStreamParser",
+    "Overflow",
     "SSEError",
     "ServerSentEvent",
     "SourceError",

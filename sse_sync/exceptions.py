@@ -3,6 +3,11 @@ Every error the package raises on purpose.
 
 * :exc:`SSEError`
 
+  * :exc:`BrokerError`: what carries events between processes does not work
+
+    * :exc:`BrokerUnavailable`: it cannot be reached; try again later
+    * :exc:`BrokerClosed`: this process has closed it
+
   * :exc:`EventError`: an event that cannot be written to an event stream
   * :exc:`SourceError`: something that is not a source of events
   * :exc:`ConfigurationError`: an option with an unusable name or value
@@ -15,6 +20,9 @@ A constructor takes the data; ``str()`` makes the sentence.
 from __future__ import annotations
 
 __all__ = [
+    "BrokerClosed",
+    "BrokerError",
+    "BrokerUnavailable",
     "ConfigurationError",
     "EventError",
     "SSEError",
@@ -28,6 +36,40 @@ class SSEError(Exception):
     Root of the package's errors.
 
     """
+
+
+class BrokerError(SSEError):
+    """
+    Root of what goes wrong with brokers.
+
+    """
+
+
+class BrokerUnavailable(BrokerError):
+    """
+    Raised when a broker cannot be reached or refuses to work. Nothing was published.
+
+    """
+
+    def __init__(self, broker: str, problem: str) -> None:
+        super().__init__(broker, problem)
+        self.broker = broker
+        """Which one, without its password."""
+        self.problem = problem
+        """What is wrong."""
+
+    def __str__(self) -> str:
+        return f"{self.broker} is unavailable: {self.problem}"
+
+
+class BrokerClosed(BrokerError):
+    """
+    Raised when a broker is used after this process has closed it.
+
+    """
+
+    def __str__(self) -> str:
+        return "the broker is closed"
 
 
 class EventError(SSEError, ValueError):

@@ -9,6 +9,7 @@ blocks. :class:`Inline` runs it in the stream's own thread, for test clients.
 
 from __future__ import annotations
 
+import abc
 import contextvars
 import inspect
 import logging
@@ -19,7 +20,7 @@ from typing import Any, Protocol
 from .exceptions import EventError, SourceError
 from .runtime import Runtime, Signal, Task
 
-__all__ = ["Feed", "Inline", "Pump", "Source", "iterate"]
+__all__ = ["Encode", "Feed", "FeedSource", "Inline", "Pump", "Source", "iterate"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -45,6 +46,9 @@ class Feed(Protocol):
     error: BaseException | None
     """What the source raised, if it ended that way."""
 
+    overflowed: bool
+    """Whether it ended because the client was slower than its events."""
+
     def start(self) -> None:
         """
         Begin. Nothing of the source runs before.
@@ -67,6 +71,25 @@ class Feed(Protocol):
         """
         End the source as soon as possible. Idempotent; it does not wait for a source that runs
         elsewhere, and closes one that runs here or has not begun.
+
+        """
+
+
+class FeedSource(abc.ABC):
+    """
+    A source that makes its own feed, because nothing of it has to run beside the stream.
+
+    """
+
+    @abc.abstractmethod
+    def open(self, signal: Signal, encode: Encode, context: contextvars.Context) -> Feed:
+        """
+        Return the feed of one stream.
+
+        Args:
+            signal: Set whenever there is something to take.
+            encode: Makes bytes of an item.
+            context: Context variables of the view.
 
         """
 
@@ -96,6 +119,8 @@ def iterate(source: object) -> Iterator[Any]:
 class _SourceRunner:
     # What pump and inline share: stepping through a source and ending it, with what it
     # raises noted and logged.
+
+    overflowed = False  # A generator waits for its client.
 
     def __init__(
         self,

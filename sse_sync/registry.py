@@ -54,6 +54,8 @@ class CloseReason(enum.Enum):
     """The server stops or reloads."""
     LIFETIME_OVER = "lifetime over"
     """The stream was open as long as it may be."""
+    OVERFLOWED = "overflowed"
+    """The client was slower than the events of its channels, and has to resume."""
     CLOSED = "closed"
     """The application ended it."""
 

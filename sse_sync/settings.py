@@ -36,6 +36,9 @@ class Options:
     retry_stopping: int = 2_000
     retry_full: int = 30_000
     max_streams: int | None = None
+    broker_url: str = "memory://"
+    history: int = 1_000
+    history_age: float = 3_600.0
 
     @classmethod
     def read(cls, given: Mapping[str, Any], prefix: str, **defaults: Any) -> Options:
@@ -195,6 +198,18 @@ def _count_or_none(value: Any) -> int | None:
     return value
 
 
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError("a positive whole number")
+    return value
+
+
+def _url(value: Any) -> str:
+    if not isinstance(value, str) or "://" not in value:
+        raise ValueError("a URL such as memory://")
+    return value
+
+
 OPTIONS: tuple[Option, ...] = (
     Option(
         "heartbeat",
@@ -254,6 +269,24 @@ OPTIONS: tuple[Option, ...] = (
         _count_or_none,
         "Streams that one process may hold. None takes what the server's settings allow, less"
         " a reserve for ordinary requests.",
+        per_stream=False,
+    ),
+    Option(
+        "broker_url",
+        _url,
+        "What carries events between processes: memory:// serves a single one.",
+        per_stream=False,
+    ),
+    Option(
+        "history",
+        _count,
+        "Events of each channel that are kept for clients that come back.",
+        per_stream=False,
+    ),
+    Option(
+        "history_age",
+        _seconds,
+        "Seconds that an event is kept for clients that come back.",
         per_stream=False,
     ),
 )

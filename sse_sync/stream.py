@@ -23,7 +23,7 @@ from .admission import Refusal, admission
 from .clock import Clock, monotonic
 from .connection import Connection, find_connection
 from .event import ServerSentEvent, encode, encode_retry
-from .pump import Encode, Feed, Inline, Pump, Source, iterate
+from .pump import Encode, Feed, FeedSource, Inline, Pump, Source, iterate
 from .reactor import Timer
 from .registry import CloseReason, Registry, registry
 from .runtime import Runtime, Signal
@@ -89,7 +89,7 @@ class EventStream:
 
     def __init__(
         self,
-        source: Source,
+        source: Source | FeedSource,
         environ: WSGIEnvironment | None = None,
         *,
         options: Options | None = None,
@@ -100,7 +100,7 @@ class EventStream:
         after_source: Callable[[], object] | None = None,
         after: Callable[[BaseException | None], object] | None = None,
     ) -> None:
-        self._iterator = iterate(source)
+        self._source = source if isinstance(source, FeedSource) else iterate(source)
         self._environ = environ if environ is not None else {}
         self._path = str(self._environ.get("PATH_INFO", ""))
         self._options = options or Options()
@@ -184,6 +184,8 @@ class EventStream:
         self._let_connection_go()
         if self._feed is not None:
             self._feed.stop()
+            if isinstance(self._source, FeedSource):
+                self._source_ended(self._feed.error)
         self._registry.lingers(self, self._clock())
         if self._source_over:
             self._registry.lingers_no_more(self)
@@ -234,8 +236,8 @@ class EventStream:
         Return what the stream's source is and where it stands.
 
         """
-        name = getattr(self._iterator, "__qualname__", type(self._iterator).__qualname__)
-        frame = getattr(self._iterator, "gi_frame", None)
+        name = getattr(self._source, "__qualname__", type(self._source).__qualname__)
+        frame = getattr(self._source, "gi_frame", None)
         if frame is None:
             return str(name)
         return f"{name} at {frame.f_code.co_filename}:{frame.f_lineno}"
@@ -253,11 +255,9 @@ class EventStream:
                 return self._send_away(refusal)
             self._open_beside()
         else:
-            self._feed = Inline(
-                self._iterator, self._encode, context=self._context, ended=self._source_ended
-            )
             self._registry.open_if_below(None, self)
             self._tracked = True
+            self._open_inline()
         self._opened_at = self._clock()
         self._expires = _expiry(self._opened_at, self._options.lifetime)
         if self._runtime is not None:
@@ -278,20 +278,33 @@ class EventStream:
         self._clock = runtime.reactor.clock
         self._opened_at = self._clock()
         self._signal = runtime.signal()
-        self._feed = Pump(
-            self._iterator,
-            self._encode,
-            runtime=runtime,
-            context=self._context,
-            signal=self._signal,
-            ended=self._source_ended,
-        )
+        if isinstance(self._source, FeedSource):
+            self._feed = self._source.open(self._signal, self._encode, self._context)
+        else:
+            self._feed = Pump(
+                self._source,
+                self._encode,
+                runtime=runtime,
+                context=self._context,
+                signal=self._signal,
+                ended=self._source_ended,
+            )
         self._tracked = True
         self._registry.sweep_with(runtime.reactor)
         self._release()
         if self._connection is not None:
             self._connection.prepare(self._options.write_timeout)
             runtime.reactor.watch(self._connection.fd, self._hung_up)
+
+    def _open_inline(self) -> None:
+        if isinstance(self._source, FeedSource):
+            # At once, so that a test gets what it publishes after its request.
+            self._feed = self._source.open(_runtime.current().signal(), self._encode, self._context)
+            self._start(self._feed)
+        else:
+            self._feed = Inline(
+                self._source, self._encode, context=self._context, ended=self._source_ended
+            )
 
     def _release(self) -> None:
         if self._before is not None:
@@ -322,8 +335,9 @@ class EventStream:
                 self._events += 1
                 return chunk
             if feed.done:
-                failed = feed.error is not None
-                self.end_for(CloseReason.FAILED if failed else CloseReason.FINISHED)
+                self.end_for(_reason_of_end(feed))
+            elif self._runtime is None:
+                return b""  # A test has read what was published; waiting would hang it.
             elif self._is_heartbeat_due(self._clock()):
                 return HEARTBEAT
             elif not self._reasons:
@@ -338,6 +352,8 @@ class EventStream:
             logger.exception("the source %s could not be started", self.where())
             feed.error = exc
             self.end_for(CloseReason.FAILED)
+        if isinstance(self._source, FeedSource) and self._runtime is not None:
+            self._release()  # What a snapshot has opened.
         # Only now: who ends the stream meanwhile leaves it to this thread to stop the source.
         self._started = True
 
@@ -427,7 +443,7 @@ class EventStream:
 
     def _close_source(self) -> None:
         # Closing a generator that never ran runs nothing of it.
-        close = getattr(self._iterator, "close", None)
+        close = getattr(self._source, "close", None)
         if close is not None:
             close()
 
@@ -497,7 +513,7 @@ class EventStream:
         # to wait for the garbage collector.
         self._after = self._before = self._after_source = self._on_close = None
         self._context = _NO_CONTEXT
-        self._iterator = iter(())
+        self._source = iter(())
         self._error = None
         self._started = False
         self._feed = None
@@ -506,6 +522,12 @@ class EventStream:
                 after(error)
             except Exception:
                 logger.exception("tearing down after a stream failed")
+
+
+def _reason_of_end(feed: Feed) -> CloseReason:
+    if feed.overflowed:
+        return CloseReason.OVERFLOWED
+    return CloseReason.FINISHED if feed.error is None else CloseReason.FAILED
 
 
 def _reason_of_close() -> CloseReason:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from .event import ServerSentEvent
 from .parser import EventStreamParser
@@ -36,7 +37,8 @@ def read_events(
     Return events of a test client's response, and close it if that was all.
 
     With a limit, only as much of the stream runs as is needed, and the response can be read on;
-    without one it has to end by itself.
+    without one it has to end by itself. A stream of channels ends, in a test client, when
+    everything that was published has been read.
 
     Args:
         response: What ``client.get()`` returned, of Flask, Werkzeug or Django, or an
@@ -45,20 +47,40 @@ def read_events(
         comments: Whether comments count as events.
 
     """
-    # Django's test response, which closes itself at its end; Werkzeug's; or the body itself.
-    body = getattr(response, "streaming_content", None)
-    close = getattr(response, "close", None) if body is None else None
-    if body is None:
-        body = getattr(response, "response", response)
-    parser = EventStreamParser(comments=comments)
-    events: list[ServerSentEvent] = []
-    for chunk in iter(body):
-        events += parser.feed(chunk)
-        if limit is not None and len(events) >= limit:
-            return events[:limit]
-    if close is not None:
-        close()
-    return events
+    reading = _readings.get(response)
+    if reading is None:
+        reading = _readings[response] = _Reading(response, comments)
+    while (limit is None or len(reading.events) < limit) and not reading.ended:
+        reading.read_on()
+    count = len(reading.events) if limit is None else min(limit, len(reading.events))
+    return [reading.events.popleft() for _ in range(count)]
+
+
+class _Reading:
+    # How far a response has been read: one chunk may hold more events than a test asks for.
+
+    def __init__(self, response: Any, comments: bool) -> None:
+        # Django's test response, which closes itself at its end; Werkzeug's; or the body itself.
+        body = getattr(response, "streaming_content", None)
+        self._close = getattr(response, "close", None) if body is None else None
+        if body is None:
+            body = getattr(response, "response", response)
+        self._chunks = iter(body)
+        self._parser = EventStreamParser(comments=comments)
+        self.events: deque[ServerSentEvent] = deque()
+        self.ended = False
+
+    def read_on(self) -> None:
+        chunk = next(self._chunks, None)
+        if chunk is not None:
+            self.events.extend(self._parser.feed(chunk))
+            return
+        self.ended = True
+        if self._close is not None:
+            self._close()
+
+
+_readings: WeakKeyDictionary[Any, _Reading] = WeakKeyDictionary()
 
 
 class LiveStream:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 
 from .admission import admission
 from .connection import find_server
-from .pump import Source, iterate
+from .pump import FeedSource, Source, iterate
 from .registry import registry
 from .settings import Options
 from .stream import END_ID, EventStream
@@ -49,7 +49,9 @@ class Answer:
     """Body of an error."""
 
 
-def answer(environ: WSGIEnvironment, source: Source, options: Options, **hooks: Any) -> Answer:
+def answer(
+    environ: WSGIEnvironment, source: Source | FeedSource, options: Options, **hooks: Any
+) -> Answer:
     """
     Answer a request with an event stream, or say why not.
 
@@ -73,9 +75,10 @@ def answer(environ: WSGIEnvironment, source: Source, options: Options, **hooks: 
         stream = EventStream(source, environ, options=options, **hooks)
         return Answer(200, _stream_headers(environ), stream)
     # Nothing of the generator has run, and nothing will.
-    close = getattr(iterate(source), "close", None)
-    if close is not None:
-        close()
+    if not isinstance(source, FeedSource):
+        close = getattr(iterate(source), "close", None)
+        if close is not None:
+            close()
     return refused
 
 

@@ -18,9 +18,10 @@ from django.db import DatabaseError, connections
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.functional import Promise
 
+from ..channels import Channels
 from ..event import ServerSentEvent, encode
 from ..exceptions import UnsupportedServerError
-from ..pump import Source
+from ..pump import FeedSource, Source
 from ..registry import CloseReason
 from ..settings import Options
 from ..stream import EventStream
@@ -29,7 +30,7 @@ from ..wsgi import answer, is_finished
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["EventSourceResponse", "wsgi_environ"]
+__all__ = ["EventSourceResponse", "channels", "dumps", "wsgi_environ"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -48,7 +49,8 @@ class EventSourceResponse(StreamingHttpResponse):
     Args:
         request: The request to answer.
         source: Generator or other iterable of text, :class:`~sse_sync.ServerSentEvent` or
-            values that :class:`~django.core.serializers.json.DjangoJSONEncoder` can write.
+            values that :class:`~django.core.serializers.json.DjangoJSONEncoder` can
+            write; or a subscription.
         headers: Further response headers.
         on_close: Called once when the stream has ended, with the
             :class:`~sse_sync.CloseReason`.
@@ -67,7 +69,7 @@ class EventSourceResponse(StreamingHttpResponse):
     def __init__(
         self,
         request: HttpRequest,
-        source: Source,
+        source: Source | FeedSource,
         *,
         headers: Mapping[str, str] | None = None,
         on_close: Callable[[CloseReason], object] | None = None,
@@ -145,7 +147,16 @@ def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
     return environ
 
 
-_dumps = functools.partial(json.dumps, cls=DjangoJSONEncoder)
+@functools.cache
+def channels() -> Channels:
+    """
+    Return where the project's channels are.
+
+    """
+    return Channels(_configured())
+
+
+dumps = functools.partial(json.dumps, cls=DjangoJSONEncoder)
 
 
 def _encode(item: object) -> bytes:
@@ -154,7 +165,7 @@ def _encode(item: object) -> bytes:
         item = str(item)
     elif isinstance(item, ServerSentEvent) and isinstance(item.data, Promise):
         item = ServerSentEvent(str(item.data), item.event, item.id, item.retry, item.comment)
-    return encode(item, _dumps)
+    return encode(item, dumps)
 
 
 @functools.cache
@@ -165,6 +176,7 @@ def _configured() -> Options:
 def _reload(*, setting: str, **kwargs: Any) -> None:
     if setting in ("SSE_SYNC", "DEBUG"):
         _configured.cache_clear()
+        channels.cache_clear()
 
 
 setting_changed.connect(_reload)

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import contextvars
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import flask
 
 from ..admission import admission
+from ..channels import Channels
+from ..mailbox import Overflow
 from ..registry import registry
 from ..settings import Options, misspelt
+from ..subscription import Filter, Subscription, check_channel
+from ..wsgi import last_event_id
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from .response import EventSourceResponse
 
 __all__ = ["SSE", "State", "current_state"]
 
@@ -36,6 +42,8 @@ class State:
 
     options: Options
     """How the application's streams behave."""
+    channels: Channels
+    """Where its channels are."""
 
 
 class SSE:
@@ -70,11 +78,95 @@ class SSE:
         """
         if "sse_sync" in app.extensions:
             raise RuntimeError("this application has an SSE extension already: use that one")
-        app.extensions["sse_sync"] = State(Options.read(app.config, "SSE_"))
+        options = Options.read(app.config, "SSE_")
+        app.extensions["sse_sync"] = State(options, Channels(options))
         for problem in misspelt(app.config, "SSE_"):
             logger.warning("%s", problem)
         app.wsgi_app = _OwnContext(app.wsgi_app)  # type: ignore[method-assign]
         admission().prepare({}, registry())
+
+    def publish(
+        self,
+        channel: str,
+        data: Any,
+        *,
+        event: str | None = None,
+        key: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> str:
+        """
+        Publish an event to every subscriber of a channel. Needs an application context.
+
+        Args:
+            channel: Where to publish.
+            data: Text, or a value that ``app.json`` can write.
+            event: Event type.
+            key: What the event is about, for filters and for :attr:`Overflow.LATEST`.
+            meta: Anything that JSON can express, for filters; it is not sent.
+
+        Returns:
+            The event's id.
+
+        Raises:
+            ConfigurationError: If the channel's name is unusable.
+            EventError: If the data or the event type cannot be sent.
+            BrokerUnavailable: If the event was not stored.
+
+        """
+        check_channel(channel)
+        dumps = flask.current_app.json.dumps
+        hub = current_state().channels.hub()
+        return hub.publish(channel, data, event=event, key=key, meta=meta, dumps=dumps)
+
+    def subscribe(
+        self,
+        *channels: str,
+        filter: Filter | None = None,
+        snapshot: Callable[[], Iterable[Any]] | None = None,
+        overflow: Overflow | str = Overflow.DISCONNECT,
+        max_events: int = 1000,
+        max_bytes: int = 1 << 20,
+        **arguments: Any,
+    ) -> EventSourceResponse:
+        """
+        Answer the current request with the events of some channels.
+
+        A client that comes back gets what it missed, and nothing twice; where something may be
+        missing it gets a ``stream-reset`` event, and has to ask for the state anew. A
+        client that is new gets a ``stream-open`` event first.
+
+        Args:
+            channels: Names of channels. They are the view's: never pass on what a client
+                names without asking whether it may read that.
+            filter: Takes an event's type, key and meta; tells whether this client gets it.
+            snapshot: Returns events that tell the state, sent before the first one to a client
+                that does not resume.
+            overflow: What happens when the client is slower than its events.
+            max_events: Events that may wait for the client.
+            max_bytes: Bytes that may wait for the client.
+            arguments: Further arguments for :class:`~sse_sync.flask.EventSourceResponse`.
+
+        Raises:
+            ConfigurationError: If a channel's name or an argument is unusable, or the broker is
+                ``memory://`` and the server has several processes.
+
+        """
+        from .response import EventSourceResponse
+
+        state = current_state()
+        environ = flask.request.environ
+        state.channels.check(environ)
+        subscription = Subscription(
+            hub=state.channels.hub(),
+            channels=channels,
+            last_event_id=last_event_id(environ),
+            filter=filter,
+            snapshot=snapshot,
+            overflow=Overflow(overflow),
+            max_events=max_events,
+            max_bytes=max_bytes,
+        )
+        return EventSourceResponse(subscription, **arguments)
 
 
 class _OwnContext:

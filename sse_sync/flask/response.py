@@ -15,7 +15,7 @@ from flask import globals as flask_globals
 from werkzeug.datastructures import Headers
 
 from ..event import encode
-from ..pump import Source
+from ..pump import FeedSource, Source
 from ..registry import CloseReason
 from ..stream import EventStream
 from ..wsgi import answer, is_finished
@@ -41,7 +41,7 @@ class EventSourceResponse(flask.Response):
 
     Args:
         source: Generator or other iterable of text, :class:`~sse_sync.ServerSentEvent` or
-            values that ``app.json`` can write.
+            values that ``app.json`` can write; or a subscription.
         headers: Further response headers.
         on_close: Called once when the stream has ended, with the
             :class:`~sse_sync.CloseReason`.
@@ -59,7 +59,7 @@ class EventSourceResponse(flask.Response):
 
     def __init__(
         self,
-        source: Source,
+        source: Source | FeedSource,
         *,
         headers: Any = None,
         on_close: Callable[[CloseReason], object] | None = None,

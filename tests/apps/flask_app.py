@@ -21,7 +21,7 @@ if "TEST_WRITE_TIMEOUT" in os.environ:
     app.config["SSE_WRITE_TIMEOUT"] = float(os.environ["TEST_WRITE_TIMEOUT"])
 if "TEST_LIFETIME" in os.environ:
     app.config["SSE_LIFETIME"] = float(os.environ["TEST_LIFETIME"])
-SSE(app)
+sse = SSE(app)
 
 
 @app.teardown_request
@@ -38,6 +38,25 @@ def stream(name):
     return EventSourceResponse(
         SOURCES[name](g.key), on_close=lambda reason: mark(g.key, reason.name)
     )
+
+
+@app.get("/subscribe/<name>")
+def subscribe(name):
+    """Relay a channel."""
+    return sse.subscribe(
+        name,
+        max_events=int(request.args.get("max_events", "1000")),
+        on_close=lambda reason: mark(name, reason.name),
+    )
+
+
+@app.get("/publish/<name>")
+def publish(name):
+    """Publish events with numbers; a GET keeps the tests simple."""
+    first, count = int(request.args.get("first", "0")), int(request.args.get("count", "1"))
+    padding = "x" * int(request.args.get("size", "0"))
+    ids = [sse.publish(name, f"{n}{padding}", event="n") for n in range(first, first + count)]
+    return jsonify(ids)
 
 
 @app.get("/last")

@@ -87,11 +87,11 @@ def test_replace():
 
 def test_problems():
     """All mistakes in a dictionary of options are found at once."""
-    found = problems({"RETRY": -1, "HEARTBEAT": 15, "BROKER": 1, 5: 6})
+    found = problems({"RETRY": -1, "HEARTBEAT": 15, "COLOUR": 1, 5: 6})
     assert [str(problem).split(",")[0] for problem in found] == [
         "RETRY must be a whole",
-        "BROKER is not an option; known are DEBUG",
-        "5 is not an option; known are DEBUG",
+        "COLOUR is not an option; known are BROKER_URL",
+        "5 is not an option; known are BROKER_URL",
     ]
 
 

@@ -11,7 +11,13 @@ from django.views import View
 from django.views.decorators.http import require_GET
 
 from sse_sync import ServerSentEvent
-from sse_sync.django import EventSourceResponse, event_stream, last_event_id
+from sse_sync.django import (
+    EventSourceResponse,
+    event_stream,
+    last_event_id,
+    publish,
+    subscribe,
+)
 from tests.apps.sources import MARKS, SOURCES, figures, mark
 
 
@@ -88,6 +94,24 @@ def atomic(request):
     return EventSourceResponse(request, source())
 
 
+def relay(request, name):
+    """Relay a channel."""
+    return subscribe(
+        request,
+        name,
+        max_events=int(request.GET.get("max_events", "1000")),
+        on_close=lambda reason: mark(name, reason.name),
+    )
+
+
+def announce(request, name):
+    """Publish events with numbers; a GET keeps the tests simple."""
+    first, count = int(request.GET.get("first", "0")), int(request.GET.get("count", "1"))
+    padding = "x" * int(request.GET.get("size", "0"))
+    ids = [publish(name, f"{n}{padding}", event="n") for n in range(first, first + count)]
+    return JsonResponse(ids, safe=False)
+
+
 def last(request):
     """Say what the last event ID is."""
     return JsonResponse(last_event_id(request), safe=False)
@@ -112,6 +136,8 @@ urlpatterns = [
     path("users", users),
     path("connections", connections),
     path("atomic", atomic),
+    path("subscribe/<str:name>", relay),
+    path("publish/<str:name>", announce),
     path("last", last),
     path("marks/<str:key>", marks),
     path("figures", show_figures),

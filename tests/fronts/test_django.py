@@ -1,5 +1,6 @@
 """The Django front, through Django's test client."""
 
+import datetime
 import gzip
 import json
 
@@ -7,7 +8,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.core import checks
-from django.db import connection
+from django.db import connection, transaction
 from django.test import AsyncClient, RequestFactory, override_settings
 from django.utils.translation import gettext_lazy
 
@@ -20,7 +21,13 @@ from sse_sync import (
     UnsupportedServerError,
     statistics,
 )
-from sse_sync.django import EventSourceResponse, event_stream, last_event_id
+from sse_sync.django import (
+    EventSourceResponse,
+    event_stream,
+    last_event_id,
+    publish,
+    publish_on_commit,
+)
 from sse_sync.django.checks import check_settings
 from sse_sync.testing import read_events
 from tests.apps.sources import MARKS
@@ -294,3 +301,33 @@ def test_gzip_really_would_compress(client):
     assert gzip.decompress(b"".join(response.streaming_content)) == b"x" * 5000
     middleware = GZipMiddleware(lambda request: EventSourceResponse(request, iter(["x" * 5000])))
     assert b"data: " + b"x" * 5000 in b"".join(middleware(request).streaming_content)
+
+
+@pytest.mark.django_db
+def test_channels(client):
+    """Publish and subscribe, with Django's JSON."""
+    response = client.get("/subscribe/test-channels")
+    # Django's test client starts no response before it is read.
+    assert [event.event for event in read_events(response, 1)] == ["stream-open"]
+    first = publish("test-channels", {"on": datetime.date(2026, 1, 2)}, event="created")
+    assert read_events(response) == [ServerSentEvent('{"on": "2026-01-02"}', event="created", id=first)]
+    second = publish("test-channels", "later")
+    response = client.get("/subscribe/test-channels", headers={"Last-Event-ID": first})
+    assert read_events(response) == [ServerSentEvent("later", id=second)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_publish_on_commit(client):
+    """An event does not overtake its transaction, and a rolled back one is not published."""
+    response = client.get("/subscribe/test-commit")
+    assert [event.event for event in read_events(response, 1)] == ["stream-open"]
+    with transaction.atomic():
+        publish_on_commit("test-commit", "committed", event="e")
+        publish("test-commit", "at once")
+    with transaction.atomic():
+        publish_on_commit("test-commit", "rolled back")
+        transaction.set_rollback(True)
+    publish_on_commit("test-commit", "outside")
+    events = read_events(response)
+    assert [event.data for event in events] == ["at once", "committed", "outside"]
+    response.close()

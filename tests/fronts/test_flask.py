@@ -551,3 +551,51 @@ def test_log(app, client, caplog):
     read_events(client.get("/stream"))
     (record,) = [r for r in caplog.records if r.name == "sse_sync"]
     assert record.getMessage().startswith("event stream /stream ended: finished, after 0.0 s, 1 ")
+
+
+def test_channels(app, client):
+    """Publish and subscribe, through the extension."""
+    sse = SSE()
+    app.add_url_rule(
+        "/orders", "orders", lambda: sse.subscribe("orders", "news", heartbeat=5, filter=mine)
+    )
+
+    def mine(event, key, meta):
+        return meta.get("user", 7) == 7
+
+    response = client.get("/orders")
+    with app.app_context():
+        first = sse.publish("orders", {"id": 1}, event="created")
+        sse.publish("news", "for 8", meta={"user": 8})
+        second = sse.publish("news", "for 7", meta={"user": 7})
+    opening, *rest = read_events(response)
+    assert opening.event == "stream-open"
+    assert rest == [
+        ServerSentEvent('{"id": 1}', event="created", id=first),
+        ServerSentEvent("for 7", id=second),
+    ]
+    response = client.get("/orders", headers={"Last-Event-ID": first})
+    assert read_events(response) == [ServerSentEvent("for 7", id=second)]
+
+
+def test_channels_of_two_applications(app):
+    """Applications in one process do not hear each other."""
+    sse, other = SSE(), flask.Flask("other")
+    sse.init_app(other)
+    app.add_url_rule("/a", "a", lambda: sse.subscribe("a"))
+    response = app.test_client().get("/a")
+    with other.app_context():
+        sse.publish("a", "x")
+    assert [event.event for event in read_events(response)] == ["stream-open"]
+
+
+def test_bad_channels(app):
+    """Names and policies are checked where they are written."""
+    sse = SSE()
+    with app.test_request_context():
+        with pytest.raises(ConfigurationError, match="printable"):
+            sse.publish("a\nb", "x")
+        with pytest.raises(ConfigurationError, match="printable"):
+            sse.subscribe("a\nb")
+        with pytest.raises(ValueError, match="sometimes"):
+            sse.subscribe("a", overflow="sometimes")

@@ -1,0 +1,10 @@
+"""
+Brokers: what keeps events and carries them between processes.
+
+"""
+
+from __future__ import annotations
+
+from .base import Broker, History, Message, Position, Receiver
+
+__all__ = ["Broker", "History", "Message", "Position", "Receiver"]

@@ -1,0 +1,236 @@
+"""
+The contract of brokers.
+
+A broker gives every event a position. Positions are strictly increasing across all channels, so
+that one last event ID resumes a subscription to any number of them. They carry an epoch: a store
+that may have lost something starts a new one, and positions of different epochs cannot be
+compared. So a client never resumes at a place that only looks like the one it left.
+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+__all__ = ["Broker", "History", "Message", "Position", "Receiver"]
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_MAX_TEXT = 40  # Longer than any position that was ever given out.
+
+
+class Position(NamedTuple):
+    """
+    A place in the history of a broker. As text it is an event ID.
+
+    """
+
+    epoch: str
+    """Which history: short, ASCII letters and digits."""
+    number: int
+    """Which place in it: increasing."""
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{to_base36(self.number)}"
+
+    @classmethod
+    def parse(cls, text: str) -> Position | None:
+        """
+        Return the position that an event ID stands for, or :obj:`None` if it is none.
+
+        Args:
+            text: What a client sent; anything.
+
+        """
+        epoch, dash, number = text.partition("-")
+        if not dash or len(text) > _MAX_TEXT or not (epoch.isascii() and epoch.isalnum()):
+            return None
+        if not number.isascii() or not number.isalnum() or number != number.lower():
+            return None
+        return cls(epoch, int(number, 36))
+
+
+class Message(NamedTuple):
+    """
+    One event of a channel, encoded once by its publisher.
+
+    """
+
+    channel: str
+    """Where it was published."""
+    position: Position
+    """Where it stands in the history."""
+    body: bytes
+    """The event as it is sent, without its id, which :attr:`position` is."""
+    event: str | None = None
+    """Event type, for filters."""
+    key: str | None = None
+    """What the event is about, for filters and for keeping the latest only."""
+    meta: Mapping[str, Any] | None = None
+    """Anything that JSON can express, for filters."""
+
+    @property
+    def wire(self) -> bytes:
+        """
+        The event as it is sent.
+
+        """
+        return b"id: %s\n%s" % (str(self.position).encode(), self.body)
+
+
+class History(NamedTuple):
+    """
+    What a broker still has of some channels after a position.
+
+    """
+
+    messages: list[Message]
+    """Events in the order of their positions."""
+    complete: bool
+    """Whether nothing can be missing between the position that was asked for and now."""
+
+
+class Receiver(Protocol):
+    """
+    Whom a broker gives events to. It never blocks.
+
+    """
+
+    def receive(self, messages: Iterable[Message]) -> None:
+        """
+        Take events in the order of their positions, each once.
+
+        Args:
+            messages: Events of subscribed channels.
+
+        """
+
+    def interrupted(self) -> None:
+        """
+        Note that events may be missing from here on, because the history cannot tell.
+
+        """
+
+    def degraded(self, problem: str | None) -> None:
+        """
+        Note that nothing arrives for now, or that it does again.
+
+        Args:
+            problem: What is wrong; :obj:`None` if nothing is any more.
+
+        """
+
+
+class Broker(Protocol):
+    """
+    Keep events, and carry them between processes.
+
+    All methods may be called from any thread or greenlet, and may block for a bounded time unless
+    they say otherwise. After :meth:`close` every method raises :exc:`BrokerClosed`.
+
+    """
+
+    def start(self, receiver: Receiver) -> None:
+        """
+        Begin to receive. Called once.
+
+        Args:
+            receiver: Whom to give events to.
+
+        """
+
+    def publish(
+        self,
+        channel: str,
+        body: bytes,
+        *,
+        event: str | None = None,
+        key: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Position:
+        """
+        Store an event and give it to every process that has subscribed to its channel.
+
+        Args:
+            channel: Where to publish.
+            body: The event without its id, with the blank line that ends it.
+            event: Event type.
+            key: What the event is about.
+            meta: Anything that JSON can express.
+
+        Returns:
+            The event's position.
+
+        Raises:
+            BrokerUnavailable: If the event was not stored.
+
+        """
+
+    def subscribe(self, channels: Sequence[str]) -> Position:
+        """
+        Receive the events of some channels from now on, too.
+
+        Args:
+            channels: Channels that are not subscribed to yet.
+
+        Returns:
+            The position behind which nothing of these channels will be missed.
+
+        Raises:
+            BrokerUnavailable: If that cannot be promised now.
+
+        """
+
+    def unsubscribe(self, channels: Sequence[str]) -> None:
+        """
+        Receive the events of some channels no more. It never blocks and never raises.
+
+        Args:
+            channels: Channels that are subscribed to.
+
+        """
+
+    def position(self) -> Position:
+        """
+        Return the position of the latest event of any channel.
+
+        Raises:
+            BrokerUnavailable: If that is not known now.
+
+        """
+
+    def history(self, channels: Sequence[str], after: Position) -> History:
+        """
+        Return what is still there of some channels after a position.
+
+        Args:
+            channels: Which channels.
+            after: From where on; a position of another epoch or of the future makes the
+                history incomplete.
+
+        Raises:
+            BrokerUnavailable: If that cannot be read now.
+
+        """
+
+    def close(self) -> None:
+        """
+        Stop receiving, and release every connection. Idempotent.
+
+        """
+
+
+def to_base36(number: int) -> str:
+    """
+    Return a number as short text that sorts like the number among texts of its length.
+
+    Args:
+        number: Not negative.
+
+    """
+    digits = ""
+    while True:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+        if not number:
+            return digits

@@ -1,0 +1,176 @@
+"""
+The broker of a single process.
+
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..exceptions import BrokerClosed
+from .base import History, Message, Position, Receiver, to_base36
+
+__all__ = ["MemoryBroker"]
+
+
+class _Channel:
+    __slots__ = ("messages", "trimmed")
+
+    def __init__(self, trimmed: int) -> None:
+        self.messages: deque[Message] = deque()
+        self.trimmed = trimmed
+        """Number up to which events may have been dropped."""
+
+
+class MemoryBroker:
+    """
+    Keep events in the process.
+
+    Numbers are microseconds, and the epoch is new in every process.
+
+    Differs from the contract: it carries nothing to other processes, and never blocks.
+
+    Args:
+        history: How many events of a channel are kept.
+        max_age: Seconds that an event is kept.
+        now: Tells the time of day, in seconds.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        history: int = 1000,
+        max_age: float = 3600.0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._history = history
+        self._max_age = int(max_age * 1_000_000)
+        self._now = now
+        # Positions are given out and events handed on under it, so that they arrive in order.
+        self._lock = threading.Lock()
+        self._epoch = to_base36(int(now() * 1000)) + secrets.token_hex(2)
+        self._number = int(now() * 1_000_000)
+        # In the order of their latest events, so that the first is the next to be forgotten.
+        self._channels: dict[str, _Channel] = {}
+        self._forgotten = self._number
+        self._receiver: Receiver | None = None
+        self._subscribed: set[str] = set()
+        self._closed = False
+
+    def start(self, receiver: Receiver) -> None:
+        """
+        Begin to receive.
+
+        """
+        self._receiver = receiver
+
+    def publish(
+        self,
+        channel: str,
+        body: bytes,
+        *,
+        event: str | None = None,
+        key: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Position:
+        """
+        Store an event and give it to the process's receiver.
+
+        """
+        with self._lock:
+            self._check_open()
+            now = int(self._now() * 1_000_000)
+            self._number = max(self._number + 1, now)
+            position = Position(self._epoch, self._number)
+            message = Message(channel, position, body, event, key, meta)
+            kept = self._channels.pop(channel, None) or _Channel(self._forgotten)
+            self._channels[channel] = kept
+            kept.messages.append(message)
+            self._trim(kept, now)
+            self._forget(now)
+            if self._receiver is not None and channel in self._subscribed:
+                self._receiver.receive([message])
+        return position
+
+    def subscribe(self, channels: Sequence[str]) -> Position:
+        """
+        Receive the events of some channels from now on, too.
+
+        """
+        with self._lock:
+            self._check_open()
+            self._subscribed.update(channels)
+            return Position(self._epoch, self._number)
+
+    def unsubscribe(self, channels: Sequence[str]) -> None:
+        """
+        Receive the events of some channels no more.
+
+        """
+        with self._lock:
+            self._subscribed.difference_update(channels)
+
+    def position(self) -> Position:
+        """
+        Return the position of the latest event.
+
+        """
+        with self._lock:
+            self._check_open()
+            return Position(self._epoch, self._number)
+
+    def history(self, channels: Sequence[str], after: Position) -> History:
+        """
+        Return what is still there of some channels after a position.
+
+        """
+        with self._lock:
+            self._check_open()
+            now = int(self._now() * 1_000_000)
+            complete = after.epoch == self._epoch and after.number <= self._number
+            found: list[Message] = []
+            for name in set(channels):
+                kept = self._channels.get(name)
+                if kept is not None:
+                    self._trim(kept, now)
+                    found += kept.messages
+                trimmed = self._forgotten if kept is None else kept.trimmed
+                complete = complete and trimmed <= after.number
+        if not complete:
+            return History([], False)
+        later = [message for message in found if message.position.number > after.number]
+        return History(sorted(later, key=lambda message: message.position), True)
+
+    def close(self) -> None:
+        """
+        Forget everything.
+
+        """
+        with self._lock:
+            self._closed = True
+            self._channels.clear()
+            self._subscribed.clear()
+
+    def _trim(self, kept: _Channel, now: int) -> None:
+        oldest = now - self._max_age
+        messages = kept.messages
+        while messages and (len(messages) > self._history or messages[0].position.number < oldest):
+            kept.trimmed = messages.popleft().position.number
+
+    def _forget(self, now: int) -> None:
+        # Channels that nobody publishes to any more; one a publish is enough to keep up.
+        name, kept = next(iter(self._channels.items()))
+        self._trim(kept, now)
+        if not kept.messages:
+            self._forgotten = max(self._forgotten, kept.trimmed)
+            del self._channels[name]
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BrokerClosed

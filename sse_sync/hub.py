@@ -1,0 +1,249 @@
+"""
+One per process and broker: hands events to the subscribers of this process.
+
+Theory of operation. A subscriber registers itself first and reads the history second, so that what
+is published meanwhile waits in its mailbox; what it finds in both it drops by position. The
+broker gives events one after another to :meth:`Hub.receive`, which only puts them into
+mailboxes. Who subscribes to a channel that the process does not receive yet, makes the broker
+subscribe; who comes at the same time waits for that. Leaving a channel costs nothing: channels
+without subscribers are given back to the broker later, by whoever subscribes next.
+
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from .brokers.base import Broker, History, Message, Position
+from .event import Dumps, ServerSentEvent
+
+__all__ = ["Hub", "Subscriber"]
+
+logger = logging.getLogger("sse_sync")
+
+# Channels without subscribers that are kept subscribed, so that a page's reload does not cost two
+# round trips to the broker.
+IDLE_CHANNELS = 256
+
+
+class Subscriber(Protocol):
+    """
+    Whom a hub gives events to. It never blocks.
+
+    """
+
+    def put(self, message: Message) -> None:
+        """
+        Take an event of one of its channels.
+
+        """
+
+    def interrupted(self) -> None:
+        """
+        Note that events may be missing from here on.
+
+        """
+
+
+class Hub:
+    """
+    Publish events, and hand them to subscribers.
+
+    Its methods may be called from any thread or greenlet.
+
+    Args:
+        broker: What keeps and carries events.
+
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._subscribers: dict[str, dict[Subscriber, None]] = {}
+        # Position since when the process receives a channel without a gap.
+        self._received: dict[str, Position] = {}
+        # Held while the broker is asked; never by who publishes, receives or leaves.
+        self._asking = threading.Lock()
+        # Held while the two dictionaries change; nothing blocks or calls out under it.
+        self._lock = threading.Lock()
+        self._latest: Position | None = None
+        self.problem: str | None = None
+        """Why nothing arrives at the moment; :obj:`None` if all is well."""
+        broker.start(self)
+
+    def publish(
+        self,
+        channel: str,
+        data: Any,
+        *,
+        event: str | None = None,
+        key: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+        dumps: Dumps = json.dumps,
+    ) -> str:
+        """
+        Publish an event to every subscriber of a channel, in all processes of the broker.
+
+        It is encoded here, once.
+
+        Args:
+            channel: Where to publish.
+            data: Text, or a value to be sent as JSON.
+            event: Event type.
+            key: What the event is about, for filters and for :attr:`Overflow.LATEST`.
+            meta: Anything that JSON can express, for filters; it is not sent.
+            dumps: Makes JSON of the data.
+
+        Returns:
+            The event's id.
+
+        Raises:
+            EventError: If the data or the event type cannot be sent.
+            BrokerUnavailable: If the event was not stored.
+
+        """
+        body = ServerSentEvent(data if data is not None else "", event=event).encode(dumps)
+        position = self._broker.publish(channel, body, event=event, key=key, meta=meta)
+        return str(position)
+
+    def add(self, subscriber: Subscriber, channels: Sequence[str]) -> Position:
+        """
+        Give a subscriber the events of some channels from now on.
+
+        Args:
+            subscriber: Whom.
+            channels: Which channels.
+
+        Returns:
+            A position: the subscriber gets every event behind it.
+
+        Raises:
+            BrokerUnavailable: If that cannot be promised now.
+
+        """
+        with self._lock:
+            for channel in channels:
+                self._subscribers.setdefault(channel, {})[subscriber] = None
+        try:
+            self._receive_all(channels)
+        except BaseException:
+            self.remove(subscriber, channels)
+            raise
+        return self._newest(channels)
+
+    def remove(self, subscriber: Subscriber, channels: Sequence[str]) -> None:
+        """
+        Give a subscriber nothing any more. It never blocks, and is idempotent.
+
+        Args:
+            subscriber: Whom.
+            channels: What was given to :meth:`add`.
+
+        """
+        for channel in channels:
+            subscribers = self._subscribers.get(channel)
+            if subscribers is not None:
+                subscribers.pop(subscriber, None)
+
+    def history(self, channels: Sequence[str], after: Position) -> History:
+        """
+        Return what is still there of some channels after a position.
+
+        Args:
+            channels: Which channels.
+            after: Where a client left.
+
+        Raises:
+            BrokerUnavailable: If that cannot be read now.
+
+        """
+        return self._broker.history(channels, after)
+
+    def close(self) -> None:
+        """
+        Close the broker. Idempotent.
+
+        """
+        self._broker.close()
+
+    # What the broker calls.
+
+    def receive(self, messages: Iterable[Message]) -> None:
+        """
+        Put events into mailboxes.
+
+        Args:
+            messages: Events in the order of their positions.
+
+        """
+        for message in messages:
+            self._latest = message.position
+            subscribers = self._subscribers.get(message.channel)
+            if subscribers:
+                # A copy, because subscribers come and go meanwhile; list() of it is atomic.
+                for subscriber in list(subscribers):
+                    subscriber.put(message)
+
+    def interrupted(self) -> None:
+        """
+        Tell all subscribers that events may be missing.
+
+        """
+        self._latest = None
+        with self._lock:
+            self._received.clear()
+            everybody = {s for subscribers in self._subscribers.values() for s in subscribers}
+        for subscriber in everybody:
+            subscriber.interrupted()
+
+    def degraded(self, problem: str | None) -> None:
+        """
+        Note that nothing arrives for now, or that it does again.
+
+        Args:
+            problem: What is wrong; :obj:`None` if nothing is any more.
+
+        """
+        if problem is None and self.problem is not None:
+            logger.warning("events arrive again")
+        elif problem is not None and self.problem is None:
+            logger.warning("no events arrive for now: %s", problem)
+        self.problem = problem
+
+    def _receive_all(self, channels: Sequence[str]) -> None:
+        if self._are_received(channels):
+            return
+        with self._asking:
+            missing = [channel for channel in channels if channel not in self._received]
+            if not missing:
+                return
+            self._give_back_idle()
+            since = self._broker.subscribe(missing)
+            with self._lock:
+                self._received.update(dict.fromkeys(missing, since))
+
+    def _are_received(self, channels: Sequence[str]) -> bool:
+        with self._lock:
+            return all(channel in self._received for channel in channels)
+
+    def _give_back_idle(self) -> None:
+        # Under _asking, so that the broker gets both requests in the order in which they are meant.
+        with self._lock:
+            if len(self._received) < IDLE_CHANNELS:
+                return
+            idle = [c for c, subscribers in self._subscribers.items() if not subscribers]
+            if len(idle) < IDLE_CHANNELS:
+                return
+            for channel in idle:
+                del self._subscribers[channel]
+                self._received.pop(channel, None)
+        self._broker.unsubscribe(idle)
+
+    def _newest(self, channels: Sequence[str]) -> Position:
+        with self._lock:
+            since = [self._received[c] for c in channels if c in self._received]
+        latest = self._latest
+        return max([*since, latest] if latest is not None else since, key=lambda p: p.number)

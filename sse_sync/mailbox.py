@@ -1,0 +1,122 @@
+"""
+One subscriber's events that have not been sent yet: bounded, with a policy for when it is full.
+
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections import OrderedDict
+
+from .brokers.base import Message
+
+__all__ = ["Mailbox", "Overflow"]
+
+
+class Overflow(enum.Enum):
+    """
+    What happens when a subscriber's mailbox is full.
+
+    """
+
+    DISCONNECT = "disconnect"
+    """The stream ends; the client reconnects, and gets what it missed from the history."""
+    DROP_OLDEST = "drop oldest"
+    """The oldest event is dropped, and the client does not learn of it."""
+    LATEST = "latest"
+    """Of the events with the same key only the latest is kept; if there are too many keys, the
+    oldest event is dropped."""
+
+
+class Mailbox:
+    """
+    Hold events between whoever publishes and the client that reads.
+
+    Any thread or greenlet may use it; it never blocks.
+
+    Args:
+        max_events: How many events fit.
+        max_bytes: How many bytes fit, of all events together. A single larger event fits
+            into an empty mailbox.
+        overflow: What happens when it is full.
+
+    """
+
+    __slots__ = (
+        "_bytes",
+        "_events",
+        "_lock",
+        "_max_bytes",
+        "_max_events",
+        "_overflow",
+        "dropped",
+        "overflowed",
+    )
+
+    def __init__(
+        self,
+        max_events: int = 1000,
+        max_bytes: int = 1 << 20,
+        overflow: Overflow = Overflow.DISCONNECT,
+    ) -> None:
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._overflow = overflow
+        self._lock = threading.Lock()
+        self._events: OrderedDict[object, Message] = OrderedDict()
+        self._bytes = 0
+        self.dropped = 0
+        """Events that were dropped, or replaced by a later one with the same key."""
+        self.overflowed = False
+        """Whether it was full under :attr:`Overflow.DISCONNECT`. It takes nothing any more, so
+        that what it held can still be sent without a gap."""
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def put(self, message: Message) -> None:
+        """
+        Add an event that is later than those before.
+
+        Args:
+            message: The event.
+
+        """
+        with self._lock:
+            if self.overflowed:
+                return
+            name: object = message.position.number
+            if self._overflow is Overflow.LATEST and message.key is not None:
+                name = message.key
+                before = self._events.pop(name, None)
+                if before is not None:
+                    self._bytes -= len(before.body)
+                    self.dropped += 1
+            if self._events and self._is_full(len(message.body)):
+                if self._overflow is Overflow.DISCONNECT:
+                    self.overflowed = True
+                    return
+                self._drop_until_fits(len(message.body))
+            self._events[name] = message
+            self._bytes += len(message.body)
+
+    def take(self) -> list[Message]:
+        """
+        Return all events that are there, in their order.
+
+        """
+        with self._lock:
+            taken = list(self._events.values())
+            self._events.clear()
+            self._bytes = 0
+        return taken
+
+    def _is_full(self, size: int) -> bool:
+        return len(self._events) >= self._max_events or self._bytes + size > self._max_bytes
+
+    def _drop_until_fits(self, size: int) -> None:
+        while self._events and self._is_full(size):
+            _, message = self._events.popitem(last=False)
+            self._bytes -= len(message.body)
+            self.dropped += 1

@@ -1,0 +1,242 @@
+"""
+A stream that relays channels: where it begins, what it skips, and when it gives up.
+
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .brokers.base import Message, Position
+from .event import ServerSentEvent
+from .exceptions import BrokerUnavailable, ConfigurationError
+from .hub import Hub
+from .mailbox import Mailbox, Overflow
+from .pump import Encode, FeedSource
+from .runtime import Signal
+
+__all__ = ["ChannelFeed", "Filter", "Subscription"]
+
+logger = logging.getLogger("sse_sync")
+
+Filter = Callable[[str | None, str | None, Mapping[str, Any]], bool]
+"""Takes an event's type, key and meta; tells whether this subscriber gets it."""
+
+# What one write to the client may hold of the events that have come together.
+MAX_CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Subscription(FeedSource):
+    """
+    What a stream shall relay. A source for :class:`~sse_sync.EventStream`.
+
+    """
+
+    hub: Hub
+    """Where the channels are."""
+    channels: tuple[str, ...]
+    """Which channels."""
+    last_event_id: str | None = None
+    """Where the client left; untrusted."""
+    filter: Filter | None = None
+    """Which events this client gets; :obj:`None` for all."""
+    snapshot: Callable[[], Iterable[Any]] | None = None
+    """Returns events that tell the state, for a client that does not resume."""
+    overflow: Overflow = Overflow.DISCONNECT
+    """What happens when the client is slower than its events."""
+    max_events: int = 1000
+    """Events that may wait for the client."""
+    max_bytes: int = 1 << 20
+    """Bytes that may wait for the client."""
+
+    def __post_init__(self) -> None:
+        if not self.channels:
+            raise ConfigurationError("channels", "must name at least one channel")
+        for channel in self.channels:
+            check_channel(channel)
+
+    def open(self, signal: Signal, encode: Encode, context: contextvars.Context) -> ChannelFeed:
+        """
+        Return the feed of a stream.
+
+        Args:
+            signal: Set whenever there is something to take.
+            encode: Makes bytes of what the snapshot gives.
+            context: Context variables for the snapshot and the filter.
+
+        """
+        return ChannelFeed(self, signal, encode, context)
+
+
+class ChannelFeed:
+    """
+    A :class:`~sse_sync.pump.Feed` from channels.
+
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        signal: Signal,
+        encode: Encode,
+        context: contextvars.Context,
+    ) -> None:
+        self.done = False
+        self.error: BaseException | None = None
+        self.overflowed = False
+        """Whether the client was too slow, so that the stream has to end."""
+        self._subscription = subscription
+        self._signal = signal
+        self._encode = encode
+        self._context = context
+        self._mailbox = Mailbox(
+            subscription.max_events, subscription.max_bytes, subscription.overflow
+        )
+        self._ready: deque[bytes] = deque()
+        self._behind: Position | None = None
+        self._interrupted = False
+
+    # What the stream calls.
+
+    def start(self) -> None:
+        """
+        Register, and read what the client missed.
+
+        """
+        try:
+            self._context.run(self._begin)
+        except Exception as exc:
+            self._fail(exc)
+
+    def take(self) -> bytes | None:
+        """
+        Return everything that is there, up to a bound.
+
+        """
+        if not self._ready and not self.done:
+            try:
+                self._context.run(self._collect)
+            except Exception as exc:
+                self._fail(exc)
+        return _join(self._ready) if self._ready else None
+
+    def wait(self) -> None:
+        """
+        Wait for the signal.
+
+        """
+        self._signal.wait()
+
+    def stop(self) -> None:
+        """
+        Leave the channels.
+
+        """
+        self.done = True
+        self._subscription.hub.remove(self, self._subscription.channels)
+
+    # What the hub calls.
+
+    def put(self, message: Message) -> None:
+        """
+        Take an event.
+
+        """
+        self._mailbox.put(message)
+        self._signal.set()
+
+    def interrupted(self) -> None:
+        """
+        Note that events may be missing from here on.
+
+        """
+        self._interrupted = True
+        self._signal.set()
+
+    def _begin(self) -> None:
+        wanted = self._subscription
+        here = wanted.hub.add(self, wanted.channels)
+        left = wanted.last_event_id
+        if left is None:
+            self._start_at(here, "stream-open")
+            return
+        position = Position.parse(left)
+        history = wanted.hub.history(wanted.channels, position) if position is not None else None
+        if position is None or history is None or not history.complete:
+            self._start_at(here, "stream-reset")
+            return
+        self._behind = position
+        self._sort_out(history.messages)
+
+    def _start_at(self, here: Position, event: str) -> None:
+        self._behind = here
+        # An event with data, because Firefox and WebKit do not commit the id of one without.
+        self._ready.append(ServerSentEvent("", event=event, id=str(here)).encode())
+        if self._subscription.snapshot is not None:
+            self._ready.extend(self._encode(item) for item in self._subscription.snapshot())
+
+    def _collect(self) -> None:
+        if self._interrupted:
+            # The broker cannot tell what is missing, so the client has to ask for the state anew.
+            self._interrupted = False
+            self._mailbox.take()
+            here = self._subscription.hub.add(self, self._subscription.channels)
+            self._start_at(here, "stream-reset")
+            return
+        # In this order: what was put before it overflowed is sent without a gap.
+        overflowed = self._mailbox.overflowed
+        self._sort_out(self._mailbox.take())
+        if overflowed and not self._ready:
+            self.overflowed = self.done = True
+
+    def _sort_out(self, messages: Sequence[Message]) -> None:
+        accepts = self._subscription.filter
+        for message in messages:
+            if self._behind is not None and message.position.number <= self._behind.number:
+                continue  # It was in the history already, or happened before the stream began.
+            self._behind = message.position
+            if accepts is None or accepts(message.event, message.key, message.meta or {}):
+                self._ready.append(message.wire)
+
+    def _fail(self, error: BaseException) -> None:
+        self.error = error
+        self.done = True
+        channels = ", ".join(self._subscription.channels)
+        if isinstance(error, BrokerUnavailable):
+            logger.error("no subscription to %s: %s", channels, error)
+        else:
+            logger.error("the subscription to %s failed", channels, exc_info=error)
+
+
+def check_channel(channel: object) -> None:
+    """
+    Refuse what cannot be a channel.
+
+    Args:
+        channel: What was given.
+
+    Raises:
+        ConfigurationError: If it is no text of 1 to 200 characters without control characters.
+
+    """
+    if not isinstance(channel, str):
+        raise ConfigurationError("channel", f"must be text, not {type(channel).__name__}")
+    if not 0 < len(channel) <= 200 or not channel.isprintable():
+        raise ConfigurationError("channel", "must have 1 to 200 printable characters")
+
+
+def _join(chunks: deque[bytes]) -> bytes:
+    if len(chunks) == 1:
+        return chunks.popleft()
+    taken: list[bytes] = []
+    size = 0
+    while chunks and (not taken or size + len(chunks[0]) <= MAX_CHUNK):
+        taken.append(chunks.popleft())
+        size += len(taken[-1])
+    return b"".join(taken)

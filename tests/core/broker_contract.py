@@ -1,0 +1,168 @@
+"""What every broker has to do. Run by a test module for each broker."""
+
+import threading
+
+import pytest
+
+from sse_sync.brokers.base import Position
+from sse_sync.exceptions import BrokerClosed
+
+
+class Receiver:
+    """Notes what it is given."""
+
+    def __init__(self):
+        self.messages = []
+        self.interruptions = 0
+        self.problems = []
+
+    def receive(self, messages):
+        self.messages += messages
+
+    def interrupted(self):
+        self.interruptions += 1
+
+    def degraded(self, problem):
+        self.problems.append(problem)
+
+    def bodies(self):
+        return [message.body for message in self.messages]
+
+
+class BrokerContract:
+    """The suite. A subclass has fixtures ``make(**options)`` and ``wait_until(condition)``."""
+
+    @pytest.fixture
+    def receiver(self):
+        return Receiver()
+
+    @pytest.fixture
+    def broker(self, make, receiver):
+        broker = make()
+        broker.start(receiver)
+        yield broker
+        broker.close()
+
+    def test_publish_and_receive(self, broker, receiver, wait_until):
+        """An event arrives as it was published, if its channel is subscribed to."""
+        broker.subscribe(["a", "b"])
+        first = broker.publish("a", b"data: 1\n\n", event="e", key="k", meta={"m": [1]})
+        broker.publish("c", b"data: 2\n\n")
+        third = broker.publish("b", b"data: 3\n\n")
+        wait_until(lambda: len(receiver.messages) == 2)
+        assert [tuple(message) for message in receiver.messages] == [
+            ("a", first, b"data: 1\n\n", "e", "k", {"m": [1]}),
+            ("b", third, b"data: 3\n\n", None, None, None),
+        ]
+
+    def test_positions_increase_across_channels(self, broker):
+        """Each position is later than all before, whatever its channel."""
+        positions = [broker.publish(f"c{n % 3}", b"data: x\n\n") for n in range(50)]
+        assert len({position.epoch for position in positions}) == 1
+        numbers = [position.number for position in positions]
+        assert numbers == sorted(set(numbers))
+        assert broker.position() == positions[-1]
+
+    def test_positions_are_event_ids(self, broker):
+        """A position survives being an event ID, which is short ASCII."""
+        position = broker.publish("a", b"data: x\n\n")
+        assert Position.parse(str(position)) == position
+        assert str(position).isascii()
+        assert len(str(position)) < 40
+
+    def test_unsubscribe(self, broker, receiver, wait_until):
+        """A channel that was given back is not received."""
+        broker.subscribe(["a", "b"])
+        broker.unsubscribe(["a"])
+        broker.publish("a", b"data: 1\n\n")
+        broker.publish("b", b"data: 2\n\n")
+        wait_until(lambda: receiver.messages)
+        assert receiver.bodies() == [b"data: 2\n\n"]
+
+    def test_history(self, broker):
+        """The history of some channels is merged in the order of positions."""
+        start = broker.position()
+        positions = [broker.publish(f"c{n % 3}", b"data: %d\n\n" % n) for n in range(9)]
+        messages, complete = broker.history(["c0", "c2"], start)
+        assert complete
+        assert [m.body for m in messages] == [b"data: %d\n\n" % n for n in (0, 2, 3, 5, 6, 8)]
+        messages, complete = broker.history(["c0", "c2"], positions[5])
+        assert complete
+        assert [m.position for m in messages] == [positions[6], positions[8]]
+        assert broker.history(["c0"], positions[-1]) == ([], True)
+        assert broker.history(["never"], start) == ([], True)
+
+    def test_history_of_another_epoch(self, broker):
+        """Positions of other epochs and of the future prove nothing."""
+        position = broker.publish("a", b"data: 1\n\n")
+        assert broker.history(["a"], Position("other", position.number)) == ([], False)
+        later = Position(position.epoch, position.number + 1)
+        assert broker.history(["a"], later) == ([], False)
+
+    def test_trimmed_history(self, make, receiver):
+        """When events were dropped that a client has not seen, the history says so."""
+        broker = make(history=3)
+        broker.start(receiver)
+        start = broker.position()
+        positions = [broker.publish("a", b"data: %d\n\n" % n) for n in range(5)]
+        assert broker.history(["a"], start) == ([], False)
+        assert broker.history(["a"], positions[0]) == ([], False)
+        messages, complete = broker.history(["a"], positions[1])
+        assert complete
+        assert [m.position for m in messages] == positions[2:]
+        broker.close()
+
+    def test_subscription_has_no_gap(self, broker, receiver, wait_until):
+        """What is published after the position that subscribe() gave, is received."""
+        stop = threading.Event()
+        published = []
+
+        def publish():
+            while not stop.is_set():
+                published.append(broker.publish("a", b"data: x\n\n"))
+
+        thread = threading.Thread(target=publish)
+        thread.start()
+        wait_until(lambda: len(published) > 20)
+        since = broker.subscribe(["a"])
+        wait_until(lambda: len(receiver.messages) > 20)
+        stop.set()
+        thread.join(10)
+        expected = [position for position in published if position.number > since.number]
+        wait_until(lambda: len(receiver.messages) >= len(expected))
+        received = [message.position for message in receiver.messages]
+        assert [p for p in received if p.number > since.number] == expected
+
+    def test_concurrent_publishers(self, broker, receiver, wait_until):
+        """Events of many publishers arrive once and in order."""
+        broker.subscribe(["a"])
+
+        def publish(name):
+            for number in range(50):
+                broker.publish("a", b"data: %d %d\n\n" % (name, number))
+
+        threads = [threading.Thread(target=publish, args=[name]) for name in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        wait_until(lambda: len(receiver.messages) == 200)
+        numbers = [message.position.number for message in receiver.messages]
+        assert numbers == sorted(set(numbers))
+        for name in range(4):
+            own = [body for body in receiver.bodies() if body.startswith(b"data: %d " % name)]
+            assert own == [b"data: %d %d\n\n" % (name, number) for number in range(50)]
+
+    def test_closed(self, make, receiver):
+        """A closed broker refuses to work; closing is idempotent."""
+        broker = make()
+        broker.start(receiver)
+        broker.close()
+        broker.close()
+        with pytest.raises(BrokerClosed, match="the broker is closed"):
+            broker.publish("a", b"data: x\n\n")
+        with pytest.raises(BrokerClosed):
+            broker.subscribe(["a"])
+        with pytest.raises(BrokerClosed):
+            broker.history(["a"], Position("a", 1))
+        broker.unsubscribe(["a"])

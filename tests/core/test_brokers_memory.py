@@ -1,0 +1,105 @@
+"""The broker of a single process."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sse_sync.brokers.base import Position, to_base36
+from sse_sync.brokers.memory import MemoryBroker
+from tests.core.broker_contract import BrokerContract, Receiver
+
+
+class TestMemoryBroker(BrokerContract):
+    """The contract."""
+
+    @pytest.fixture
+    def make(self):
+        return MemoryBroker
+
+    @pytest.fixture
+    def wait_until(self):
+        def wait_until(condition):
+            deadline = time.monotonic() + 10
+            while not condition():
+                assert time.monotonic() < deadline
+
+        return wait_until
+
+
+def test_age():
+    """Events are dropped when they are too old, and the history says so."""
+    now = [1000.0]
+    broker = MemoryBroker(max_age=60, now=lambda: now[0])
+    broker.start(Receiver())
+    start = broker.position()
+    first = broker.publish("a", b"data: 1\n\n")
+    now[0] += 50
+    second = broker.publish("a", b"data: 2\n\n")
+    assert len(broker.history(["a"], start).messages) == 2
+    now[0] += 20
+    assert broker.history(["a"], start) == ([], False)
+    assert [m.position for m in broker.history(["a"], first).messages] == [second]
+
+
+def test_quiet_channels_prove_nothing_missing():
+    """However long nothing was published, a client that has seen all of it can resume."""
+    now = [1000.0]
+    broker = MemoryBroker(max_age=60, now=lambda: now[0])
+    last = broker.publish("a", b"data: 1\n\n")
+    now[0] += 3600
+    assert broker.history(["a"], last) == ([], True)
+    assert broker.history(["never"], last) == ([], True)
+
+
+def test_forgotten_channels():
+    """Channels that nobody publishes to any more cost nothing, and are not taken for quiet."""
+    now = [1000.0]
+    broker = MemoryBroker(max_age=60, now=lambda: now[0])
+    start = broker.position()
+    for number in range(1000):
+        broker.publish(f"user-{number}", b"data: x\n\n")
+    now[0] += 100
+    for _ in range(1000):
+        broker.publish("busy", b"data: x\n\n")
+    assert len(broker._channels) == 1
+    assert broker.history(["user-7"], start) == ([], False)
+    assert broker.history(["user-7"], broker.position()) == ([], True)
+
+
+def test_clock_that_runs_backwards():
+    """Positions increase all the same."""
+    now = [1000.0]
+    broker = MemoryBroker(now=lambda: now[0])
+    first = broker.publish("a", b"data: 1\n\n")
+    now[0] -= 500
+    assert broker.publish("a", b"data: 2\n\n").number == first.number + 1
+
+
+def test_epochs_differ():
+    """Two processes never have the same epoch, not even in the same instant."""
+    epochs = {MemoryBroker(now=lambda: 1000.0).position().epoch for _ in range(100)}
+    assert len(epochs) > 90
+
+
+@given(st.integers(0, 10**20))
+def test_base_36(number):
+    """Numbers survive being text."""
+    assert int(to_base36(number), 36) == number
+
+
+@given(st.text(max_size=60))
+def test_parsing_anything(text):
+    """Whatever a client sends, it is a position or none."""
+    position = Position.parse(text)
+    assert position is None or str(position).split("-")[0] == text.split("-")[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-", "a-", "-1", "1", "a-1-2", "a- 1", "a-A", "ä-1", "a-²", "a-+1", "a" * 50 + "-1"],
+)
+def test_no_position(text):
+    """What was never given out is none."""
+    assert Position.parse(text) is None

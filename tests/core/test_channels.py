@@ -1,0 +1,431 @@
+"""Channels: subscribe, publish, resume, reset, overflow."""
+
+import os
+import threading
+
+import pytest
+
+from sse_sync import (
+    CloseReason,
+    ConfigurationError,
+    EventError,
+    EventStream,
+    Overflow,
+    ServerSentEvent,
+    statistics,
+)
+from sse_sync.brokers.base import History, Position
+from sse_sync.brokers.memory import MemoryBroker
+from sse_sync.channels import Channels, make_broker
+from sse_sync.exceptions import BrokerUnavailable
+from sse_sync.hub import IDLE_CHANNELS, Hub
+from sse_sync.settings import Options
+from sse_sync.subscription import Subscription
+from sse_sync.testing import read_events
+
+SERVED = {"SERVER_SOFTWARE": "test"}
+
+
+@pytest.fixture
+def hub():
+    hub = Hub(MemoryBroker())
+    yield hub
+    hub.close()
+
+
+@pytest.fixture(params=[{}, SERVED], ids=["inline", "beside"])
+def environ(request, runtime):
+    """In a test client, and on a server."""
+    return request.param
+
+
+def opened(hub, *channels, environ=SERVED, on_close=None, options=None, **arguments):
+    """A stream that is open and has registered; its first bytes have been read."""
+    subscription = Subscription(hub, channels or ("a",), **arguments)
+    stream = EventStream(subscription, dict(environ), on_close=on_close, options=options)
+    next(stream)
+    return stream
+
+
+def events(stream, limit):
+    return read_events(stream, limit)
+
+
+def data(stream, limit):
+    return [event.data for event in events(stream, limit)]
+
+
+def test_publish_and_subscribe(hub, environ):
+    """A new client gets its position first, and every event from then on."""
+    hub.publish("a", "before")
+    stream = opened(hub, "a", "b", environ=environ)
+    (first,) = events(stream, 1)
+    assert (first.event, first.data) == ("stream-open", "")
+    one = hub.publish("a", {"n": 1}, event="created")
+    hub.publish("c", "elsewhere")
+    two = hub.publish("b", "two\nlines")
+    assert events(stream, 2) == [
+        ServerSentEvent('{"n": 1}', event="created", id=one),
+        ServerSentEvent("two\nlines", id=two),
+    ]
+    stream.close()
+    assert hub._subscribers == {"a": {}, "b": {}}
+
+
+def test_resume(hub, environ):
+    """A client that comes back gets what it missed, once, and then what is new."""
+    last = hub.publish("a", "seen")
+    hub.publish("a", "missed 1")
+    hub.publish("b", "missed 2")
+    stream = opened(hub, "a", "b", environ=environ, last_event_id=last)
+    assert data(stream, 2) == ["missed 1", "missed 2"]
+    hub.publish("b", "new")
+    assert data(stream, 1) == ["new"]
+    stream.close()
+
+
+def test_nothing_missed(hub, environ):
+    """A client that missed nothing gets nothing but what is new."""
+    last = hub.publish("a", "seen")
+    stream = opened(hub, environ=environ, last_event_id=last)
+    new = hub.publish("a", "new")
+    assert events(stream, 1) == [ServerSentEvent("new", id=new)]
+    stream.close()
+
+
+@pytest.mark.parametrize(
+    "last", ["rubbish", "other-1", "", "\x00", "x" * 500, "sse-sync:end", "1-zzzzzzzzzzzz"]
+)
+def test_reset(hub, environ, last):
+    """Who comes back from where nobody can tell, has to ask for the state anew."""
+    hub.publish("a", "before")
+    stream = opened(hub, environ=environ, last_event_id=last)
+    (reset,) = events(stream, 1)
+    assert (reset.event, reset.data) == ("stream-reset", "")
+    new = hub.publish("a", "new")
+    assert events(stream, 1) == [ServerSentEvent("new", id=new)]
+    # The position that came with the reset resumes.
+    again = opened(hub, environ=environ, last_event_id=reset.id)
+    assert events(again, 1) == [ServerSentEvent("new", id=new)]
+    stream.close()
+    again.close()
+
+
+def test_position_of_stream_open_resumes(hub, environ):
+    """A client that got nothing but its position misses nothing."""
+    stream = opened(hub, environ=environ)
+    (first,) = events(stream, 1)
+    stream.close()
+    hub.publish("a", "missed")
+    stream = opened(hub, environ=environ, last_event_id=first.id)
+    assert data(stream, 1) == ["missed"]
+    stream.close()
+
+
+def test_trimmed_history(environ):
+    """When the history does not reach back, nothing of it is sent."""
+    hub = Hub(MemoryBroker(history=2))
+    last = hub.publish("a", "seen")
+    for number in range(5):
+        hub.publish("a", str(number))
+    stream = opened(hub, environ=environ, last_event_id=last)
+    assert [event.event for event in events(stream, 1)] == ["stream-reset"]
+    stream.close()
+
+
+def test_replay_while_events_are_published(runtime):
+    """What is published between registering and reading the history comes once and in order."""
+    broker = MemoryBroker()
+    hub = Hub(broker)
+    last = hub.publish("a", "seen")
+    hub.publish("a", "1")
+    history = broker.history
+
+    def busy_history(channels, after):
+        hub.publish("a", "2")
+        found = history(channels, after)
+        hub.publish("a", "3")
+        return found
+
+    broker.history = busy_history
+    stream = opened(hub, last_event_id=last)
+    assert data(stream, 3) == ["1", "2", "3"]
+    stream.close()
+
+
+def test_filter(hub, environ):
+    """A filter sees type, key and meta, and decides for one client."""
+    seen = []
+
+    def only_mine(event, key, meta):
+        seen.append((event, key, dict(meta)))
+        return meta.get("user") == 7
+
+    stream = opened(hub, environ=environ, filter=only_mine)
+    events(stream, 1)
+    hub.publish("a", "no", event="e", key="k", meta={"user": 1})
+    hub.publish("a", "no")
+    hub.publish("a", "yes", meta={"user": 7})
+    assert data(stream, 1) == ["yes"]
+    assert seen == [("e", "k", {"user": 1}), (None, None, {}), (None, None, {"user": 7})]
+    stream.close()
+
+
+def test_failing_filter(hub, environ, caplog):
+    """A filter that fails ends its stream, and no other."""
+
+    def fail(event, key, meta):
+        raise ZeroDivisionError("secret")
+
+    stream = opened(hub, environ=environ, filter=fail)
+    other = opened(hub, environ=environ)
+    events(stream, 1)
+    events(other, 1)
+    hub.publish("a", "x")
+    assert [event.event for event in read_events(stream)] == ["stream-error"]
+    assert data(other, 1) == ["x"]
+    other.close()
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_snapshot(hub, environ):
+    """State comes first, then what happened since; a client that resumes gets no state."""
+
+    def snapshot():
+        hub.publish("a", "while the state is read")
+        return ["state", ServerSentEvent({"n": 1}, event="state")]
+
+    stream = opened(hub, environ=environ, snapshot=snapshot)
+    opening, *rest = events(stream, 4)
+    assert opening.event == "stream-open"
+    assert [event.data for event in rest] == ["state", '{"n": 1}', "while the state is read"]
+    stream.close()
+    stream = opened(hub, environ=environ, snapshot=snapshot, last_event_id=rest[-1].id)
+    hub.publish("a", "new")
+    assert data(stream, 1) == ["new"]
+    stream.close()
+
+
+def test_slow_client_is_disconnected(hub, runtime):
+    """A client that is too slow gets what fits, and the rest when it comes back."""
+    seen = []
+    stream = opened(hub, max_events=3, on_close=seen.append)
+    events(stream, 1)
+    for number in range(10):
+        hub.publish("a", str(number))
+    got = read_events(stream)
+    assert [event.data for event in got] == ["0", "1", "2"]
+    stream.close()
+    assert seen == [CloseReason.OVERFLOWED]
+    again = opened(hub, last_event_id=got[-1].id)
+    assert data(again, 7) == [str(number) for number in range(3, 10)]
+    again.close()
+
+
+def test_other_policies(hub, runtime):
+    """A slow client may as well get the latest only."""
+    oldest = opened(hub, max_events=3, overflow=Overflow.DROP_OLDEST)
+    latest = opened(hub, overflow=Overflow.LATEST)
+    for stream in (oldest, latest):
+        events(stream, 1)
+    for number in range(10):
+        hub.publish("a", str(number), key="k")
+    assert data(oldest, 3) == ["7", "8", "9"]
+    assert data(latest, 1) == ["9"]
+    oldest.close()
+    latest.close()
+
+
+def test_many_events_in_one_chunk(hub, runtime):
+    """What has come together is written together, up to a bound."""
+    stream = opened(hub)
+    events(stream, 1)
+    for number in range(100):
+        hub.publish("a", f"{number}")
+    assert next(stream).count(b"\n\n") == 100
+    for _ in range(10):
+        hub.publish("a", "x" * 100_000)
+    assert next(stream).count(b"\n\n") == 2
+    stream.close()
+
+
+def test_one_stuck_client(hub, runtime):
+    """A client that reads nothing delays nobody."""
+    stuck = opened(hub)
+    streams = [opened(hub) for _ in range(3)]
+    for stream in streams:
+        events(stream, 1)
+    for number in range(20):
+        hub.publish("a", str(number))
+        assert [data(stream, 1) for stream in streams] == [[str(number)]] * 3
+    for stream in [stuck, *streams]:
+        stream.close()
+
+
+def test_heartbeats_and_end(hub, runtime):
+    """A quiet channel has heartbeats, and the application may end a stream for good."""
+    stream = opened(hub, options=Options(heartbeat=15))
+    events(stream, 1)
+    assert next(stream) == b":\n\n"
+    assert runtime.now == 1015
+    runtime.reactor.call_at(runtime.now + 1, lambda now: stream.end())
+    assert b"stream-end" in next(stream)
+    stream.close()
+
+
+def test_published_from_another_thread(hub):
+    """A publisher in another thread wakes the stream."""
+    stream = opened(hub)
+    events(stream, 1)
+    thread = threading.Timer(0.05, hub.publish, ["a", "x"])
+    thread.start()
+    assert data(stream, 1) == ["x"]
+    thread.join(10)
+    stream.close()
+
+
+def test_teardown_of_a_channel_stream(hub, environ):
+    """Hooks run once, and nothing lingers."""
+    seen = []
+    subscription = Subscription(hub, ("a",))
+    stream = EventStream(
+        subscription,
+        dict(environ),
+        on_close=lambda reason: seen.append(reason.name),
+        before=lambda: seen.append("before"),
+        after_source=lambda: seen.append("after_source"),
+        after=lambda error: seen.append("after"),
+    )
+    next(stream)
+    next(stream)
+    stream.close()
+    stream.close()
+    expected = ["before", "before", "after_source", "CLIENT_GONE", "after"]
+    assert seen == (expected if environ else ["CLIENT_GONE", "after"])
+    assert (statistics().open, statistics().lingering) == (0, 0)
+
+
+class Broken(MemoryBroker):
+    """A broker that cannot be reached."""
+
+    def subscribe(self, channels):
+        raise BrokerUnavailable("broken://", "it is broken")
+
+
+def test_broker_is_away(runtime, caplog):
+    """Without its broker a stream tells its client to come back."""
+    hub = Hub(Broken())
+    stream = opened(hub)
+    (event,) = read_events(stream)
+    assert event.event == "stream-error"
+    assert "no subscription to a: broken:// is unavailable: it is broken" in caplog.text
+    assert hub._subscribers == {"a": {}}
+
+
+def test_interruption(hub, runtime):
+    """When the broker cannot tell what is missing, every client has to ask anew."""
+    stream = opened(hub)
+    events(stream, 1)
+    hub.interrupted()
+    (reset,) = events(stream, 1)
+    assert reset.event == "stream-reset"
+    hub.publish("a", "x")
+    assert data(stream, 1) == ["x"]
+    stream.close()
+
+
+def test_degraded(hub, caplog):
+    """A broker's trouble is logged once, and so is its end."""
+    hub.degraded("gone")
+    hub.degraded("still gone")
+    assert hub.problem == "still gone"
+    hub.degraded(None)
+    hub.degraded(None)
+    assert caplog.messages == ["no events arrive for now: gone", "events arrive again"]
+
+
+def test_idle_channels_are_given_back(hub, runtime):
+    """Channels that nobody listens to do not pile up."""
+    for number in range(IDLE_CHANNELS * 4):
+        stream = opened(hub, f"user-{number}")
+        next(stream)
+        stream.close()
+    assert len(hub._subscribers) <= IDLE_CHANNELS + 1
+    assert len(hub._broker._subscribed) <= IDLE_CHANNELS + 1
+    stream = opened(hub, "user-1")
+    events(stream, 1)
+    hub.publish("user-1", "x")
+    assert data(stream, 1) == ["x"]
+    stream.close()
+
+
+def test_history_is_asked_for_once_registered(runtime):
+    """The order that makes a replay complete."""
+    seen = []
+
+    class Noting(MemoryBroker):
+        def subscribe(self, channels):
+            seen.append("subscribe")
+            return super().subscribe(channels)
+
+        def history(self, channels, after):
+            seen.append("history")
+            return History([], True)
+
+    hub = Hub(Noting())
+    stream = opened(hub, last_event_id=str(Position("a", 1)))
+    stream._start(stream._feed)
+    assert seen == ["subscribe", "history"]
+    stream.close()
+
+
+@pytest.mark.parametrize("channel", ["", "x" * 201, "a\nb", "a\0", 5, None, b"a"])
+def test_channel_names(hub, channel):
+    """A channel's name is short printable text."""
+    with pytest.raises(ConfigurationError, match="channel must"):
+        Subscription(hub, (channel,))
+
+
+def test_no_channels(hub):
+    """A subscription to nothing is a mistake."""
+    with pytest.raises(ConfigurationError, match="at least one channel"):
+        Subscription(hub, ())
+
+
+def test_unsendable(hub):
+    """What cannot be sent is refused where it is published."""
+    with pytest.raises(EventError, match="neither text nor"):
+        hub.publish("a", object())
+    with pytest.raises(EventError, match="line break"):
+        hub.publish("a", "x", event="a\nb")
+
+
+def test_a_hub_for_each_process():
+    """A fork has a hub of its own."""
+    channels = Channels(Options())
+    hub = channels.hub()
+    assert channels.hub() is hub
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.write(writer, b"new" if channels.hub() is not hub else b"old")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.read(reader, 3) == b"new"
+    os.close(reader)
+    os.close(writer)
+
+
+def test_memory_with_several_processes():
+    """A broker that cannot reach the other workers is refused, not used in silence."""
+    channels = Channels(Options())
+    channels.check({**SERVED, "wsgi.multiprocess": False})
+    channels.check({"wsgi.multiprocess": True})
+    with pytest.raises(ConfigurationError, match="events would stay in one of them"):
+        channels.check({**SERVED, "wsgi.multiprocess": True})
+
+
+def test_unknown_broker():
+    """A URL that names no broker says which there are."""
+    with pytest.raises(ConfigurationError, match="names no broker: carrier-pigeon"):
+        make_broker(Options(broker_url="carrier-pigeon://x"))

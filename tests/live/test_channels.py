@@ -1,0 +1,132 @@
+"""Channels on real servers, in one process."""
+
+import contextlib
+import random
+import threading
+import time
+import urllib.error
+
+import pytest
+
+from tests.live.servers import wait_for
+
+WORKERS = ["gunicorn-gevent-flask", "gunicorn-gevent-django", "gunicorn-gthread-flask"]
+
+
+@pytest.fixture(params=WORKERS)
+def server(request, servers):
+    from tests.live.servers import kind
+
+    return servers(kind(request.param))
+
+
+def numbers(stream, count):
+    return [int(event.data) for event in stream.take(count)]
+
+
+def test_fan_out(server, key):
+    """Every subscriber gets every event, in order."""
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(server.stream(f"/subscribe/{key}")) for _ in range(12)]
+        for stream in streams:
+            assert next(stream).event == "stream-open"
+        ids = server.json(f"/publish/{key}?count=200")
+        for stream in streams:
+            events = stream.take(200)
+            assert [event.id for event in events] == ids
+            assert [int(event.data) for event in events] == list(range(200))
+
+
+def test_resume(server, key):
+    """A client that was away gets what it missed, and nothing twice."""
+    with server.stream(f"/subscribe/{key}") as stream:
+        assert next(stream).event == "stream-open"
+        server.get(f"/publish/{key}?count=3")
+        *_, last = stream.take(3)
+    server.get(f"/publish/{key}?first=3&count=4")
+    with server.stream(f"/subscribe/{key}", last_event_id=last.id) as stream:
+        assert numbers(stream, 4) == [3, 4, 5, 6]
+        server.get(f"/publish/{key}?first=7")
+        assert numbers(stream, 1) == [7]
+
+
+def test_cut_off_again_and_again(server, key):
+    """Under steady publishing a client that is cut off at random loses and repeats nothing."""
+    chance = random.Random(7)
+    done = threading.Event()
+
+    def publish():
+        for first in range(0, 600, 5):
+            server.get(f"/publish/{key}?first={first}&count=5")
+            time.sleep(0.01)
+        done.set()
+
+    stream = server.stream(f"/subscribe/{key}")
+    last = next(stream).id
+    publisher = threading.Thread(target=publish, daemon=True)
+    publisher.start()
+    got = []
+    deadline = time.monotonic() + 60
+    while len(got) < 600 and time.monotonic() < deadline:
+        event = next(stream)
+        assert event.event == "n", event
+        got.append(int(event.data))
+        last = event.id
+        if chance.random() < 0.05:
+            (stream.reset if chance.random() < 0.5 else stream.close)()
+            stream = server.stream(f"/subscribe/{key}", last_event_id=last)
+    stream.close()
+    publisher.join(30)
+    assert done.is_set()
+    assert got == list(range(600))
+
+
+def test_unknown_position(server, key):
+    """Who comes from where nobody can tell is asked to start anew."""
+    with server.stream(f"/subscribe/{key}", last_event_id="rubbish") as stream:
+        assert next(stream).event == "stream-reset"
+
+
+def test_slow_client(server, key):
+    """A client that does not read is cut off; it delays nobody, and resumes."""
+    with server.stream(f"/subscribe/{key}") as fast:
+        slow = server.stream(f"/subscribe/{key}?max_events=50")
+        last = next(slow).id
+        assert next(fast).event == "stream-open"
+        for first in range(0, 600, 20):
+            server.get(f"/publish/{key}?first={first}&count=20&size=20000")
+            events = fast.take(20)
+            assert [int(e.data.rstrip("x")) for e in events] == list(range(first, first + 20))
+        got = [int(event.data.rstrip("x")) for event in _rest(slow)]
+        assert got == list(range(len(got)))
+        assert 0 < len(got) < 600
+        last = slow.parser.last_event_id or last
+        slow.close()
+    assert server.wait_for_mark(key, "OVERFLOWED")
+    with server.stream(f"/subscribe/{key}", last_event_id=last) as again:
+        rest = [int(event.data.rstrip("x")) for event in again.take(600 - len(got))]
+    assert got + rest == list(range(600))
+
+
+def _rest(stream):
+    with contextlib.suppress(ConnectionError):
+        yield from stream
+
+
+def test_nothing_is_left(server, key):
+    """Subscribers that come and go leave nothing."""
+    for _ in range(50):
+        with server.stream(f"/subscribe/{key}") as stream:
+            assert next(stream).event == "stream-open"
+    wait_for(lambda: server.json("/figures")["open"] == 0, "the streams to be closed")
+    assert server.json("/figures")["lingering"] == 0
+
+
+def test_several_workers_on_memory(start):
+    """A broker that cannot reach the other workers is refused, with the cure in the log."""
+    server = start("gunicorn-gevent-flask", "--workers", "2")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        server.get("/subscribe/x")
+    assert caught.value.code == 500
+    caught.value.close()
+    assert "events would stay in one of them. Run one worker" in server.output()
