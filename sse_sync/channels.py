@@ -70,7 +70,7 @@ class Channels:
             raise ConfigurationError(
                 "broker_url",
                 "is memory://, which serves a single process, but the server runs several:"
-                " events would stay in one of them. Run one worker",
+                " events would stay in one of them. Use redis://, or run one worker",
             )
 
 
@@ -83,9 +83,20 @@ def make_broker(options: Options) -> Broker:
 
     Raises:
         ConfigurationError: If no broker is called that.
+        ModuleNotFoundError: If its driver is not installed.
 
     """
     scheme = urlsplit(options.broker_url).scheme
     if scheme == "memory":
         return MemoryBroker(history=options.history, max_age=options.history_age)
-    raise ConfigurationError("broker_url", f"names no broker: {scheme}; known is memory://")
+    if scheme in ("redis", "rediss", "unix"):
+        from .brokers.redis import RedisBroker
+
+        return RedisBroker(
+            options.broker_url,
+            prefix=options.channel_prefix,
+            history=options.history,
+            max_age=options.history_age,
+        )
+    known = "memory://, redis://, rediss:// and unix://"
+    raise ConfigurationError("broker_url", f"names no broker: {scheme}; known are {known}")

@@ -37,6 +37,7 @@ class Options:
     retry_full: int = 30_000
     max_streams: int | None = None
     broker_url: str = "memory://"
+    channel_prefix: str = "sse"
     history: int = 1_000
     history_age: float = 3_600.0
 
@@ -206,7 +207,13 @@ def _count(value: Any) -> int:
 
 def _url(value: Any) -> str:
     if not isinstance(value, str) or "://" not in value:
-        raise ValueError("a URL such as memory://")
+        raise ValueError("a URL such as redis://localhost/0")
+    return value
+
+
+def _prefix(value: Any) -> str:
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= 100:
+        raise ValueError("1 to 100 printable characters")
     return value
 
 
@@ -274,7 +281,14 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "broker_url",
         _url,
-        "What carries events between processes: memory:// serves a single one.",
+        "What carries events between processes: redis://, rediss:// or unix:// as redis-py reads"
+        " them; memory:// serves a single one.",
+        per_stream=False,
+    ),
+    Option(
+        "channel_prefix",
+        _prefix,
+        "What all keys and channels in Redis begin with, so that projects can share one.",
         per_stream=False,
     ),
     Option(

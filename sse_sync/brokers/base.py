@@ -87,7 +87,8 @@ class History(NamedTuple):
     messages: list[Message]
     """Events in the order of their positions."""
     complete: bool
-    """Whether nothing can be missing between the position that was asked for and now."""
+    """Whether nothing can be missing between the position that was asked for and now, but what
+    the receiver is still to be given."""
 
 
 class Receiver(Protocol):

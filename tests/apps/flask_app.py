@@ -21,6 +21,7 @@ if "TEST_WRITE_TIMEOUT" in os.environ:
     app.config["SSE_WRITE_TIMEOUT"] = float(os.environ["TEST_WRITE_TIMEOUT"])
 if "TEST_LIFETIME" in os.environ:
     app.config["SSE_LIFETIME"] = float(os.environ["TEST_LIFETIME"])
+app.config["SSE_BROKER_URL"] = os.environ.get("TEST_BROKER_URL", "memory://")
 sse = SSE(app)
 
 

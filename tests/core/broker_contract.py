@@ -129,7 +129,7 @@ class BrokerContract:
         stop.set()
         thread.join(10)
         expected = [position for position in published if position.number > since.number]
-        wait_until(lambda: len(receiver.messages) >= len(expected))
+        wait_until(lambda: receiver.messages[-1].position == published[-1])
         received = [message.position for message in receiver.messages]
         assert [p for p in received if p.number > since.number] == expected
 

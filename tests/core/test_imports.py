@@ -23,6 +23,7 @@ LAYERS = [
 ]
 # Drawn against the layers on purpose: a world is chosen where it is needed, not at import.
 LAZY = {("runtime", "threads"), ("runtime", "greenlets")}
+DRIVERS = {"brokers.redis": "redis"}
 FRONTS = {"flask", "django"}
 
 
@@ -72,6 +73,7 @@ def test_direction(name, top, inside):
     part = name.split(".")[0]
     if top != "sse_sync":
         allowed = {"flask": {"flask", "werkzeug"}, "django": {"django"}}.get(part, set())
+        allowed |= {DRIVERS[name]} if name in DRIVERS else set()
         if part == "greenlets":
             allowed = {"gevent", "greenlet"}
         assert top in sys.stdlib_module_names | allowed, f"{name} imports {top}"

@@ -32,7 +32,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 USE_TZ = True
 
-SSE_SYNC = {"HEARTBEAT": float(os.environ.get("TEST_HEARTBEAT", "0.3")), "RETRY": 1234}
+SSE_SYNC = {
+    "HEARTBEAT": float(os.environ.get("TEST_HEARTBEAT", "0.3")),
+    "RETRY": 1234,
+    "BROKER_URL": os.environ.get("TEST_BROKER_URL", "memory://"),
+}
 if "TEST_WRITE_TIMEOUT" in os.environ:
     SSE_SYNC["WRITE_TIMEOUT"] = float(os.environ["TEST_WRITE_TIMEOUT"])
 if "TEST_LIFETIME" in os.environ:

@@ -310,7 +310,9 @@ def test_channels(client):
     # Django's test client starts no response before it is read.
     assert [event.event for event in read_events(response, 1)] == ["stream-open"]
     first = publish("test-channels", {"on": datetime.date(2026, 1, 2)}, event="created")
-    assert read_events(response) == [ServerSentEvent('{"on": "2026-01-02"}', event="created", id=first)]
+    assert read_events(response) == [
+        ServerSentEvent('{"on": "2026-01-02"}', event="created", id=first)
+    ]
     second = publish("test-channels", "later")
     response = client.get("/subscribe/test-channels", headers={"Last-Event-ID": first})
     assert read_events(response) == [ServerSentEvent("later", id=second)]

@@ -129,4 +129,4 @@ def test_several_workers_on_memory(start):
         server.get("/subscribe/x")
     assert caught.value.code == 500
     caught.value.close()
-    assert "events would stay in one of them. Run one worker" in server.output()
+    assert "events would stay in one of them. Use redis://, or run one worker" in server.output()

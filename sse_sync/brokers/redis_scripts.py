@@ -1,0 +1,97 @@
+"""
+The Lua scripts of the Redis broker. Each runs as one step.
+
+KEYS[1] is a hash with the store's epoch, the number of its latest event, and the run id of the
+Redis that wrote them. Numbers are microseconds of Redis's clock, or one more than the latest;
+they fit a double exactly until the year 2255.
+
+"""
+
+from __future__ import annotations
+
+__all__ = ["HISTORY", "POSITION", "PUBLISH"]
+
+# A restarted Redis has another run id. What it holds may be older than what it acknowledged, so
+# positions that were given out before cannot be compared with those to come.
+_BEGIN = """
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'number', 'run')
+local epoch, number = meta[1], tonumber(meta[2] or '0')
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local text = function (value) return string.format('%.0f', value) end
+if not epoch or meta[3] ~= run then
+  epoch = ARGV[1]
+  number = math.max(number, now)
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'number', text(number), 'run', run)
+end
+"""
+
+POSITION = _BEGIN + "return {epoch, text(number)}"
+
+# KEYS: the hash, the channel's stream, its floor, the token.
+# ARGV: a new epoch, the topic, header, body, most events, age in microseconds.
+#
+# The floor is the number up to which events of the channel may have been dropped. It lives as long
+# as the stream; where both are gone, everything older than the age may have been dropped.
+PUBLISH = (
+    _BEGIN
+    + """
+local stored = redis.call('GET', KEYS[4])
+if stored then
+  local at = string.find(stored, ' ')
+  return {string.sub(stored, 1, at - 1), string.sub(stored, at + 1)}
+end
+local most, age = tonumber(ARGV[5]), tonumber(ARGV[6])
+number = math.max(number + 1, now)
+redis.call('HSET', KEYS[1], 'number', text(number))
+local floor = tonumber(redis.call('GET', KEYS[3]) or '0')
+local entry = {'h', ARGV[3], 'b', ARGV[4]}
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  floor = math.max(floor, now - age)
+end
+local added = redis.pcall('XADD', KEYS[2], text(number) .. '-0', unpack(entry))
+if type(added) == 'table' and added.err then
+  -- A stream of another age, with later numbers than the clock now gives.
+  redis.call('DEL', KEYS[2])
+  floor = number - 1
+  redis.call('XADD', KEYS[2], text(number) .. '-0', unpack(entry))
+end
+local excess = redis.call('XLEN', KEYS[2]) - most
+if excess > 0 then
+  local dropped = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', excess)
+  floor = math.max(floor, tonumber(string.match(dropped[#dropped][1], '^%d+')))
+  redis.call('XTRIM', KEYS[2], 'MAXLEN', most)
+end
+if redis.call('XTRIM', KEYS[2], 'MINID', text(now - age)) > 0 then
+  floor = math.max(floor, now - age)
+end
+local lifetime = math.ceil(age / 1000)
+redis.call('SET', KEYS[3], text(floor), 'PX', lifetime)
+redis.call('PEXPIRE', KEYS[2], lifetime)
+redis.call('SET', KEYS[4], epoch .. ' ' .. text(number), 'PX', 60000)
+local lines = {epoch, text(number), ARGV[3], ARGV[4]}
+redis.call('PUBLISH', ARGV[2], table.concat(lines, '\\n'))
+return {epoch, text(number)}
+"""
+)
+
+# KEYS: the hash, and for each channel its stream and its floor.
+# ARGV: a new epoch, the position's epoch and number, age in microseconds.
+HISTORY = (
+    _BEGIN
+    + """
+local after, age = tonumber(ARGV[3]), tonumber(ARGV[4])
+local complete = epoch == ARGV[2] and after <= number
+local found = {}
+for at = 2, #KEYS, 2 do
+  local floor = tonumber(redis.call('GET', KEYS[at + 1]) or text(now - age))
+  -- Behind the latest event of all nothing can be missing, however old it is.
+  if not complete or (floor > after and after < number) then
+    return {0, {}}
+  end
+  table.insert(found, redis.call('XRANGE', KEYS[at], '(' .. ARGV[3] .. '-0', '+'))
+end
+return {complete and 1 or 0, found}
+"""
+)

@@ -1,0 +1,162 @@
+"""Channels across gunicorn workers, on a real Redis."""
+
+import contextlib
+import http.client
+import os
+import random
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from tests.live.servers import wait_for
+from tests.redis_server import RedisServer
+
+KINDS = ["gunicorn-gevent-flask", "gunicorn-gevent-django", "gunicorn-gthread-flask"]
+
+
+@pytest.fixture
+def redis_server(tmp_path):
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    with RedisServer(folder) as server:
+        yield server
+
+
+@pytest.fixture(params=KINDS)
+def server(request, start, redis_server):
+    """Three workers that share a Redis."""
+    return start(request.param, "--workers", "3", TEST_BROKER_URL=redis_server.url)
+
+
+class Client:
+    """Does what a browser does: it reconnects with its last event ID, and notes what it gets."""
+
+    def __init__(self, server, path):
+        self.server, self.path = server, path
+        self.last_id, self.got, self.resets = None, [], 0
+        self.stopping = False
+        self.stream = None
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while not self.stopping:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                self.read()
+            time.sleep(0.02)
+
+    def read(self):
+        with self.server.stream(self.path, last_event_id=self.last_id) as self.stream:
+            for event in self.stream:
+                self.take(event)
+
+    def take(self, event):
+        if event.event == "n":
+            self.got.append(int(event.data))
+        elif event.event == "stream-reset":
+            self.resets += 1
+        if event.event != "stream-error":
+            self.last_id = event.id
+
+    def cut(self):
+        # Not closed: another thread is reading from it.
+        with contextlib.suppress(OSError):
+            self.stream._socket.shutdown(socket.SHUT_RDWR)
+
+    def stop(self):
+        self.stopping = True
+        self.cut()
+        self.thread.join(15)
+
+
+@pytest.fixture
+def clients(server, key):
+    """Clients spread over the workers."""
+    made = [Client(server, f"/subscribe/{key}") for _ in range(9)]
+    wait_for(lambda: all(client.last_id for client in made), "all clients to be connected")
+    yield made
+    for client in made:
+        client.stop()
+
+
+def publish(server, key, total, disturb):
+    """Publish numbers; call the disturbance now and then. Return what was acknowledged."""
+    acknowledged = []
+    for first in range(0, total, 5):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            server.get(f"/publish/{key}?first={first}&count=5")
+            acknowledged += range(first, first + 5)
+        if first % 100 == 50:
+            disturb()
+        time.sleep(0.005)
+    return acknowledged
+
+
+def test_every_worker(server, key, clients):
+    """An event that any worker publishes reaches the subscribers of all."""
+    pids = set()
+    for _ in range(40):
+        pids.add(server.json("/figures")["pid"])
+    assert len(pids) > 1
+    expected = publish(server, key, 200, lambda: None)
+    wait_for(lambda: all(client.got == expected for client in clients), "all events")
+
+
+def test_clients_are_cut_off(server, key, clients):
+    """Clients that are cut off at random lose and repeat nothing, whichever worker they reach."""
+    chance = random.Random(3)
+    expected = publish(server, key, 600, lambda: [c.cut() for c in chance.sample(clients, 4)])
+    wait_for(lambda: all(client.got == expected for client in clients), "all events", 20)
+    assert [client.resets for client in clients] == [0] * len(clients)
+
+
+def test_workers_are_killed(server, key, clients):
+    """A worker that is killed takes nothing with it that was acknowledged."""
+
+    def kill():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            os.kill(server.json("/figures")["pid"], signal.SIGKILL)
+
+    expected = publish(server, key, 400, kill)
+    assert len(expected) > 300
+
+    def everybody_has_everything():
+        return all(set(expected) <= set(client.got) for client in clients)
+
+    wait_for(everybody_has_everything, "all acknowledged events", 30)
+    for client in clients:
+        # What was not acknowledged may have been stored; nothing comes twice or out of order.
+        assert client.got == sorted(set(client.got))
+        assert client.resets == 0
+
+
+def test_redis_connections_are_killed(server, key, clients, redis_server):
+    """Streams stay open while the workers connect to Redis again, and miss nothing."""
+    opened = [client.stream for client in clients]
+    expected = publish(
+        server, key, 400, lambda: redis_server.call("CLIENT", "KILL", "TYPE", "pubsub")
+    )
+    wait_for(lambda: all(client.got == expected for client in clients), "all events", 20)
+    assert [client.stream for client in clients] == opened
+
+
+def test_redis_is_restarted(server, key, clients, redis_server):
+    """When Redis comes back empty every client is told to start anew, and then all goes on."""
+    before = publish(server, key, 50, lambda: None)
+    wait_for(lambda: all(client.got == before for client in clients), "the first events")
+    redis_server.kill()
+    redis_server.start()
+    wait_for(lambda: all(client.resets for client in clients), "all clients to be reset", 20)
+    wait_for(lambda: _publishes(server, key), "publishing to work again")
+    for client in clients:
+        client.got.clear()
+    after = publish(server, key, 50, lambda: None)
+    wait_for(lambda: all(client.got[-50:] == after for client in clients), "the last events", 20)
+
+
+def _publishes(server, key):
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return server.get(f"/publish/{key}?first=10000")
