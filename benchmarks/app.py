@@ -14,12 +14,12 @@ from sse_sync.flask import SSE, event_stream
 
 app = Flask(__name__)
 app.config["SECRET_KEY"] = "benchmark"
-SSE(app)
+sse = SSE(app)
 
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 TEXT = "x" * 112  # 120 bytes on the wire with "data: " and the blank line.
 LEFT: list[float] = []
-QUEUES: dict[str, set[queue.Queue]] = {"hand": set(), "ours": set()}
+QUEUES: dict[str, set[queue.Queue]] = {"hand": set(), "ours": set(), "channel": set()}
 
 
 def by_hand(generator):
@@ -64,6 +64,22 @@ def hand(name):
 def ours(name):
     """With the library, all protections on."""
     return {"queue": lambda: subscriber("ours"), "numbers": numbers, "one": one}[name]()
+
+
+@app.get("/channel/<name>")
+def channel(name):
+    """A channel of the library's, without a generator."""
+    QUEUES["channel"].add(object())
+    return sse.subscribe(name, on_close=lambda reason: QUEUES["channel"].pop())
+
+
+@app.get("/publish/channel")
+def publish_to_channel():
+    """Publish to the channel."""
+    for _ in range(int(request.args["n"])):
+        sse.publish("queue", TEXT)
+        gevent.sleep(float(request.args.get("pause", "0")))
+    return json.dumps(len(QUEUES["channel"]))
 
 
 @app.get("/publish/<name>")

@@ -47,7 +47,10 @@ class BrokerError(SSEError):
 
 class BrokerUnavailable(BrokerError):
     """
-    Raised when a broker cannot be reached or refuses to work. Nothing was published.
+    Raised when a broker cannot be reached or refuses to work.
+
+    An event that was to be published may have been stored nevertheless, because an answer can
+    be lost.
 
     """
 

@@ -15,7 +15,8 @@ from gevent import monkey
 from gevent._hub_local import get_hub_if_exists as _get_hub_if_exists
 from greenlet import getcurrent
 
-from .reactor import Reactor, system_epoll
+from .natives import system_epoll
+from .reactor import Reactor
 
 if TYPE_CHECKING:
     from .runtime import Runtime

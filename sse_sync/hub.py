@@ -102,7 +102,7 @@ class Hub:
 
         Raises:
             EventError: If the data or the event type cannot be sent.
-            BrokerUnavailable: If the event was not stored.
+            BrokerUnavailable: If it is not certain that the event was stored.
 
         """
         body = ServerSentEvent(data if data is not None else "", event=event).encode(dumps)

@@ -6,10 +6,10 @@ One subscriber's events that have not been sent yet: bounded, with a policy for 
 from __future__ import annotations
 
 import enum
-import threading
 from collections import OrderedDict
 
 from .brokers.base import Message
+from .natives import native_lock
 
 __all__ = ["Mailbox", "Overflow"]
 
@@ -63,7 +63,7 @@ class Mailbox:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._overflow = overflow
-        self._lock = threading.Lock()
+        self._lock = native_lock()
         self._events: OrderedDict[object, Message] = OrderedDict()
         self._bytes = 0
         self.dropped = 0

@@ -17,15 +17,13 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
-import select
-import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from .clock import Clock, monotonic
+from .natives import native_lock
 
-__all__ = ["Reactor", "Timer", "system_epoll"]
+__all__ = ["Reactor", "Timer"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -73,7 +71,7 @@ class Reactor:
         self._epoll = epoll() if epoll is not None else None
         # Held while a descriptor is watched, unwatched, or reported: between epoll's report and
         # the look-up another thread may close the socket, and a new client get its number.
-        self._lock = threading.Lock()
+        self._lock = native_lock()
         self._hung_up: dict[int, Callable[[], None]] = {}
         self._heap: list[tuple[float, int, Timer]] = []
         self._number = itertools.count()
@@ -217,15 +215,3 @@ class Reactor:
             self._epoll.unregister(fd)
         except (OSError, ValueError):
             pass  # The descriptor was closed, and with it the registration.
-
-
-def system_epoll() -> Callable[[], Any] | None:
-    """
-    Return what makes an epoll object, or :obj:`None` where the system has none.
-
-    """
-    epoll = getattr(select, "epoll", None)
-    if epoll is None and "gevent.monkey" in sys.modules:
-        # Monkey-patching deletes what does not cooperate, but keeps it aside.
-        epoll = sys.modules["gevent.monkey"].saved.get("select", {}).get("epoll")
-    return epoll

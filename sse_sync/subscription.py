@@ -121,7 +121,13 @@ class ChannelFeed:
         """
         if not self._ready and not self.done:
             try:
-                self._context.run(self._collect)
+                interrupted, self._interrupted = self._interrupted, False
+                if interrupted:
+                    self._context.run(self._start_anew)
+                elif self._subscription.filter is None:
+                    self._collect()  # Nothing of the application's runs.
+                else:
+                    self._context.run(self._collect)
             except Exception as exc:
                 self._fail(exc)
         return _join(self._ready) if self._ready else None
@@ -181,14 +187,13 @@ class ChannelFeed:
         if self._subscription.snapshot is not None:
             self._ready.extend(self._encode(item) for item in self._subscription.snapshot())
 
+    def _start_anew(self) -> None:
+        # The broker cannot tell what is missing, so the client has to ask for the state again.
+        self._mailbox.take()
+        here = self._subscription.hub.add(self, self._subscription.channels)
+        self._start_at(here, "stream-reset")
+
     def _collect(self) -> None:
-        if self._interrupted:
-            # The broker cannot tell what is missing, so the client has to ask for the state anew.
-            self._interrupted = False
-            self._mailbox.take()
-            here = self._subscription.hub.add(self, self._subscription.channels)
-            self._start_at(here, "stream-reset")
-            return
         # In this order: what was put before it overflowed is sent without a gap.
         overflowed = self._mailbox.overflowed
         self._sort_out(self._mailbox.take())

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable
 
 from .clock import monotonic
-from .reactor import Reactor, system_epoll
+from .natives import system_epoll
+from .reactor import Reactor
 
 __all__ = ["ThreadReactor", "ThreadRuntime", "ThreadSignal", "ThreadTask"]
 

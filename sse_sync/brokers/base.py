@@ -11,6 +11,7 @@ compared. So a client never resumes at a place that only looks like the one it l
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 __all__ = ["Broker", "History", "Message", "Position", "Receiver"]
@@ -50,9 +51,11 @@ class Position(NamedTuple):
         return cls(epoch, int(number, 36))
 
 
-class Message(NamedTuple):
+@dataclass(eq=True, slots=True)
+class Message:
     """
-    One event of a channel, encoded once by its publisher.
+    One event of a channel, encoded once by its publisher. Shared by all subscribers: not to be
+    changed.
 
     """
 
@@ -68,14 +71,18 @@ class Message(NamedTuple):
     """What the event is about, for filters and for keeping the latest only."""
     meta: Mapping[str, Any] | None = None
     """Anything that JSON can express, for filters."""
+    _wire: bytes | None = field(default=None, repr=False, compare=False)
 
     @property
     def wire(self) -> bytes:
         """
-        The event as it is sent.
+        The event as it is sent, made once for all subscribers.
 
         """
-        return b"id: %s\n%s" % (str(self.position).encode(), self.body)
+        wire = self._wire
+        if wire is None:
+            wire = self._wire = b"id: %s\n%s" % (str(self.position).encode(), self.body)
+        return wire
 
 
 class History(NamedTuple):
@@ -163,7 +170,7 @@ class Broker(Protocol):
             The event's position.
 
         Raises:
-            BrokerUnavailable: If the event was not stored.
+            BrokerUnavailable: If it is not certain that the event was stored.
 
         """
 

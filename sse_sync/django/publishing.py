@@ -48,7 +48,7 @@ def publish(
     Raises:
         ConfigurationError: If the channel's name is unusable.
         EventError: If the data or the event type cannot be sent.
-        BrokerUnavailable: If the event was not stored.
+        BrokerUnavailable: If it is not certain that the event was stored.
 
     """
     check_channel(channel)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sse_sync.brokers.base import Position
+from sse_sync.brokers.base import Message, Position
 from sse_sync.exceptions import BrokerClosed
 
 
@@ -50,9 +50,9 @@ class BrokerContract:
         broker.publish("c", b"data: 2\n\n")
         third = broker.publish("b", b"data: 3\n\n")
         wait_until(lambda: len(receiver.messages) == 2)
-        assert [tuple(message) for message in receiver.messages] == [
-            ("a", first, b"data: 1\n\n", "e", "k", {"m": [1]}),
-            ("b", third, b"data: 3\n\n", None, None, None),
+        assert receiver.messages == [
+            Message("a", first, b"data: 1\n\n", "e", "k", {"m": [1]}),
+            Message("b", third, b"data: 3\n\n", None, None, None),
         ]
 
     def test_positions_increase_across_channels(self, broker):

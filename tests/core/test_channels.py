@@ -1,5 +1,6 @@
 """Channels: subscribe, publish, resume, reset, overflow."""
 
+import contextvars
 import os
 import threading
 
@@ -23,6 +24,7 @@ from sse_sync.settings import Options
 from sse_sync.subscription import Subscription
 from sse_sync.testing import read_events
 
+variable = contextvars.ContextVar("variable", default="")
 SERVED = {"SERVER_SOFTWARE": "test"}
 
 
@@ -322,13 +324,16 @@ def test_broker_is_away(runtime, caplog):
     assert hub._subscribers == {"a": {}}
 
 
-def test_interruption(hub, runtime):
+@pytest.mark.parametrize("accepts", [None, lambda event, key, meta: bool(variable.get())])
+def test_interruption(hub, runtime, accepts):
     """When the broker cannot tell what is missing, every client has to ask anew."""
-    stream = opened(hub)
-    events(stream, 1)
+    variable.set("the view's")
+    stream = opened(hub, filter=accepts, snapshot=lambda: [variable.get()])
+    variable.set("elsewhere")
+    assert data(stream, 2) == ["", "the view's"]
     hub.interrupted()
-    (reset,) = events(stream, 1)
-    assert reset.event == "stream-reset"
+    reset, state = events(stream, 2)
+    assert (reset.event, state.data) == ("stream-reset", "the view's")
     hub.publish("a", "x")
     assert data(stream, 1) == ["x"]
     stream.close()

@@ -13,7 +13,7 @@ ROOT = Path(sse_sync.__file__).parent
 
 # What each module of the core may import of the package: nothing that is above it.
 LAYERS = [
-    {"exceptions", "clock"},
+    {"exceptions", "clock", "natives"},
     {"event", "reactor", "settings", "connection", "brokers"},
     {"parser", "runtime", "registry", "mailbox", "hub"},
     {"threads", "greenlets", "admission", "pump", "channels"},

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from sse_sync.reactor import Reactor, system_epoll
+from sse_sync.natives import native_lock, system_epoll
+from sse_sync.reactor import Reactor
 from sse_sync.threads import ThreadReactor
 
 
@@ -167,15 +168,16 @@ def test_system_epoll_after_patching(monkeypatch):
     import sys
     import types
 
-    import sse_sync.reactor
+    import sse_sync.natives
 
     original = system_epoll()
-    monkeypatch.delattr(sse_sync.reactor.select, "epoll")
+    monkeypatch.delattr(sse_sync.natives.select, "epoll")
     monkeypatch.delitem(sys.modules, "gevent.monkey", raising=False)
     assert system_epoll() is None
     fake = types.SimpleNamespace(saved={"select": {"epoll": original}})
     monkeypatch.setitem(sys.modules, "gevent.monkey", fake)
     assert system_epoll() is original
+    assert type(native_lock()) is type(threading.Lock())
 
 
 def test_no_descriptors_are_left(pair):
