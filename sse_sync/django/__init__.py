@@ -14,11 +14,13 @@ except ModuleNotFoundError as exc:
         'Django is not installed: pip install "sse-sync[django]"', name="django"
     ) from None
 
+from .channel_view import ChannelView
 from .publishing import publish, publish_on_commit, subscribe
 from .response import EventSourceResponse
 from .views import event_stream, last_event_id
 
 __all__ = [
+    "ChannelView",
     "EventSourceResponse",
     "event_stream",
     "last_event_id",

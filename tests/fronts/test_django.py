@@ -6,8 +6,10 @@ import json
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.contrib.auth.models import User
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.models import AnonymousUser, User
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 from django.test import AsyncClient, RequestFactory, override_settings
 from django.utils.translation import gettext_lazy
@@ -22,6 +24,7 @@ from sse_sync import (
     statistics,
 )
 from sse_sync.django import (
+    ChannelView,
     EventSourceResponse,
     event_stream,
     last_event_id,
@@ -333,3 +336,38 @@ def test_publish_on_commit(client):
     events = read_events(response)
     assert [event.data for event in events] == ["at once", "committed", "outside"]
     response.close()
+
+
+@pytest.mark.django_db
+def test_channel_view():
+    """A ready-made view relays the channels that the project names."""
+
+    class Mine(LoginRequiredMixin, ChannelView):
+        """Channels that depend on the request."""
+
+        def get_channels(self):
+            return [f"user-{self.request.user.pk}"]
+
+    factory, user = RequestFactory(), User(pk=7, username="ann")
+    view = Mine.as_view(stream_options={"retry": 5})
+    request = factory.get("/")
+    request.user = AnonymousUser()
+    assert view(request).status_code == 302
+    request.user = user
+    response = view(request)
+    assert [event.event for event in read_events(response, 1)] == ["stream-open"]
+    publish("user-7", "for ann")
+    publish("user-8", "for somebody else")
+    assert [event.data for event in read_events(response)] == ["for ann"]
+    response.close()
+    fixed = ChannelView.as_view(channels=["news"])
+    assert fixed(factory.post("/")).status_code == 405
+    assert fixed(factory.head("/")).status_code == 200
+    assert fixed(factory.get("/?channels=secret")).status_code == 200
+
+
+@pytest.mark.parametrize("channels", [(), "news"])
+def test_channel_view_without_channels(channels):
+    """A view without channels says what it needs."""
+    with pytest.raises(ImproperlyConfigured, match=r"needs channels=\[...\] or get_channels"):
+        ChannelView.as_view(channels=channels)(RequestFactory().get("/"))
