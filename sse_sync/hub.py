@@ -15,11 +15,12 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from .brokers.base import Broker, History, Message, Position
 from .event import Dumps, ServerSentEvent
+from .exceptions import BrokerUnavailable
 
 __all__ = ["Hub", "Subscriber"]
 
@@ -28,6 +29,9 @@ logger = logging.getLogger("sse_sync")
 # Channels without subscribers that are kept subscribed, so that a page's reload does not cost two
 # round trips to the broker.
 IDLE_CHANNELS = 256
+
+# Seconds to wait for others who ask the broker.
+PATIENCE = 3.0
 
 
 class Subscriber(Protocol):
@@ -70,6 +74,10 @@ class Hub:
         # Held while the two dictionaries change; nothing blocks or calls out under it.
         self._lock = threading.Lock()
         self._latest: Position | None = None
+        # Raised by every interruption: what was begun before is not to be believed after.
+        self._generation = 0
+        # Channels that somebody waits for; whoever asks the broker asks for all of them.
+        self._wanted: set[str] = set()
         self.problem: str | None = None
         """Why nothing arrives at the moment; :obj:`None` if all is well."""
         broker.start(self)
@@ -128,11 +136,14 @@ class Hub:
             for channel in channels:
                 self._subscribers.setdefault(channel, {})[subscriber] = None
         try:
-            self._receive_all(channels)
+            here = None
+            while here is None:
+                self._receive_all(channels)
+                here = self._newest(channels)
         except BaseException:
             self.remove(subscriber, channels)
             raise
-        return self._newest(channels)
+        return here
 
     def remove(self, subscriber: Subscriber, channels: Sequence[str]) -> None:
         """
@@ -185,19 +196,21 @@ class Hub:
             if subscribers:
                 # A copy, because subscribers come and go meanwhile; list() of it is atomic.
                 for subscriber in list(subscribers):
-                    subscriber.put(message)
+                    _guarded(subscriber.put, message)
 
     def interrupted(self) -> None:
         """
         Tell all subscribers that events may be missing.
 
         """
-        self._latest = None
         with self._lock:
+            self._latest = None
+            self._generation += 1
             self._received.clear()
-            everybody = {s for subscribers in self._subscribers.values() for s in subscribers}
+            # Copies, because subscribers leave without the lock.
+            everybody = {s for some in self._subscribers.values() for s in list(some)}
         for subscriber in everybody:
-            subscriber.interrupted()
+            _guarded(subscriber.interrupted)
 
     def degraded(self, problem: str | None) -> None:
         """
@@ -216,14 +229,24 @@ class Hub:
     def _receive_all(self, channels: Sequence[str]) -> None:
         if self._are_received(channels):
             return
-        with self._asking:
-            missing = [channel for channel in channels if channel not in self._received]
+        with self._lock:
+            self._wanted.update(channels)
+        if not self._asking.acquire(timeout=PATIENCE):
+            raise BrokerUnavailable("the broker", "others wait for it, too")
+        try:
+            with self._lock:
+                missing = [channel for channel in self._wanted if channel not in self._received]
+                generation = self._generation
+                self._wanted.clear()
             if not missing:
                 return
             self._give_back_idle()
             since = self._broker.subscribe(missing)
             with self._lock:
-                self._received.update(dict.fromkeys(missing, since))
+                if generation == self._generation:
+                    self._received.update(dict.fromkeys(missing, since))
+        finally:
+            self._asking.release()
 
     def _are_received(self, channels: Sequence[str]) -> bool:
         with self._lock:
@@ -242,8 +265,20 @@ class Hub:
                 self._received.pop(channel, None)
         self._broker.unsubscribe(idle)
 
-    def _newest(self, channels: Sequence[str]) -> Position:
+    def _newest(self, channels: Sequence[str]) -> Position | None:
+        # None after an interruption: then the broker has to be asked again.
         with self._lock:
-            since = [self._received[c] for c in channels if c in self._received]
-        latest = self._latest
-        return max([*since, latest] if latest is not None else since, key=lambda p: p.number)
+            if not all(channel in self._received for channel in channels):
+                return None
+            since = [self._received[channel] for channel in channels]
+            if self._latest is not None:
+                since.append(self._latest)
+        return max(since, key=lambda position: position.number)
+
+
+def _guarded(function: Callable[..., object], *args: object) -> None:
+    # One subscriber's mistake must not cost the others an event.
+    try:
+        function(*args)
+    except Exception:
+        logger.exception("a subscriber failed")

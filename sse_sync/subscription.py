@@ -197,12 +197,19 @@ class ChannelFeed:
         # In this order: what was put before it overflowed is sent without a gap.
         overflowed = self._mailbox.overflowed
         self._sort_out(self._mailbox.take())
-        if overflowed and not self._ready:
+        if self._interrupted and not self._ready:
+            self._signal.set()  # To be looked at again at once.
+        elif overflowed and not self._ready:
             self.overflowed = self.done = True
 
     def _sort_out(self, messages: Sequence[Message]) -> None:
         accepts = self._subscription.filter
         for message in messages:
+            if self._behind is not None and message.position.epoch != self._behind.epoch:
+                # The interruption has not been told yet, but it will; the client must not get a
+                # position behind it before.
+                self._interrupted = True
+                return
             if self._behind is not None and message.position.number <= self._behind.number:
                 continue  # It was in the history already, or happened before the stream began.
             self._behind = message.position

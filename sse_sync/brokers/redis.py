@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 import secrets
 import threading
@@ -15,9 +16,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 from ..clock import Clock, monotonic
 from ..exceptions import BrokerClosed, BrokerUnavailable
+from ..natives import native_lock
 from . import redis_scripts as scripts
 from .base import History, Message, Position, Receiver, to_base36
 
@@ -46,6 +49,7 @@ PAUSES = (0.05, 5.0)
 CONNECTIONS = 8
 # Events of one channel that are kept in the process, for clients that come back.
 RECENT = 1000
+RECENT_BYTES = 256 * 1024
 # Channels whose history is read by one script, which nothing else can interrupt.
 CHANNELS_AT_ONCE = 500
 
@@ -100,22 +104,23 @@ class RedisBroker:
         self._history = self._redis.register_script(scripts.HISTORY)
         self._receiver: Receiver | None = None
         self._closed = False
+        self._listening = False
+        _brokers.add(self)
         # What the listener and those who subscribe share.
-        self._lock = threading.Lock()
+        self._lock = native_lock()
         self._pubsub: Any = None
         self._channels: set[str] = set()
         self._confirmed: set[str] = set()
-        self._confirmation = threading.Condition(self._lock)
+        self._confirmation = threading.Condition()
         self._last: Position | None = None
         self._recent: dict[str, _Recent] = {}
 
     def start(self, receiver: Receiver) -> None:
         """
-        Begin to receive.
+        Begin to receive. Nothing is connected before the first subscription.
 
         """
         self._receiver = receiver
-        threading.Thread(target=self._listen, name="sse-sync redis", daemon=True).start()
 
     def publish(
         self,
@@ -156,7 +161,10 @@ class RedisBroker:
         """
         self._check_open()
         deadline = self._clock() + TIMEOUT
-        with self._lock:
+        with self._confirmation:
+            if not self._listening:
+                self._listening = True
+                threading.Thread(target=self._listen, name="sse-sync redis", daemon=True).start()
             pubsub = self._pubsub
             self._channels.update(channels)
         try:
@@ -174,8 +182,12 @@ class RedisBroker:
                 self._confirmation.wait(left)
         since = self.position()
         with self._lock:
+            # The listener may have delivered something later in the meantime.
+            start, last = since, self._last
+            if last is not None and last.epoch == since.epoch:
+                start = max(since, last)
             for channel in channels:
-                self._recent[channel] = _Recent(since)
+                self._recent[channel] = _Recent(start)
         return since
 
     def unsubscribe(self, channels: Sequence[str]) -> None:
@@ -183,16 +195,17 @@ class RedisBroker:
         Receive the events of some channels no more.
 
         """
-        with self._lock:
+        with self._confirmation:
             pubsub = self._pubsub
             self._channels.difference_update(channels)
             self._confirmed.difference_update(channels)
+        with self._lock:
             for channel in channels:
                 self._recent.pop(channel, None)
         if pubsub is not None:
             try:
                 pubsub.unsubscribe(*map(self._topic, channels))
-            except redis.RedisError:
+            except Exception:
                 pass  # The listener notices, and subscribes to what is left.
 
     def position(self) -> Position:
@@ -238,7 +251,10 @@ class RedisBroker:
             pubsub, self._pubsub = self._pubsub, None
             self._confirmation.notify_all()
         if pubsub is not None:
-            pubsub.close()
+            try:
+                pubsub.close()
+            except Exception:
+                pass  # The listener was closing it as well.
         self._redis.close()
         self._redis.connection_pool.disconnect()
 
@@ -247,24 +263,25 @@ class RedisBroker:
     def _listen(self) -> None:
         pause = PAUSES[0]
         while not self._closed:
+            pubsub = _PubSub(self._redis.connection_pool)
             try:
-                self._connect()
+                self._connect(pubsub)
                 pause = PAUSES[0]
-                self._read()
+                self._read(pubsub)
             except BrokerClosed:
                 return
             except Exception as exc:
                 # Anything: redis-py's own errors, or its surprise at being closed while it reads.
                 if not self._closed:
                     self._degraded(str(exc) or type(exc).__name__)
-            self._disconnect()
+            finally:
+                self._disconnect(pubsub)
             if not self._closed:
                 time.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(pause * 2, PAUSES[1])
 
-    def _connect(self) -> None:
-        pubsub: Any = self._redis.pubsub()  # type: ignore[no-untyped-call]
-        with self._lock:
+    def _connect(self, pubsub: _PubSub) -> None:
+        with self._confirmation:
             self._confirmed.clear()
             channels = list(self._channels)
         # Its own channel, so that there is always something to be subscribed to.
@@ -283,7 +300,7 @@ class RedisBroker:
             self._deliver(each)
         self._degraded(None)
 
-    def _wait_for_confirmation(self, pubsub: Any, waiting: set[str]) -> list[Message]:
+    def _wait_for_confirmation(self, pubsub: _PubSub, waiting: set[str]) -> list[Message]:
         # Returns the events that came meanwhile.
         deadline = self._clock() + TIMEOUT
         early = []
@@ -291,6 +308,7 @@ class RedisBroker:
             if self._clock() > deadline:
                 raise BrokerUnavailable(self._name, "it does not confirm a subscription")
             message = pubsub.get_message(timeout=0.1)
+            pubsub.check()
             if message is not None and message["type"] == "subscribe":
                 waiting.discard(self._channel(message["channel"]))
             elif message is not None and message["type"] == "message":
@@ -299,23 +317,23 @@ class RedisBroker:
 
     def _catch_up(self, channels: Sequence[str]) -> None:
         last = self._last
-        if last is None:
-            self._last = self.position()
-            return
         # Everything behind this position comes by the subscription, which holds already.
         here = self.position()
-        missed = self._missed(channels, last) if here.epoch == last.epoch else None
-        self._recent.clear()
-        if missed is None:
+        with self._lock:
+            self._recent.clear()
+        missed = None
+        if last is not None and here.epoch == last.epoch:
+            missed = self._missed(channels, last)
+        for message in missed or ():
+            if message.position.number <= here.number:
+                self._deliver(message)
+        with self._lock:
+            self._last = here
+            self._recent.update((channel, _Recent(here)) for channel in channels)
+        if last is not None and missed is None:
             self._tell(lambda receiver: receiver.interrupted())
-        else:
-            for message in missed:
-                if message.position.number <= here.number:
-                    self._deliver(message)
-        self._last = here
 
     def _missed(self, channels: Sequence[str], last: Position) -> list[Message] | None:
-        self._recent.clear()
         found: list[Message] = []
         for start in range(0, len(channels), CHANNELS_AT_ONCE):
             messages, complete = self.history(channels[start : start + CHANNELS_AT_ONCE], last)
@@ -324,53 +342,70 @@ class RedisBroker:
             found += messages
         return sorted(found, key=lambda message: message.position)
 
-    def _read(self) -> None:
-        pubsub = self._pubsub
+    def _read(self, pubsub: _PubSub) -> None:
         heard = asked = self._clock()
-        while not self._closed and pubsub is not None:
-            message = pubsub.get_message(timeout=1.0)
+        here: Position | None = None
+        while not self._closed:
+            message = pubsub.get_message(timeout=min(1.0, PING_INTERVAL))
+            pubsub.check()
             now = self._clock()
+            if now - heard > SILENCE:
+                raise BrokerUnavailable(self._name, "the subscribed connection is silent")
+            if now - asked > PING_INTERVAL:
+                asked, here = now, self.position()
+                pubsub.ping()
             if message is None:
-                if now - heard > SILENCE:
-                    raise BrokerUnavailable(self._name, "the subscribed connection is silent")
-                if now - asked > PING_INTERVAL:
-                    asked = now
-                    pubsub.ping()
                 continue
             heard = now
             if message["type"] == "message":
                 self._deliver(self._parse(message))
+            elif message["type"] == "pong" and here is not None:
+                self._heard_everything(here)
+                here = None
             elif message["type"] == "subscribe":
                 with self._confirmation:
                     self._confirmed.add(self._channel(message["channel"]))
                     self._confirmation.notify_all()
 
-    def _deliver(self, message: Message) -> None:
-        last = self._last
-        if last is not None:
-            if message.position.epoch != last.epoch:
-                self._last = message.position
-                self._recent.clear()
-                self._tell(lambda receiver: receiver.interrupted())
-            elif message.position.number <= last.number:
-                return  # It was in the history already.
-        self._last = message.position
-        if message.channel not in self._channels:
-            return  # It was given back, but Redis did not know yet.
-        recent = self._recent.get(message.channel)
-        if recent is not None:
-            recent.add(message)
-        self._tell(lambda receiver: receiver.receive([message]))
-
-    def _disconnect(self) -> None:
+    def _heard_everything(self, here: Position) -> None:
+        # A sign of life that was asked for when the store was here: what came before has arrived.
+        # So a quiet process does not fall behind its history, and a flushed store is noticed.
         with self._lock:
-            pubsub, self._pubsub = self._pubsub, None
+            last = self._last
+            same = last is not None and last.epoch == here.epoch
+            self._last = max(last, here) if same and last is not None else here
+            if not same:
+                self._recent.clear()
+        if not same:
+            self._tell(lambda receiver: receiver.interrupted())
+
+    def _deliver(self, message: Message) -> None:
+        with self._lock:
+            last, interrupted = self._last, False
+            if last is not None and message.position.epoch != last.epoch:
+                self._recent.clear()
+                interrupted = True
+            elif last is not None and message.position.number <= last.number:
+                return  # It was in the history already.
+            self._last = message.position
+            if message.channel in self._channels:
+                recent = self._recent.get(message.channel)
+                if recent is not None:
+                    recent.add(message)
+        if interrupted:
+            self._tell(lambda receiver: receiver.interrupted())
+        if message.channel in self._channels:
+            # Otherwise it was given back, but Redis did not know yet.
+            self._tell(lambda receiver: receiver.receive([message]))
+
+    def _disconnect(self, pubsub: _PubSub) -> None:
+        with self._confirmation:
+            self._pubsub = None
             self._confirmed.clear()
-        if pubsub is not None:
-            try:
-                pubsub.close()
-            except (redis.RedisError, OSError):
-                pass  # It is broken anyway.
+        try:
+            pubsub.close()
+        except Exception:
+            pass  # It is broken anyway.
 
     def _degraded(self, problem: str | None) -> None:
         self._tell(lambda receiver: receiver.degraded(problem))
@@ -381,11 +416,16 @@ class RedisBroker:
 
     def _recent_history(self, channels: Sequence[str], after: Position) -> History | None:
         found: list[Message] = []
-        for channel in channels:
-            recent = self._recent.get(channel)
-            if recent is None or not recent.reaches(after):
+        # All channels in one step, or an event of one could be taken for older than another's.
+        with self._lock:
+            last = self._last
+            if last is None or last.epoch != after.epoch or after.number > last.number:
                 return None
-            found += [m for m in list(recent.messages) if m.position.number > after.number]
+            for channel in channels:
+                recent = self._recent.get(channel)
+                if recent is None or not recent.reaches(after):
+                    return None
+                found += [m for m in recent.messages if m.position.number > after.number]
         return History(sorted(found, key=lambda message: message.position), True)
 
     def _parse(self, message: Mapping[str, Any]) -> Message:
@@ -417,22 +457,54 @@ class RedisBroker:
         return topic.decode().removeprefix(f"{self._prefix}:live:")
 
 
+class _PubSub(redis.client.PubSub):
+    # redis-py connects again when a command fails, in whatever thread sent it. The listener has to
+    # know, since what was published meanwhile is missing.
+
+    broken = False
+
+    def on_connect(self, connection: Any) -> None:
+        self.broken = True
+
+    def check(self) -> None:
+        if self.broken:
+            raise redis.ConnectionError("the subscribed connection broke")
+
+
 class _Recent:
-    # The events of a channel since a position, without a gap.
+    # The events of a channel since a position, without a gap. Used under the broker's lock.
 
     def __init__(self, since: Position) -> None:
         self.since = since
         self.messages: deque[Message] = deque()
+        self._bytes = 0
 
     def add(self, message: Message) -> None:
         self.messages.append(message)
-        if len(self.messages) > RECENT:
-            self.since = self.messages.popleft().position
+        self._bytes += len(message.body)
+        while self.messages and (len(self.messages) > RECENT or self._bytes > RECENT_BYTES):
+            dropped = self.messages.popleft()
+            self._bytes -= len(dropped.body)
+            self.since = dropped.position
 
     def reaches(self, position: Position) -> bool:
-        since = self.since
-        newest = self.messages[-1].position.number if self.messages else since.number
-        return since.epoch == position.epoch and since.number <= position.number <= newest
+        return self.since.epoch == position.epoch and self.since.number <= position.number
+
+
+def _let_go_of_the_parents_connections() -> None:
+    # In a child that inherited a listener, as greenlets are: it would read what is its parent's.
+    for broker in list(_brokers):
+        broker._closed = True
+        connection = getattr(broker._pubsub, "connection", None)
+        sock = getattr(connection, "_sock", None)
+        if sock is not None:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, sock.fileno())
+            os.close(nothing)
+
+
+_brokers: WeakSet[RedisBroker] = WeakSet()
+os.register_at_fork(after_in_child=_let_go_of_the_parents_connections)
 
 
 def _header(header: bytes) -> tuple[str | None, str | None, Mapping[str, Any] | None]:

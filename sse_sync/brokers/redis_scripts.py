@@ -1,9 +1,9 @@
 """
 The Lua scripts of the Redis broker. Each runs as one step.
 
-KEYS[1] is a hash with the store's epoch, the number of its latest event, and the run id of the
-Redis that wrote them. Numbers are microseconds of Redis's clock, or one more than the latest;
-they fit a double exactly until the year 2255.
+KEYS[1] is a hash with the store's epoch, the number of its latest event, and what tells the Redis
+that wrote them from any other state of it. Numbers are microseconds of Redis's clock, or one more
+than the latest; they fit a double exactly until the year 2255.
 
 """
 
@@ -11,14 +11,18 @@ from __future__ import annotations
 
 __all__ = ["HISTORY", "POSITION", "PUBLISH"]
 
-# A restarted Redis has another run id. What it holds may be older than what it acknowledged, so
+# A restarted Redis has another run id, a promoted replica another replication id, and one that had
+# to evict keys may have evicted ours. What they hold may be less than what was acknowledged, so
 # positions that were given out before cannot be compared with those to come.
 _BEGIN = """
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  .. string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)')
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'number', 'run')
 local epoch, number = meta[1], tonumber(meta[2] or '0')
 local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+-- Not before the latest number, should the clock have been set back.
+local now = math.max(tonumber(time[1]) * 1000000 + tonumber(time[2]), number)
 local text = function (value) return string.format('%.0f', value) end
 if not epoch or meta[3] ~= run then
   epoch = ARGV[1]
@@ -29,6 +33,18 @@ end
 
 POSITION = _BEGIN + "return {epoch, text(number)}"
 
+# The floor of a channel. Where one of its two keys was deleted, what it said is not known.
+_FLOOR = """
+local floor_of = function (stream, key, oldest, latest)
+  local floor = redis.call('GET', key)
+  local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  if not floor and not first then return oldest end
+  if not first then return latest end
+  if not floor then return tonumber(string.match(first[1], '^%d+')) end
+  return tonumber(floor)
+end
+"""
+
 # KEYS: the hash, the channel's stream, its floor, the token.
 # ARGV: a new epoch, the topic, header, body, most events, age in microseconds.
 #
@@ -36,6 +52,7 @@ POSITION = _BEGIN + "return {epoch, text(number)}"
 # as the stream; where both are gone, everything older than the age may have been dropped.
 PUBLISH = (
     _BEGIN
+    + _FLOOR
     + """
 local stored = redis.call('GET', KEYS[4])
 if stored then
@@ -45,11 +62,8 @@ end
 local most, age = tonumber(ARGV[5]), tonumber(ARGV[6])
 number = math.max(number + 1, now)
 redis.call('HSET', KEYS[1], 'number', text(number))
-local floor = tonumber(redis.call('GET', KEYS[3]) or '0')
+local floor = floor_of(KEYS[2], KEYS[3], now - age, number - 1)
 local entry = {'h', ARGV[3], 'b', ARGV[4]}
-if redis.call('EXISTS', KEYS[2]) == 0 then
-  floor = math.max(floor, now - age)
-end
 local added = redis.pcall('XADD', KEYS[2], text(number) .. '-0', unpack(entry))
 if type(added) == 'table' and added.err then
   -- A stream of another age, with later numbers than the clock now gives.
@@ -80,12 +94,13 @@ return {epoch, text(number)}
 # ARGV: a new epoch, the position's epoch and number, age in microseconds.
 HISTORY = (
     _BEGIN
+    + _FLOOR
     + """
 local after, age = tonumber(ARGV[3]), tonumber(ARGV[4])
 local complete = epoch == ARGV[2] and after <= number
 local found = {}
 for at = 2, #KEYS, 2 do
-  local floor = tonumber(redis.call('GET', KEYS[at + 1]) or text(now - age))
+  local floor = floor_of(KEYS[at], KEYS[at + 1], now - age, number)
   -- Behind the latest event of all nothing can be missing, however old it is.
   if not complete or (floor > after and after < number) then
     return {0, {}}

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import threading
 import time
 
@@ -224,6 +225,138 @@ def test_restart_from_an_older_snapshot(own_server, started):
     assert new.number > lost.number
     for position in (kept, lost):
         assert broker.history(["a"], position) == ([], False)
+
+
+@pytest.mark.parametrize("kind", ["events", "floor", "meta"])
+def test_deleted_keys(server, started, kind):
+    """A key that somebody deleted makes nobody resume over what it held."""
+    prefix = next(_prefixes)
+    broker, _ = started(server, prefix=prefix, history=3)
+    start = broker.position()
+    positions = [broker.publish("a", b"data: %d\n\n" % number) for number in range(5)]
+    server.call("DEL", f"{prefix}:meta" if kind == "meta" else f"{prefix}:{kind}:a")
+    for position in (start, positions[0]):
+        assert broker.history(["a"], position) == ([], False)
+    broker.publish("a", b"data: new\n\n")
+    for position in (start, positions[0]):
+        assert broker.history(["a"], position) == ([], False)
+    if kind == "events":
+        assert broker.history(["a"], positions[3]) == ([], False)
+
+
+def test_evicted_keys(tmp_path, started):
+    """A Redis that has to evict keys starts a new epoch, rather than lose events in silence."""
+    options = ("--maxmemory", "3mb", "--maxmemory-policy", "allkeys-lru")
+    with RedisServer(tmp_path, *options) as crowded:
+        broker, _ = started(crowded)
+        start = broker.position()
+        broker.publish("a", b"data: x\n\n")
+        for number in range(4000):
+            crowded_out = int(crowded.call("INFO", "stats")["evicted_keys"])
+            if crowded_out:
+                break
+            broker.publish(f"user-{number}", b"data: " + b"x" * 1000 + b"\n\n")
+        assert crowded_out
+        assert broker.history(["a"], start) == ([], False)
+        assert broker.position().epoch != start.epoch
+
+
+def test_clock_is_set_back(server, started):
+    """Positions increase, and ages are told by them, whatever Redis's clock says."""
+    prefix = next(_prefixes)
+    broker, _ = started(server, prefix=prefix, max_age=60)
+    broker.position()
+    future = int(server.call("HGET", f"{prefix}:meta", "number")) + 3600 * 1_000_000
+    server.call("HSET", f"{prefix}:meta", "number", future)
+    first = broker.publish("a", b"data: x\n\n")
+    second = broker.publish("a", b"data: y\n\n")
+    assert (first.number, second.number) == (future + 1, future + 2)
+    assert [m.position for m in broker.history(["a"], first).messages] == [second]
+
+
+def test_connection_that_another_thread_reconnects(server, started):
+    """redis-py connects anew when a command fails; the listener notices, and nothing is missed."""
+    broker, received = started(server, prefix=next(_prefixes))
+    broker.subscribe(["a", "b"])
+    slow = threading.Event()
+    receive = received.receive
+
+    def slowly(messages):
+        slow.wait(0.02)
+        receive(messages)
+
+    received.receive = slowly
+    positions = []
+    for number in range(40):
+        positions.append(broker.publish("a", b"data: %d\n\n" % number))
+        if number == 10:
+            server.call("CLIENT", "KILL", "TYPE", "pubsub")
+            broker.unsubscribe(["b"])
+            with contextlib.suppress(BrokerUnavailable):
+                broker.subscribe(["b"])
+    wait_until(lambda: received.messages and received.messages[-1].position == positions[-1])
+    assert [message.position for message in received.messages] == positions
+    assert received.interruptions == 0
+
+
+def test_recent_events_after_a_reconnect(server, started, monkeypatch):
+    """After a broken connection a process keeps recent events again, bounded in bytes."""
+    broker, received = started(server, prefix=next(_prefixes))
+    broker.subscribe(["a"])
+    broker.publish("a", b"data: 1\n\n")
+    wait_until(lambda: received.messages)
+    server.call("CLIENT", "KILL", "TYPE", "pubsub")
+    wait_until(lambda: received.problems[-1:] == [None] and len(received.problems) > 1)
+    position = broker.publish("a", b"data: 2\n\n")
+    broker.publish("a", b"data: 3\n\n")
+    wait_until(lambda: len(received.messages) == 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(broker, "_history", lambda **arguments: pytest.fail("asked Redis"))
+        assert len(broker.history(["a"], position).messages) == 1
+    for _ in range(100):
+        last = broker.publish("a", b"data: " + b"x" * 10_000 + b"\n\n")
+    wait_until(lambda: received.messages[-1].position == last)
+    assert sum(len(m.body) for m in broker._recent["a"].messages) <= module.RECENT_BYTES
+
+
+def test_quiet_process_does_not_fall_behind(server, started, monkeypatch):
+    """However long a process hears nothing while others publish, a reconnect is no gap."""
+    monkeypatch.setattr(module, "PING_INTERVAL", 0.1)
+    prefix = next(_prefixes)
+    quiet, received = started(server, prefix=prefix, max_age=0.5)
+    busy, _ = started(server, prefix=prefix, max_age=0.5)
+    quiet.subscribe(["quiet"])
+    deadline = time.monotonic() + 1.5
+    while time.monotonic() < deadline:
+        busy.publish("busy", b"data: x\n\n")
+        time.sleep(0.02)
+    server.call("CLIENT", "KILL", "TYPE", "pubsub")
+    wait_until(lambda: received.problems[-1:] == [None] and len(received.problems) > 1)
+    assert received.interruptions == 0
+
+
+def test_fork(server, started):
+    """A child reads nothing of what is its parent's."""
+    broker, received = started(server, prefix=next(_prefixes))
+    broker.subscribe(["a"])
+    pid = os.fork()
+    if not pid:
+        os._exit(0 if broker._closed else 1)
+    _, status = os.waitpid(pid, 0)
+    assert status == 0
+    positions = [broker.publish("a", b"data: %d\n\n" % number) for number in range(5)]
+    wait_until(lambda: len(received.messages) == 5)
+    assert [message.position for message in received.messages] == positions
+
+
+def test_publishing_alone_opens_no_subscription(server, started):
+    """A process that only publishes has no listener."""
+    broker, _ = started(server, prefix=next(_prefixes))
+    broker.publish("a", b"data: x\n\n")
+    assert broker._pubsub is None
+    assert not [
+        t for t in threading.enumerate() if t.name == "sse-sync redis" and broker._listening
+    ]
 
 
 def test_flushed(server, own_server, started):

@@ -339,6 +339,70 @@ def test_interruption(hub, runtime, accepts):
     stream.close()
 
 
+def test_subscriber_that_fails(hub, runtime, caplog):
+    """A subscriber whose mailbox cannot be reached costs the others nothing."""
+    broken, fine = opened(hub), opened(hub)
+    for stream in (broken, fine):
+        events(stream, 1)
+
+    def fail(*args):
+        raise AttributeError("no hub any more")
+
+    broken._feed.put = broken._feed.interrupted = fail
+    hub.publish("a", "x")
+    assert data(fine, 1) == ["x"]
+    hub.interrupted()
+    assert [event.event for event in events(fine, 1)] == ["stream-reset"]
+    assert "a subscriber failed" in caplog.text
+    fine.close()
+    broken.close()
+
+
+def test_event_of_a_new_epoch_before_its_interruption(runtime):
+    """A client gets no position of a new epoch before it was told of the reset."""
+    broker = MemoryBroker()
+    hub = Hub(broker)
+    stream = opened(hub)
+    events(stream, 1)
+    broker._epoch = "new"
+    hub.publish("a", "x")
+    (reset,) = events(stream, 1)
+    assert reset.event == "stream-reset"
+    assert reset.id.startswith("new-")
+    hub.publish("a", "y")
+    assert data(stream, 1) == ["y"]
+    stream.close()
+
+
+def test_interruption_during_a_start(runtime):
+    """What a broker answered before an interruption is not believed after it."""
+    asked = []
+
+    class Interrupting(MemoryBroker):
+        def subscribe(self, channels):
+            since = super().subscribe(channels)
+            asked.append(since)
+            if len(asked) == 1:
+                self._receiver.interrupted()
+            return since
+
+    stream = opened(Hub(Interrupting()))
+    # It was told of the interruption while it began, and so begins anew.
+    assert {event.event for event in events(stream, 1)} <= {"stream-open", "stream-reset"}
+    assert len(asked) >= 2
+    stream.close()
+
+
+def test_broker_that_hangs(monkeypatch, runtime):
+    """Who waits for others that wait for the broker, waits for a bounded time."""
+    monkeypatch.setattr("sse_sync.hub.PATIENCE", 0.05)
+    hub = Hub(MemoryBroker())
+    hub._asking.acquire()
+    stream = opened(hub)
+    assert [event.event for event in read_events(stream)] == ["stream-error"]
+    hub._asking.release()
+
+
 def test_degraded(hub, caplog):
     """A broker's trouble is logged once, and so is its end."""
     hub.degraded("gone")
