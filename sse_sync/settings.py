@@ -16,7 +16,7 @@ from typing import Any
 
 from .exceptions import ConfigurationError
 
-__all__ = ["OPTIONS", "Option", "Options", "misspelt", "problems"]
+__all__ = ["OPTIONS", "Option", "Options", "misspelt", "problems", "stream_options"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,17 @@ class Options:
                 raise ConfigurationError(name, _unknown(name, _stream_names))
             values[name] = option.checked(value, name)
         return Options(**values)
+
+
+def stream_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return those of a response's arguments that are options of its stream.
+
+    Args:
+        arguments: Keyword arguments of a front's response class.
+
+    """
+    return {k: v for k, v in arguments.items() if k not in ("headers", "on_close")}
 
 
 @dataclass(frozen=True)

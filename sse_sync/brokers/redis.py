@@ -6,7 +6,6 @@ The broker for several processes and machines: Redis.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import random
 import secrets
@@ -35,8 +34,6 @@ except ModuleNotFoundError as exc:
 
 __all__ = ["RedisBroker"]
 
-logger = logging.getLogger("sse_sync")
-
 # Seconds that one command may take, so that no worker blocks for long when Redis is away.
 TIMEOUT = 2.0
 # Seconds between two signs of life that are asked of the subscribed connection, and how long
@@ -62,10 +59,11 @@ class RedisBroker:
     publishes it, in one step. A process has one subscribed connection. When it breaks, the
     process connects again, subscribes again, and reads what it missed from the streams.
 
-    A Redis that was restarted has another run id, and its memory may be older than what was
+    A Redis that was restarted or promoted, or that has evicted keys, may hold less than what was
     acknowledged before; it starts a new epoch.
 
-    Differs from the contract: nothing. Needs Redis 6.2 or newer; a single node or a pair with
+    Differs from the contract: :meth:`unsubscribe` writes to the subscribed connection, and may
+    block until that times out. Needs Redis 6.2 or newer; a single node or a pair with
     failover, not a cluster.
 
     Args:
@@ -248,13 +246,10 @@ class RedisBroker:
         """
         with self._confirmation:
             self._closed = True
-            pubsub, self._pubsub = self._pubsub, None
+            pubsub = self._pubsub
             self._confirmation.notify_all()
         if pubsub is not None:
-            try:
-                pubsub.close()
-            except Exception:
-                pass  # The listener was closing it as well.
+            self._disconnect(pubsub)
         self._redis.close()
         self._redis.connection_pool.disconnect()
 
@@ -405,7 +400,7 @@ class RedisBroker:
         try:
             pubsub.close()
         except Exception:
-            pass  # It is broken anyway.
+            pass  # It is broken anyway, or another thread is closing it as well.
 
     def _degraded(self, problem: str | None) -> None:
         self._tell(lambda receiver: receiver.degraded(problem))

@@ -23,7 +23,7 @@ from ..event import ServerSentEvent, encode
 from ..exceptions import UnsupportedServerError
 from ..pump import FeedSource, Source
 from ..registry import CloseReason
-from ..settings import Options
+from ..settings import Options, stream_options
 from ..stream import EventStream
 from ..wsgi import answer, is_finished
 
@@ -109,8 +109,7 @@ class EventSourceResponse(StreamingHttpResponse):
             arguments: What the class takes.
 
         """
-        changes = {k: v for k, v in arguments.items() if k not in ("headers", "on_close")}
-        options = _configured().replace(changes)
+        options = _configured().replace(stream_options(arguments))
         finished = is_finished(wsgi_environ(request), options)
         return cls(request, (), **arguments) if finished else None
 

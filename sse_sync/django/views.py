@@ -14,7 +14,7 @@ from django.http import HttpRequest
 
 from .. import wsgi
 from ..exceptions import SourceError
-from ..settings import Options
+from ..settings import Options, stream_options
 from .response import EventSourceResponse, wsgi_environ
 
 __all__ = ["event_stream", "last_event_id"]
@@ -53,7 +53,7 @@ def event_stream(view: Any = None, **options: Any) -> Any:
     """
     if view is None:
         return lambda view: event_stream(view, **options)
-    Options().replace({k: v for k, v in options.items() if k not in ("headers", "on_close")})
+    Options().replace(stream_options(options))
     if inspect.iscoroutinefunction(view) or inspect.isasyncgenfunction(view):
         raise SourceError(view, "use a plain generator; WSGI has no event loop")
 

@@ -17,6 +17,7 @@ from werkzeug.datastructures import Headers
 from ..event import encode
 from ..pump import FeedSource, Source
 from ..registry import CloseReason
+from ..settings import stream_options
 from ..stream import EventStream
 from ..wsgi import answer, is_finished
 from .extension import current_state, runner_of
@@ -105,8 +106,7 @@ class EventSourceResponse(flask.Response):
             arguments: What the class takes.
 
         """
-        changes = {k: v for k, v in arguments.items() if k not in ("headers", "on_close")}
-        options = current_state().options.replace(changes)
+        options = current_state().options.replace(stream_options(arguments))
         return cls((), **arguments) if is_finished(flask.request.environ, options) else None
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
