@@ -10,7 +10,7 @@ import time
 
 import redis
 
-from tests.live.servers import free_port
+from tests.live.servers import free_port, wait_for
 
 
 class RedisServer:
@@ -33,14 +33,16 @@ class RedisServer:
     def __exit__(self, *exc_info):
         self.kill()
 
-    def start(self):
-        """Start it, and wait until it answers."""
-        command = [
+    def command(self):
+        return [
             *("redis-server", "--port", str(self.port), "--bind", "127.0.0.1"),
             *("--dir", str(self.folder), "--save", "", "--appendonly", "no"),
             *("--loglevel", "warning", *self.options),
         ]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+    def start(self):
+        """Start it, and wait until it answers."""
+        self.process = subprocess.Popen(self.command(), stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             with contextlib.suppress(redis.RedisError):
@@ -69,3 +71,102 @@ class RedisServer:
         """Send a command on a connection of its own."""
         with redis.Redis(port=self.port, socket_timeout=5) as client:
             return client.execute_command(*command)
+
+
+class Sentinel(RedisServer):
+    """A sentinel that watches a primary, and promotes its replica when it dies."""
+
+    def __init__(self, folder, name, primary):
+        super().__init__(folder)
+        self.name = name
+        self.primary = primary
+
+    @property
+    def url(self):
+        return f"redis+sentinel://127.0.0.1:{self.port}/{self.name}"
+
+    def command(self):
+        configuration = self.folder / "sentinel.conf"
+        configuration.write_text(
+            f"port {self.port}\nbind 127.0.0.1\n"
+            f"sentinel monitor {self.name} 127.0.0.1 {self.primary.port} 1\n"
+            f"sentinel down-after-milliseconds {self.name} 500\n"
+        )
+        return ["redis-server", str(configuration), "--sentinel", "--loglevel", "warning"]
+
+
+class RedisCluster:
+    """A context manager: three primaries and a replica of each, on loopback."""
+
+    def __init__(self, folder):
+        self.nodes = []
+        for number in range(6):
+            own = folder / f"node{number}"
+            own.mkdir()
+            options = [
+                *("--cluster-enabled", "yes", "--cluster-node-timeout", "1000"),
+                *("--cluster-port", str(free_port()), "--repl-diskless-sync-delay", "0"),
+            ]
+            self.nodes.append(RedisServer(own, *options))
+
+    @property
+    def url(self):
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{n.port}" for n in self.nodes[:3])
+
+    @property
+    def primaries(self):
+        return self.nodes[:3]
+
+    def __enter__(self):
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc_info):
+        for node in self.nodes:
+            node.kill()
+
+    def _start(self):
+        for node in self.nodes:
+            node.start()
+        first, *others = self.nodes
+        for node in others:
+            bus = node.options[node.options.index("--cluster-port") + 1]
+            first.call("CLUSTER MEET", "127.0.0.1", node.port, bus)
+        bounds = [0, 5461, 10923, 16384]
+        for node, start, stop in zip(self.primaries, bounds, bounds[1:], strict=False):
+            node.call("CLUSTER ADDSLOTSRANGE", start, stop - 1)
+        self._wait(lambda node: node.call("CLUSTER INFO")["cluster_known_nodes"] == "6")
+        for replica, primary in zip(self.nodes[3:], self.primaries, strict=True):
+            replica.call("CLUSTER REPLICATE", self._id(primary))
+        self._wait(lambda node: node.call("CLUSTER INFO")["cluster_state"] == "ok")
+        self._wait(
+            lambda node: (
+                node in self.primaries
+                or node.call("INFO", "replication")["master_link_status"] == "up"
+            )
+        )
+
+    def node_at(self, address):
+        """Return the node at an address."""
+        return next(node for node in self.nodes if node.port == address[1])
+
+    def move_slot(self, key, address):
+        """Let another primary have the slot of a key, with nothing of what is in it."""
+        source = self.node_at(address)
+        target = next(node for node in self.primaries if node is not source)
+        slot = source.call("CLUSTER KEYSLOT", key)
+        for name in source.call("CLUSTER GETKEYSINSLOT", slot, 1000):
+            source.call("DEL", name)
+        for node in (target, *(n for n in self.primaries if n is not target)):
+            node.call("CLUSTER SETSLOT", slot, "NODE", self._id(target))
+
+    def _id(self, node):
+        identity = node.call("CLUSTER MYID")
+        return identity.decode() if isinstance(identity, bytes) else identity
+
+    def _wait(self, condition):
+        wait_for(lambda: all(condition(node) for node in self.nodes), "the cluster", 30)

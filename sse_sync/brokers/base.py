@@ -155,6 +155,7 @@ class Broker(Protocol):
         event: str | None = None,
         key: str | None = None,
         meta: Mapping[str, Any] | None = None,
+        token: str | None = None,
     ) -> Position:
         """
         Store an event and give it to every process that has subscribed to its channel.
@@ -165,9 +166,11 @@ class Broker(Protocol):
             event: Event type.
             key: What the event is about.
             meta: Anything that JSON can express.
+            token: Names this publish: another one with the same token within ten minutes
+                stores nothing.
 
         Returns:
-            The event's position.
+            The event's position, or that of the first with this token.
 
         Raises:
             BrokerUnavailable: If it is not certain that the event was stored.

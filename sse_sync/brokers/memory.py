@@ -14,8 +14,12 @@ from typing import Any
 
 from ..exceptions import BrokerClosed
 from .base import History, Message, Position, Receiver, to_base36
+from .retention import Kept, Retention
 
 __all__ = ["MemoryBroker"]
+
+# How long a publish is known by its token, in microseconds.
+TOKEN_AGE = 600 * 1_000_000
 
 
 class _Channel:
@@ -38,6 +42,7 @@ class MemoryBroker:
     Args:
         history: How many events of a channel are kept.
         max_age: Seconds that an event is kept.
+        channels: What differs, by channel; see :class:`~sse_sync.brokers.retention.Retention`.
         now: Tells the time of day, in seconds.
 
     """
@@ -47,10 +52,10 @@ class MemoryBroker:
         *,
         history: int = 1000,
         max_age: float = 3600.0,
+        channels: Mapping[str, tuple[int, float]] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._history = history
-        self._max_age = int(max_age * 1_000_000)
+        self._retention = Retention(history, max_age, channels)
         self._now = now
         # Positions are given out and events handed on under it, so that they arrive in order.
         self._lock = threading.Lock()
@@ -59,6 +64,8 @@ class MemoryBroker:
         # In the order of their latest events, so that the first is the next to be forgotten.
         self._channels: dict[str, _Channel] = {}
         self._forgotten = self._number
+        # The oldest first.
+        self._tokens: dict[str, Position] = {}
         self._receiver: Receiver | None = None
         self._subscribed: set[str] = set()
         self._closed = False
@@ -78,6 +85,7 @@ class MemoryBroker:
         event: str | None = None,
         key: str | None = None,
         meta: Mapping[str, Any] | None = None,
+        token: str | None = None,
     ) -> Position:
         """
         Store an event and give it to the process's receiver.
@@ -86,13 +94,18 @@ class MemoryBroker:
         with self._lock:
             self._check_open()
             now = int(self._now() * 1_000_000)
+            self._forget_tokens(now)
+            if token in self._tokens:
+                return self._tokens[token]
             self._number = max(self._number + 1, now)
             position = Position(self._epoch, self._number)
+            if token is not None:
+                self._tokens[token] = position
             message = Message(channel, position, body, event, key, meta)
             kept = self._channels.pop(channel, None) or _Channel(self._forgotten)
             self._channels[channel] = kept
             kept.messages.append(message)
-            self._trim(kept, now)
+            self._trim(kept, self._retention.of(channel), now)
             self._forget(now)
             if self._receiver is not None and channel in self._subscribed:
                 self._receiver.receive([message])
@@ -138,7 +151,7 @@ class MemoryBroker:
             for name in set(channels):
                 kept = self._channels.get(name)
                 if kept is not None:
-                    self._trim(kept, now)
+                    self._trim(kept, self._retention.of(name), now)
                     found += kept.messages
                 trimmed = self._forgotten if kept is None else kept.trimmed
                 complete = complete and trimmed <= after.number
@@ -157,19 +170,26 @@ class MemoryBroker:
             self._channels.clear()
             self._subscribed.clear()
 
-    def _trim(self, kept: _Channel, now: int) -> None:
-        oldest = now - self._max_age
-        messages = kept.messages
-        while messages and (len(messages) > self._history or messages[0].position.number < oldest):
-            kept.trimmed = messages.popleft().position.number
+    def _trim(self, channel: _Channel, kept: Kept, now: int) -> None:
+        oldest = now - kept.age
+        messages = channel.messages
+        while messages and (len(messages) > kept.events or messages[0].position.number < oldest):
+            channel.trimmed = messages.popleft().position.number
 
     def _forget(self, now: int) -> None:
         # Channels that nobody publishes to any more; one a publish is enough to keep up.
         name, kept = next(iter(self._channels.items()))
-        self._trim(kept, now)
+        self._trim(kept, self._retention.of(name), now)
         if not kept.messages:
             self._forgotten = max(self._forgotten, kept.trimmed)
             del self._channels[name]
+
+    def _forget_tokens(self, now: int) -> None:
+        while self._tokens:
+            token, position = next(iter(self._tokens.items()))
+            if position.number > now - TOKEN_AGE:
+                return
+            del self._tokens[token]
 
     def _check_open(self) -> None:
         if self._closed:

@@ -1,9 +1,10 @@
 """
 The Lua scripts of the Redis broker. Each runs as one step.
 
-KEYS[1] is a hash with the store's epoch, the number of its latest event, and what tells the Redis
-that wrote them from any other state of it. Numbers are microseconds of Redis's clock, or one more
-than the latest; they fit a double exactly until the year 2255.
+KEYS[1] is a hash with the store's epoch, the number of its latest event, what tells the Redis that
+wrote them from any other state of it, and the shortest age that any publisher keeps events for.
+Numbers are microseconds of Redis's clock, or one more than the latest; they fit a double exactly
+until the year 2255.
 
 """
 
@@ -18,8 +19,8 @@ _BEGIN = """
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
   .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
   .. string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)')
-local meta = redis.call('HMGET', KEYS[1], 'epoch', 'number', 'run')
-local epoch, number = meta[1], tonumber(meta[2] or '0')
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'number', 'run', 'age')
+local epoch, number, shortest = meta[1], tonumber(meta[2] or '0'), tonumber(meta[4])
 local time = redis.call('TIME')
 -- Not before the latest number, should the clock have been set back.
 local now = math.max(tonumber(time[1]) * 1000000 + tonumber(time[2]), number)
@@ -33,12 +34,14 @@ end
 
 POSITION = _BEGIN + "return {epoch, text(number)}"
 
-# The floor of a channel. Where one of its two keys was deleted, what it said is not known.
+# The floor of a channel: the number up to which its events may have been dropped. Where one of its
+# two keys was deleted, what it said is not known. Both live as long as the events; where both
+# are gone, whatever is older than the shortest age may have been dropped.
 _FLOOR = """
-local floor_of = function (stream, key, oldest, latest)
+local floor_of = function (stream, key, age, latest)
   local floor = redis.call('GET', key)
   local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-  if not floor and not first then return oldest end
+  if not floor and not first then return now - math.min(age, shortest or age) end
   if not first then return latest end
   if not floor then return tonumber(string.match(first[1], '^%d+')) end
   return tonumber(floor)
@@ -46,10 +49,8 @@ end
 """
 
 # KEYS: the hash, the channel's stream, its floor, the token.
-# ARGV: a new epoch, the topic, header, body, most events, age in microseconds.
-#
-# The floor is the number up to which events of the channel may have been dropped. It lives as long
-# as the stream; where both are gone, everything older than the age may have been dropped.
+# ARGV: a new epoch, the topic, header, body, most events, age in microseconds, the token's age in
+# milliseconds, the command that publishes.
 PUBLISH = (
     _BEGIN
     + _FLOOR
@@ -62,7 +63,10 @@ end
 local most, age = tonumber(ARGV[5]), tonumber(ARGV[6])
 number = math.max(number + 1, now)
 redis.call('HSET', KEYS[1], 'number', text(number))
-local floor = floor_of(KEYS[2], KEYS[3], now - age, number - 1)
+local floor = floor_of(KEYS[2], KEYS[3], age, number - 1)
+if not shortest or age < shortest then
+  redis.call('HSET', KEYS[1], 'age', text(age))
+end
 local entry = {'h', ARGV[3], 'b', ARGV[4]}
 local added = redis.pcall('XADD', KEYS[2], text(number) .. '-0', unpack(entry))
 if type(added) == 'table' and added.err then
@@ -83,30 +87,47 @@ end
 local lifetime = math.ceil(age / 1000)
 redis.call('SET', KEYS[3], text(floor), 'PX', lifetime)
 redis.call('PEXPIRE', KEYS[2], lifetime)
-redis.call('SET', KEYS[4], epoch .. ' ' .. text(number), 'PX', 60000)
+redis.call('SET', KEYS[4], epoch .. ' ' .. text(number), 'PX', ARGV[7])
 local lines = {epoch, text(number), ARGV[3], ARGV[4]}
-redis.call('PUBLISH', ARGV[2], table.concat(lines, '\\n'))
+redis.call(ARGV[8], ARGV[2], table.concat(lines, '\\n'))
 return {epoch, text(number)}
 """
 )
 
 # KEYS: the hash, and for each channel its stream and its floor.
-# ARGV: a new epoch, the position's epoch and number, age in microseconds.
+# ARGV: a new epoch, the position's epoch, the number up to which to read or '', how many events and
+# bytes to read, and for each channel the number behind which to read and its age in microseconds.
+#
+# Returns whether nothing is missing, the number up to which was read, and for each channel its
+# events and whether that is all. It stops at the first channel of which it is not: one script must
+# not hold up everybody who uses this Redis.
 HISTORY = (
     _BEGIN
     + _FLOOR
     + """
-local after, age = tonumber(ARGV[3]), tonumber(ARGV[4])
-local complete = epoch == ARGV[2] and after <= number
+local last = ARGV[3] == '' and number or tonumber(ARGV[3])
+local events, bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
+if epoch ~= ARGV[2] then return {0} end
 local found = {}
 for at = 2, #KEYS, 2 do
-  local floor = floor_of(KEYS[at], KEYS[at + 1], now - age, number)
+  local after, age = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
   -- Behind the latest event of all nothing can be missing, however old it is.
-  if not complete or (floor > after and after < number) then
-    return {0, {}}
+  if after > number or after < number and floor_of(KEYS[at], KEYS[at + 1], age, number) > after then
+    return {0}
   end
-  table.insert(found, redis.call('XRANGE', KEYS[at], '(' .. ARGV[3] .. '-0', '+'))
+  local channel, from, some = {}, text(after), nil
+  repeat
+    some = redis.call('XRANGE', KEYS[at], '(' .. from .. '-0', text(last) .. '-0', 'COUNT', 20)
+    for _, each in ipairs(some) do
+      from = string.match(each[1], '^%d+')
+      table.insert(channel, {from, each[2][2], each[2][4]})
+      bytes = bytes - string.len(each[2][4])
+    end
+    events = events - #some
+  until #some < 20 or events <= 0 or bytes <= 0
+  table.insert(found, {channel, #some < 20 and 1 or 0})
+  if #some == 20 or events <= 0 or bytes <= 0 then break end
 end
-return {complete and 1 or 0, found}
+return {1, text(last), found}
 """
 )

@@ -23,7 +23,7 @@ LAYERS = [
 ]
 # Drawn against the layers on purpose: a world is chosen where it is needed, not at import.
 LAZY = {("runtime", "threads"), ("runtime", "greenlets")}
-DRIVERS = {"brokers.redis": "redis"}
+DRIVERS = {"brokers.redis_nodes": "redis"}
 FRONTS = {"flask", "django"}
 
 
