@@ -8,6 +8,7 @@ This package needs nothing but the standard library. :mod:`sse_sync.flask` and
 
 from __future__ import annotations
 
+from .channels import connect
 from .event import ServerSentEvent, comment
 from .exceptions import (
     BrokerClosed,
@@ -19,10 +20,12 @@ from .exceptions import (
     SSEError,
     UnsupportedServerError,
 )
+from .hub import Hub, HubStatistics
 from .mailbox import Overflow
 from .parser import EventStreamParser
 from .registry import CloseReason, Statistics, on_worker_stop, statistics
 from .stream import END_ID, EventStream
+from .subscription import listen
 
 __all__ = [
     "END_ID",
@@ -34,6 +37,8 @@ __all__ = [
     "EventError",
     "EventStream",
     "EventStreamParser",
+    "Hub",
+    "HubStatistics",
     "Overflow",
     "SSEError",
     "ServerSentEvent",
@@ -41,6 +46,8 @@ __all__ = [
     "Statistics",
     "UnsupportedServerError",
     "comment",
+    "connect",
+    "listen",
     "on_worker_stop",
     "statistics",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .brokers.base import Broker
@@ -19,7 +19,13 @@ from .settings import Options
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["Channels", "make_broker"]
+__all__ = ["Channels", "connect", "make_broker"]
+
+
+_REDIS = (
+    *("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"),
+    *("redis+sentinel", "rediss+sentinel"),
+)
 
 
 class Channels:
@@ -52,6 +58,21 @@ class Channels:
                     made = self._hub = (os.getpid(), Hub(make_broker(self._options)))
         return made[1]
 
+    def shared_hub(self) -> Hub:
+        """
+        Return the hub for a command, which is a process of its own.
+
+        Raises:
+            ConfigurationError: If the broker does not reach other processes, or its URL is
+                unusable.
+
+        """
+        if self._options.broker_url.startswith("memory:"):
+            raise ConfigurationError(
+                "broker_url", "is memory://, which reaches no other process. Use redis://"
+            )
+        return self.hub()
+
     def check(self, environ: WSGIEnvironment) -> None:
         """
         Refuse a broker that cannot reach the server's other processes.
@@ -74,6 +95,39 @@ class Channels:
             )
 
 
+def connect(broker_url: str, **options: Any) -> Hub:
+    """
+    Return a hub of one's own, for scripts, tasks and workers without a web application.
+
+    ::
+
+        with connect("redis://localhost") as hub:
+            hub.publish("orders", {"id": 7}, event="created")
+
+    Args:
+        broker_url: Which broker; what the web application has as ``BROKER_URL``.
+        options: Other options of channels, in lower case: ``channel_prefix``, ``history``,
+            ``history_age``, ``channel_histories``. They should be those of the application.
+
+    Raises:
+        ConfigurationError: If the URL or an option is unusable.
+        ModuleNotFoundError: If the broker's driver is not installed.
+
+    """
+    given = {"broker_url": broker_url, **options}
+    for name in given:
+        if name not in _CHANNEL_OPTIONS:
+            known = ", ".join(sorted(_CHANNEL_OPTIONS))
+            raise ConfigurationError(name, f"is not an option of channels; known are {known}")
+    upper = {name.upper(): value for name, value in given.items()}
+    return Hub(make_broker(Options.read(upper, "")))
+
+
+_CHANNEL_OPTIONS = {
+    *("broker_url", "channel_prefix", "history", "history_age", "channel_histories"),
+}
+
+
 def make_broker(options: Options) -> Broker:
     """
     Return the broker that a URL names.
@@ -87,16 +141,16 @@ def make_broker(options: Options) -> Broker:
 
     """
     scheme = urlsplit(options.broker_url).scheme
+    kept: dict[str, Any] = {
+        "history": options.history,
+        "max_age": options.history_age,
+        "channels": options.channel_histories,
+    }
     if scheme == "memory":
-        return MemoryBroker(history=options.history, max_age=options.history_age)
-    if scheme in ("redis", "rediss", "unix"):
+        return MemoryBroker(**kept)
+    if scheme in _REDIS:
         from .brokers.redis import RedisBroker
 
-        return RedisBroker(
-            options.broker_url,
-            prefix=options.channel_prefix,
-            history=options.history,
-            max_age=options.history_age,
-        )
-    known = "memory://, redis://, rediss:// and unix://"
+        return RedisBroker(options.broker_url, prefix=options.channel_prefix, **kept)
+    known = ", ".join(f"{name}://" for name in ("memory", *_REDIS))
     raise ConfigurationError("broker_url", f"names no broker: {scheme}; known are {known}")

@@ -14,15 +14,21 @@ from __future__ import annotations
 
 import json
 import logging
+import random
+import secrets
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Protocol
 
-from .brokers.base import Broker, History, Message, Position
+from .brokers.base import Broker, History, Message, Position, check_channel
+from .clock import Clock, monotonic
 from .event import Dumps, ServerSentEvent
-from .exceptions import BrokerUnavailable
+from .exceptions import BrokerUnavailable, ConfigurationError
 
-__all__ = ["Hub", "Subscriber"]
+__all__ = ["Hub", "HubStatistics", "Subscriber"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -32,6 +38,11 @@ IDLE_CHANNELS = 256
 
 # Seconds to wait for others who ask the broker.
 PATIENCE = 3.0
+
+# Seconds for which a publish may be tried again, well within the life of its token; and bounds of
+# the pause between two attempts.
+MAX_RETRY = 60.0
+RETRY_PAUSES = (0.05, 2.0)
 
 
 class Subscriber(Protocol):
@@ -52,20 +63,60 @@ class Subscriber(Protocol):
 
         """
 
+    def degraded(self, problem: str | None) -> None:
+        """
+        Note that nothing arrives for now, or that it does again.
+
+        """
+
+
+@dataclass(frozen=True)
+class HubStatistics:
+    """
+    Figures of one process and broker.
+
+    """
+
+    channels: int
+    """Channels with subscribers."""
+    subscriptions: int
+    """Pairs of a subscriber and a channel."""
+    published: int
+    """Events that this process published."""
+    received: int
+    """Events of its channels that it received."""
+    delivered: int
+    """Events that were put into mailboxes."""
+    interruptions: int
+    """Times that events may have been missed, so that every client had to start anew."""
+    problem: str | None
+    """Why nothing arrives at the moment; :obj:`None` if all is well."""
+
 
 class Hub:
     """
     Publish events, and hand them to subscribers.
 
-    Its methods may be called from any thread or greenlet.
+    Its methods may be called from any thread or greenlet. As a context manager it closes itself.
 
     Args:
         broker: What keeps and carries events.
+        clock: Tells the time.
+        sleep: Waits, for so many seconds.
 
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        clock: Clock = monotonic,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
         self._broker = broker
+        self._clock = clock
+        # Looked up here, not at import, so that gevent may have patched it.
+        self._sleep = sleep or time.sleep
         self._subscribers: dict[str, dict[Subscriber, None]] = {}
         # Position since when the process receives a channel without a gap.
         self._received: dict[str, Position] = {}
@@ -78,9 +129,25 @@ class Hub:
         self._generation = 0
         # Channels that somebody waits for; whoever asks the broker asks for all of them.
         self._wanted: set[str] = set()
+        # Channels that had no subscribers when the broker last asked.
+        self._idle: set[str] = set()
         self.problem: str | None = None
         """Why nothing arrives at the moment; :obj:`None` if all is well."""
+        self._published = 0
+        self._received_events = 0
+        self._delivered = 0
         broker.start(self)
+
+    def __enter__(self) -> Hub:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def publish(
         self,
@@ -90,6 +157,8 @@ class Hub:
         event: str | None = None,
         key: str | None = None,
         meta: Mapping[str, Any] | None = None,
+        token: str | None = None,
+        retry_for: float = 0.0,
         dumps: Dumps = json.dumps,
     ) -> str:
         """
@@ -103,19 +172,48 @@ class Hub:
             event: Event type.
             key: What the event is about, for filters and for :attr:`Overflow.LATEST`.
             meta: Anything that JSON can express, for filters; it is not sent.
+            token: Names this publish, for callers that may repeat it, such as tasks: another
+                one with the same token within ten minutes publishes nothing, and returns the
+                id of the first.
+            retry_for: Seconds, at most 60, for which to try again while the broker is
+                unavailable. However many attempts it takes, the event is stored once. Each
+                attempt may itself take a few seconds.
             dumps: Makes JSON of the data.
 
         Returns:
             The event's id.
 
         Raises:
+            ConfigurationError: If the channel, the token or the time to retry is unusable.
             EventError: If the data or the event type cannot be sent.
             BrokerUnavailable: If it is not certain that the event was stored.
 
         """
+        check_channel(channel)
+        if token is not None and not (isinstance(token, str) and 0 < len(token) <= 200):
+            raise ConfigurationError("token", "must be text of 1 to 200 characters")
+        if not 0 <= retry_for <= MAX_RETRY:
+            raise ConfigurationError("retry_for", f"must be 0 to {MAX_RETRY:.0f} seconds")
         body = ServerSentEvent(data if data is not None else "", event=event).encode(dumps)
-        position = self._broker.publish(channel, body, event=event, key=key, meta=meta)
-        return str(position)
+        if retry_for and token is None:
+            token = secrets.token_hex(8)
+        deadline = self._clock() + retry_for
+        pause = RETRY_PAUSES[0]
+        while True:
+            try:
+                position = self._broker.publish(
+                    channel, body, event=event, key=key, meta=meta, token=token
+                )
+            except BrokerUnavailable:
+                left = deadline - self._clock()
+                if left <= 0:
+                    raise
+                self._sleep(min(left, pause * random.uniform(0.5, 1.5)))
+                pause = min(2 * pause, RETRY_PAUSES[1])
+            else:
+                # Not under a lock: a figure, not worth one.
+                self._published += 1
+                return str(position)
 
     def add(self, subscriber: Subscriber, channels: Sequence[str]) -> Position:
         """
@@ -173,6 +271,22 @@ class Hub:
         """
         return self._broker.history(channels, after)
 
+    def statistics(self) -> HubStatistics:
+        """
+        Return what goes through the hub.
+
+        """
+        counts = [len(subscribers) for subscribers in list(self._subscribers.values())]
+        return HubStatistics(
+            channels=sum(1 for count in counts if count),
+            subscriptions=sum(counts),
+            published=self._published,
+            received=self._received_events,
+            delivered=self._delivered,
+            interruptions=self._generation,
+            problem=self.problem,
+        )
+
     def close(self) -> None:
         """
         Close the broker. Idempotent.
@@ -192,10 +306,13 @@ class Hub:
         """
         for message in messages:
             self._latest = message.position
+            self._received_events += 1
             subscribers = self._subscribers.get(message.channel)
             if subscribers:
                 # A copy, because subscribers come and go meanwhile; list() of it is atomic.
-                for subscriber in list(subscribers):
+                everybody = list(subscribers)
+                self._delivered += len(everybody)
+                for subscriber in everybody:
                     _guarded(subscriber.put, message)
 
     def interrupted(self) -> None:
@@ -207,8 +324,7 @@ class Hub:
             self._latest = None
             self._generation += 1
             self._received.clear()
-            # Copies, because subscribers leave without the lock.
-            everybody = {s for some in self._subscribers.values() for s in list(some)}
+            everybody = self._everybody()
         for subscriber in everybody:
             _guarded(subscriber.interrupted)
 
@@ -224,7 +340,36 @@ class Hub:
             logger.warning("events arrive again")
         elif problem is not None and self.problem is None:
             logger.warning("no events arrive for now: %s", problem)
+        changed = (problem is None) != (self.problem is None)
         self.problem = problem
+        if changed:
+            with self._lock:
+                everybody = self._everybody()
+            for subscriber in everybody:
+                _guarded(subscriber.degraded, problem)
+
+    def review(self) -> None:
+        """
+        Give back channels that had no subscribers the last time either.
+
+        """
+        # Somebody who subscribes may wait for the broker, which waits for this.
+        if not self._asking.acquire(blocking=False):
+            return
+        try:
+            with self._lock:
+                idle = set(self._without_subscribers())
+                given_back = idle & self._idle
+                self._idle = idle - given_back
+                self._forget(given_back)
+            if given_back:
+                self._broker.unsubscribe(list(given_back))
+        finally:
+            self._asking.release()
+
+    def _everybody(self) -> set[Subscriber]:
+        # Copies, because subscribers leave without the lock.
+        return {s for some in self._subscribers.values() for s in list(some)}
 
     def _receive_all(self, channels: Sequence[str]) -> None:
         if self._are_received(channels):
@@ -257,13 +402,19 @@ class Hub:
         with self._lock:
             if len(self._received) < IDLE_CHANNELS:
                 return
-            idle = [c for c, subscribers in self._subscribers.items() if not subscribers]
+            idle = self._without_subscribers()
             if len(idle) < IDLE_CHANNELS:
                 return
-            for channel in idle:
-                del self._subscribers[channel]
-                self._received.pop(channel, None)
+            self._forget(idle)
         self._broker.unsubscribe(idle)
+
+    def _without_subscribers(self) -> list[str]:
+        return [c for c, subscribers in self._subscribers.items() if not subscribers]
+
+    def _forget(self, idle: Iterable[str]) -> None:
+        for channel in idle:
+            del self._subscribers[channel]
+            self._received.pop(channel, None)
 
     def _newest(self, channels: Sequence[str]) -> Position | None:
         # None after an interruption: then the broker has to be asked again.

@@ -9,7 +9,7 @@ Flask reads ``SSE_<NAME>`` from ``app.config``; Django reads ``<NAME>`` from the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
@@ -40,6 +40,8 @@ class Options:
     channel_prefix: str = "sse"
     history: int = 1_000
     history_age: float = 3_600.0
+    channel_histories: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    authorize: Callable[..., Any] | str | None = None
 
     @classmethod
     def read(cls, given: Mapping[str, Any], prefix: str, **defaults: Any) -> Options:
@@ -114,7 +116,7 @@ class Option:
     @property
     def default(self) -> Any:
         """Value where nothing is configured."""
-        return getattr(Options, self.name)
+        return getattr(_DEFAULTS, self.name)
 
     def checked(self, value: Any, key: str) -> Any:
         """
@@ -222,10 +224,27 @@ def _url(value: Any) -> str:
     return value
 
 
-def _prefix(value: Any) -> str:
-    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= 100:
-        raise ValueError("1 to 100 printable characters")
+def _histories(value: Any) -> Mapping[str, tuple[int, float]]:
+    wanted = ValueError("a dictionary of channel patterns to (events, seconds)")
+    if not isinstance(value, Mapping):
+        raise wanted
+    for pattern, kept in value.items():
+        if not isinstance(pattern, str) or not isinstance(kept, (tuple, list)) or len(kept) != 2:
+            raise wanted
+    return {pattern: (_count(events), _seconds(age)) for pattern, (events, age) in value.items()}
+
+
+def _hook(value: Any) -> Any:
+    if value is not None and not callable(value) and not isinstance(value, str):
+        raise ValueError("a function, or where one can be imported from")
     return value
+
+
+def _prefix(value: Any) -> str:
+    good = isinstance(value, str) and value.isprintable() and 0 < len(value) <= 100
+    if not good or "{" in value or "}" in value:
+        raise ValueError("1 to 100 printable characters, without braces")
+    return str(value)
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -293,7 +312,8 @@ OPTIONS: tuple[Option, ...] = (
         "broker_url",
         _url,
         "What carries events between processes: redis://, rediss:// or unix:// as redis-py reads"
-        " them; memory:// serves a single one.",
+        " them; redis+cluster://host:port,host:port; redis+sentinel://host:port/name; memory://"
+        " serves a single one.",
         per_stream=False,
     ),
     Option(
@@ -314,9 +334,24 @@ OPTIONS: tuple[Option, ...] = (
         "Seconds that an event is kept for clients that come back.",
         per_stream=False,
     ),
+    Option(
+        "channel_histories",
+        _histories,
+        "Channels of which more or less is kept: shell-style patterns of names, each with how many"
+        " events and how many seconds. The first that fits counts.",
+        per_stream=False,
+    ),
+    Option(
+        "authorize",
+        _hook,
+        "Function, or its dotted path, that is asked whether the client may read a channel that it"
+        " names itself. Without one such channels are refused.",
+        per_stream=False,
+    ),
 )
 """All options, in the order of the documentation."""
 
+_DEFAULTS = Options()
 _by_name = {option.name: option for option in OPTIONS}
 _stream_names = [option.name for option in OPTIONS if option.per_stream]
 

@@ -6,21 +6,24 @@ A stream that relays channels: where it begins, what it skips, and when it gives
 from __future__ import annotations
 
 import contextvars
+import dataclasses
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .brokers.base import Message, Position
-from .event import ServerSentEvent
+from . import runtime
+from .brokers.base import Message, Position, check_channel
+from .event import ServerSentEvent, encode
 from .exceptions import BrokerUnavailable, ConfigurationError
 from .hub import Hub
 from .mailbox import Mailbox, Overflow
+from .parser import EventStreamParser
 from .pump import Encode, FeedSource
 from .runtime import Signal
 
-__all__ = ["ChannelFeed", "Filter", "Subscription"]
+__all__ = ["ChannelFeed", "Filter", "Subscription", "listen"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -54,6 +57,9 @@ class Subscription(FeedSource):
     """Events that may wait for the client."""
     max_bytes: int = 1 << 20
     """Bytes that may wait for the client."""
+    tell_degraded: bool = False
+    """Whether the client is told, in ``stream-degraded`` events, when nothing can arrive for now
+    and when it can again."""
 
     def __post_init__(self) -> None:
         if not self.channels:
@@ -101,6 +107,7 @@ class ChannelFeed:
         self._ready: deque[bytes] = deque()
         self._behind: Position | None = None
         self._interrupted = False
+        self._degraded: bool | None = None
 
     # What the stream calls.
 
@@ -130,6 +137,8 @@ class ChannelFeed:
                     self._context.run(self._collect)
             except Exception as exc:
                 self._fail(exc)
+        if self._degraded is not None:
+            self._say_degraded()
         return _join(self._ready) if self._ready else None
 
     def wait(self) -> None:
@@ -165,20 +174,45 @@ class ChannelFeed:
         self._interrupted = True
         self._signal.set()
 
+    def degraded(self, problem: str | None) -> None:
+        """
+        Note that nothing arrives for now, or that it does again.
+
+        """
+        if self._subscription.tell_degraded:
+            self._degraded = problem is not None
+            self._signal.set()
+
     def _begin(self) -> None:
         wanted = self._subscription
         here = wanted.hub.add(self, wanted.channels)
         left = wanted.last_event_id
         if left is None:
             self._start_at(here, "stream-open")
+            self._begin_degraded()
             return
         position = Position.parse(left)
         history = wanted.hub.history(wanted.channels, position) if position is not None else None
         if position is None or history is None or not history.complete:
             self._start_at(here, "stream-reset")
-            return
-        self._behind = position
-        self._sort_out(history.messages)
+        else:
+            self._behind = position
+            self._sort_out(history.messages)
+        self._begin_degraded()
+
+    def _begin_degraded(self) -> None:
+        if self._subscription.hub.problem is not None:
+            self.degraded(self._subscription.hub.problem)
+
+    def _say_degraded(self) -> None:
+        # Without an id, so that the client's position stays. What is wrong is not its business.
+        degraded, self._degraded = self._degraded, None
+        told = ServerSentEvent(
+            "true" if degraded else "false",
+            event="stream-degraded",
+            comment="no events arrive for now" if degraded else "events arrive again",
+        )
+        self._ready.append(told.encode())
 
     def _start_at(self, here: Position, event: str) -> None:
         self._behind = here
@@ -226,21 +260,57 @@ class ChannelFeed:
             logger.error("the subscription to %s failed", channels, exc_info=error)
 
 
-def check_channel(channel: object) -> None:
+def listen(
+    hub: Hub,
+    *channels: str,
+    last_event_id: str | None = None,
+    filter: Filter | None = None,
+    tell_degraded: bool = False,
+) -> Iterator[ServerSentEvent]:
     """
-    Refuse what cannot be a channel.
+    Return the events of some channels as they come, for scripts and workers. It never ends.
+
+    As to a client of a stream, it gives ``stream-open`` and ``stream-reset`` events, too.
 
     Args:
-        channel: What was given.
+        hub: Where the channels are.
+        channels: Names of channels.
+        last_event_id: Where to go on; every event has its id.
+        filter: Takes an event's type, key and meta; tells whether it is wanted.
+        tell_degraded: Whether to give ``stream-degraded`` events.
 
     Raises:
-        ConfigurationError: If it is no text of 1 to 200 characters without control characters.
+        ConfigurationError: If a channel's name is unusable.
+        BrokerUnavailable: If the broker cannot be reached at the beginning.
 
     """
-    if not isinstance(channel, str):
-        raise ConfigurationError("channel", f"must be text, not {type(channel).__name__}")
-    if not 0 < len(channel) <= 200 or not channel.isprintable():
-        raise ConfigurationError("channel", "must have 1 to 200 printable characters")
+    wanted = Subscription(
+        hub, channels, last_event_id=last_event_id, filter=filter, tell_degraded=tell_degraded
+    )
+    return _listen(wanted)
+
+
+def _listen(wanted: Subscription) -> Iterator[ServerSentEvent]:
+    signal = runtime.current().signal()
+    parser = EventStreamParser()
+    while True:
+        feed = wanted.open(signal, encode, contextvars.copy_context())
+        try:
+            feed.start()
+            while not feed.done:
+                chunk = feed.take()
+                if chunk is None:
+                    feed.wait()
+                    continue
+                for event in parser.feed(chunk):
+                    if event.id is not None:
+                        wanted = dataclasses.replace(wanted, last_event_id=event.id)
+                    yield event
+            if feed.error is not None:
+                raise feed.error
+            # The caller was slower than the events; it resumes, as a client does.
+        finally:
+            feed.stop()
 
 
 def _join(chunks: deque[bytes]) -> bytes:

@@ -14,7 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["Broker", "History", "Message", "Position", "Receiver"]
+from ..exceptions import ConfigurationError
+
+__all__ = ["Broker", "History", "Message", "Position", "Receiver", "check_channel"]
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _MAX_TEXT = 40  # Longer than any position that was ever given out.
@@ -128,6 +130,13 @@ class Receiver(Protocol):
 
         """
 
+    def review(self) -> None:
+        """
+        Give back channels that nobody wants any more. Called every few seconds by a broker for
+        which a channel costs something, and not while it is asked to subscribe.
+
+        """
+
 
 class Broker(Protocol):
     """
@@ -229,6 +238,23 @@ class Broker(Protocol):
         Stop receiving, and release every connection. Idempotent.
 
         """
+
+
+def check_channel(channel: object) -> None:
+    """
+    Refuse what cannot be a channel.
+
+    Args:
+        channel: What was given.
+
+    Raises:
+        ConfigurationError: If it is no text of 1 to 200 characters without control characters.
+
+    """
+    if not isinstance(channel, str):
+        raise ConfigurationError("channel", f"must be text, not {type(channel).__name__}")
+    if not 0 < len(channel) <= 200 or not channel.isprintable():
+        raise ConfigurationError("channel", "must have 1 to 200 printable characters")
 
 
 def to_base36(number: int) -> str:

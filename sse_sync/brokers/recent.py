@@ -15,7 +15,7 @@ from .base import History, Message, Position
 __all__ = ["News", "Recent"]
 
 # What a process keeps at most, of all its channels together.
-MAX_EVENTS = 50_000
+MAX_EVENTS = 20_000
 MAX_BYTES = 16 << 20
 
 
@@ -74,6 +74,15 @@ class Recent:
             self._clear()
             self._last = at
             self._since.update(dict.fromkeys(channels, at.number))
+
+    def stop(self) -> None:
+        """
+        Forget everything, and that anything was received.
+
+        """
+        with self._lock:
+            self._clear()
+            self._last = None
 
     def begin(self, channels: Iterable[str], since: Position) -> None:
         """

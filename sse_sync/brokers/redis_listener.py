@@ -32,6 +32,9 @@ __all__ = ["Listener"]
 # without any sign it is taken for dead.
 PING_INTERVAL = 5.0
 SILENCE = 10.0
+# Seconds between two times that the receiver is asked for channels to give back. When it has none
+# left, the connection is closed.
+REVIEW_INTERVAL = 5.0
 # Bounds of the pause between two attempts to connect again, in seconds.
 PAUSES = (0.05, 5.0)
 # Times that reading what was missed may fail before it is given up.
@@ -126,7 +129,7 @@ class Listener:
 
     def _run(self) -> None:
         pause = PAUSES[0]
-        while not self._closed:
+        while not self._closed and not self._has_stopped():
             pubsub: _PubSub | None = None
             try:
                 # A breakdown makes the broker's own commands look for the node, too.
@@ -144,9 +147,18 @@ class Listener:
             finally:
                 if pubsub is not None:
                     self._disconnect(pubsub)
-            if not self._closed:
+            if not self._closed and self._channels:
                 time.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(pause * 2, PAUSES[1])
+
+    def _has_stopped(self) -> bool:
+        # The channels go before the thread does, and who subscribes meanwhile finds it running.
+        with self._changed:
+            if self._channels:
+                return False
+            self._started = False
+            self._recent.stop()
+            return True
 
     def _connect(self, pubsub: _PubSub) -> None:
         with self._changed:
@@ -203,9 +215,9 @@ class Listener:
             self._receiver.interrupted()
 
     def _read(self, pubsub: _PubSub) -> None:
-        heard = asked = self._clock()
+        heard = asked = reviewed = self._clock()
         here = None
-        while not self._closed:
+        while not self._closed and self._channels:
             self._give_back(pubsub)
             message = pubsub.next(min(1.0, PING_INTERVAL))
             now = self._clock()
@@ -217,6 +229,9 @@ class Listener:
                     raise redis.ConnectionError("another node has the keys now")
                 with pubsub.sending:
                     pubsub.ping()
+            if now - reviewed > REVIEW_INTERVAL:
+                reviewed = now
+                self._receiver.review()
             if message is None:
                 continue
             heard = now

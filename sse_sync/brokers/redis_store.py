@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -127,8 +128,12 @@ class Store:
 
         """
         epoch, number, header, body = data.split(b"\n", 3)
-        position = Position(epoch.decode(), int(number))
-        return Message(self.channel(topic), position, body, *json.loads(header))
+        # Thousands of these are kept: what they have in common is kept once.
+        position = Position(sys.intern(epoch.decode()), int(number))
+        event, key, meta = json.loads(header)
+        if event is not None:
+            event = sys.intern(event)
+        return Message(sys.intern(self.channel(topic)), position, body, event, key, meta)
 
     def check_open(self) -> None:
         """

@@ -14,15 +14,17 @@ except ModuleNotFoundError as exc:
         'Django is not installed: pip install "sse-sync[django]"', name="django"
     ) from None
 
-from .channel_view import ChannelView
-from .publishing import publish, publish_on_commit, subscribe
+from .channel_view import ChannelView, RequestedChannelView
+from .publishing import hub, publish, publish_on_commit, subscribe
 from .response import EventSourceResponse
 from .views import event_stream, last_event_id
 
 __all__ = [
     "ChannelView",
     "EventSourceResponse",
+    "RequestedChannelView",
     "event_stream",
+    "hub",
     "last_event_id",
     "publish",
     "publish_on_commit",

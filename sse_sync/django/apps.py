@@ -12,7 +12,7 @@ from django.core import checks
 
 from ..admission import admission
 from ..registry import registry
-from .checks import check_settings
+from .checks import check_authorize, check_settings
 
 logger = logging.getLogger("sse_sync")
 
@@ -35,6 +35,7 @@ class SSESyncConfig(AppConfig):
 
         """
         checks.register(check_settings)
+        checks.register(check_authorize)
         # gunicorn runs no checks.
         for message in check_settings():
             logger.error("%s", message.msg)

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest
 from django.views import View
 
-from .publishing import subscribe
+from ..access import is_allowed, what_is_wrong_with
+from .publishing import may_read, subscribe
 from .response import EventSourceResponse
 
-__all__ = ["ChannelView"]
+__all__ = ["ChannelView", "RequestedChannelView"]
 
 
 class ChannelView(View):
@@ -61,3 +62,46 @@ class ChannelView(View):
 
         """
         return subscribe(request, *self.get_channels(), **(self.stream_options or {}))
+
+
+class RequestedChannelView(ChannelView):
+    """
+    Relay channels that the client names: in the URL's ``channel``, or ``?channel=a&channel=b``.
+
+    ::
+
+        path("rooms/<str:channel>/events", RequestedChannelView.as_view())
+        path("events/", include("sse_sync.django.urls"))
+
+    Nothing is relayed that :meth:`authorize` does not allow: the answer is a 403, which makes a
+    browser stop.
+
+    """
+
+    def get_channels(self) -> Sequence[str]:
+        """
+        Return what the client names, if it may read all of it.
+
+        Raises:
+            BadRequest: If it names nothing, too much, or what is no channel.
+            PermissionDenied: If it may not read one of them.
+
+        """
+        named = self.kwargs.get("channel")
+        names = [named] if named is not None else self.request.GET.getlist("channel")
+        problem = what_is_wrong_with(names)
+        if problem:
+            raise BadRequest(problem)
+        if not is_allowed(names, self.authorize):
+            raise PermissionDenied
+        return names
+
+    def authorize(self, channel: str) -> bool:
+        """
+        Return whether the client may read a channel. By default the setting ``AUTHORIZE`` is asked.
+
+        Args:
+            channel: What the client names; anything.
+
+        """
+        return may_read(self.request, channel)

@@ -12,9 +12,11 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
+from ..access import load_hook
+from ..exceptions import ConfigurationError
 from ..settings import problems
 
-__all__ = ["check_settings"]
+__all__ = ["check_authorize", "check_settings"]
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
@@ -46,6 +48,22 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+def check_authorize(**kwargs: Any) -> list[CheckMessage]:
+    """
+    Return what is wrong with ``AUTHORIZE``, which imports it.
+
+    Args:
+        kwargs: What Django passes; not used.
+
+    """
+    given = getattr(settings, "SSE_SYNC", {})
+    try:
+        load_hook(given.get("AUTHORIZE") if isinstance(given, Mapping) else None)
+    except ConfigurationError as exc:
+        return [Error(f"SSE_SYNC: {exc}.", id="sse_sync.E003")]
+    return []
 
 
 def _sentence(text: str) -> str:

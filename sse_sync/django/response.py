@@ -30,7 +30,7 @@ from ..wsgi import answer, is_finished
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["EventSourceResponse", "channels", "dumps", "wsgi_environ"]
+__all__ = ["EventSourceResponse", "channels", "configured", "dumps", "wsgi_environ"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -79,7 +79,7 @@ class EventSourceResponse(StreamingHttpResponse):
         result = answer(
             environ,
             source,
-            _configured().replace(changes),
+            configured().replace(changes),
             encode=_encode,
             on_close=on_close,
             before=_close_connections,
@@ -109,7 +109,7 @@ class EventSourceResponse(StreamingHttpResponse):
             arguments: What the class takes.
 
         """
-        options = _configured().replace(stream_options(arguments))
+        options = configured().replace(stream_options(arguments))
         finished = is_finished(wsgi_environ(request), options)
         return cls(request, (), **arguments) if finished else None
 
@@ -152,7 +152,7 @@ def channels() -> Channels:
     Return where the project's channels are.
 
     """
-    return Channels(_configured())
+    return Channels(configured())
 
 
 dumps = functools.partial(json.dumps, cls=DjangoJSONEncoder)
@@ -168,13 +168,17 @@ def _encode(item: object) -> bytes:
 
 
 @functools.cache
-def _configured() -> Options:
+def configured() -> Options:
+    """
+    Return the options of the project.
+
+    """
     return Options.read(getattr(settings, "SSE_SYNC", {}), "", debug=settings.DEBUG)
 
 
 def _reload(*, setting: str, **kwargs: Any) -> None:
     if setting in ("SSE_SYNC", "DEBUG"):
-        _configured.cache_clear()
+        configured.cache_clear()
         channels.cache_clear()
 
 

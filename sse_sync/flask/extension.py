@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 
+from ..access import is_allowed, load_hook, what_is_wrong_with
 from ..admission import admission
 from ..channels import Channels
+from ..hub import Hub
 from ..mailbox import Overflow
 from ..registry import registry
 from ..settings import Options, misspelt
-from ..subscription import Filter, Subscription, check_channel
+from ..subscription import Filter, Subscription
 from ..wsgi import last_event_id
+from .commands import commands
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["SSE", "State", "current_state"]
 
 logger = logging.getLogger("sse_sync")
+
+Authorize = Callable[[str], Any]
 
 CONTEXT_KEY = "sse_sync.flask.context"
 
@@ -50,7 +55,8 @@ class SSE:
     """
     Give a Flask application event streams.
 
-    One instance may serve several applications; it keeps nothing of any of them.
+    One instance may serve several applications; it keeps nothing of any of them. Publishing and
+    subscribing need an application context.
 
     Args:
         app: An application to initialise at once.
@@ -58,6 +64,7 @@ class SSE:
     """
 
     def __init__(self, app: flask.Flask | None = None) -> None:
+        self._authorize: Authorize | None = None
         if app is not None:
             self.init_app(app)
 
@@ -82,8 +89,31 @@ class SSE:
         app.extensions["sse_sync"] = State(options, Channels(options))
         for problem in misspelt(app.config, "SSE_"):
             logger.warning("%s", problem)
+        app.cli.add_command(commands)
         app.wsgi_app = _OwnContext(app.wsgi_app)  # type: ignore[method-assign]
         admission().prepare({}, registry())
+
+    @property
+    def hub(self) -> Hub:
+        """
+        The current application's hub: for its statistics, or to :func:`~sse_sync.listen`.
+
+        """
+        return current_state().channels.hub()
+
+    def authorize(self, hook: Authorize) -> Authorize:
+        """
+        Let a function tell whether the current request may read a channel that its client names.
+
+        Works as a decorator. It is asked in the request, for each channel, and takes precedence
+        over ``SSE_AUTHORIZE``. Nothing but ``True`` or another true value allows.
+
+        Args:
+            hook: Takes a channel's name.
+
+        """
+        self._authorize = hook
+        return hook
 
     def publish(
         self,
@@ -93,6 +123,8 @@ class SSE:
         event: str | None = None,
         key: str | None = None,
         meta: Mapping[str, Any] | None = None,
+        token: str | None = None,
+        retry_for: float = 0.0,
     ) -> str:
         """
         Publish an event to every subscriber of a channel. Needs an application context.
@@ -103,20 +135,31 @@ class SSE:
             event: Event type.
             key: What the event is about, for filters and for :attr:`Overflow.LATEST`.
             meta: Anything that JSON can express, for filters; it is not sent.
+            token: Names this publish, for callers that may repeat it, such as tasks: another
+                one with the same token within ten minutes publishes nothing, and returns the
+                id of the first.
+            retry_for: Seconds, at most 60, for which to try again while the broker is
+                unavailable; the event is stored once.
 
         Returns:
             The event's id.
 
         Raises:
-            ConfigurationError: If the channel's name is unusable.
+            ConfigurationError: If the channel's name or an argument is unusable.
             EventError: If the data or the event type cannot be sent.
             BrokerUnavailable: If it is not certain that the event was stored.
 
         """
-        check_channel(channel)
-        dumps = flask.current_app.json.dumps
-        hub = current_state().channels.hub()
-        return hub.publish(channel, data, event=event, key=key, meta=meta, dumps=dumps)
+        return self.hub.publish(
+            channel,
+            data,
+            event=event,
+            key=key,
+            meta=meta,
+            token=token,
+            retry_for=retry_for,
+            dumps=flask.current_app.json.dumps,
+        )
 
     def subscribe(
         self,
@@ -126,6 +169,8 @@ class SSE:
         overflow: Overflow | str = Overflow.DISCONNECT,
         max_events: int = 1000,
         max_bytes: int = 1 << 20,
+        tell_degraded: bool = False,
+        authorize: bool = False,
         **arguments: Any,
     ) -> EventSourceResponse:
         """
@@ -137,13 +182,18 @@ class SSE:
 
         Args:
             channels: Names of channels. They are the view's: never pass on what a client
-                names without asking whether it may read that.
+                names without ``authorize=True``, or asking otherwise whether it may read
+                that.
             filter: Takes an event's type, key and meta; tells whether this client gets it.
             snapshot: Returns events that tell the state, sent before the first one to a client
                 that does not resume.
             overflow: What happens when the client is slower than its events.
             max_events: Events that may wait for the client.
             max_bytes: Bytes that may wait for the client.
+            tell_degraded: Whether the client is told, in ``stream-degraded`` events with
+                ``true`` or ``false``, when no events can arrive for now.
+            authorize: Whether to ask the function of :meth:`authorize` about each channel,
+                because the client names it; a refusal is a 403, which makes a browser stop.
             arguments: Further arguments for :class:`~sse_sync.flask.EventSourceResponse`.
 
         Raises:
@@ -155,6 +205,10 @@ class SSE:
 
         state = current_state()
         environ = flask.request.environ
+        if authorize and not is_allowed(
+            channels, self._authorize or load_hook(state.options.authorize)
+        ):
+            flask.abort(403)
         state.channels.check(environ)
         subscription = Subscription(
             hub=state.channels.hub(),
@@ -165,8 +219,43 @@ class SSE:
             overflow=Overflow(overflow),
             max_events=max_events,
             max_bytes=max_bytes,
+            tell_degraded=tell_degraded,
         )
         return EventSourceResponse(subscription, **arguments)
+
+    def blueprint(
+        self, *channels: str, url: str = "/events", name: str = "sse", **arguments: Any
+    ) -> flask.Blueprint:
+        """
+        Return a ready-made endpoint.
+
+        ::
+
+            app.register_blueprint(sse.blueprint("orders", url="/orders/events"))
+
+        Without channels the client names them, as in ``/events?channel=a&channel=b``, and
+        :meth:`authorize` is asked about each.
+
+        Args:
+            channels: Names of channels.
+            url: Where it is.
+            name: Name of the blueprint; several need different ones.
+            arguments: Further arguments for :meth:`subscribe`.
+
+        """
+        endpoint = flask.Blueprint(name, __name__)
+
+        def events() -> EventSourceResponse:
+            if channels:
+                return self.subscribe(*channels, **arguments)
+            names = flask.request.args.getlist("channel")
+            problem = what_is_wrong_with(names)
+            if problem:
+                flask.abort(400, problem)
+            return self.subscribe(*names, authorize=True, **arguments)
+
+        endpoint.add_url_rule(url, "events", events)
+        return endpoint
 
 
 class _OwnContext:

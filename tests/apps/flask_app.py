@@ -46,6 +46,7 @@ def subscribe(name):
     """Relay a channel."""
     return sse.subscribe(
         name,
+        *request.args.getlist("also"),
         max_events=int(request.args.get("max_events", "1000")),
         on_close=lambda reason: mark(name, reason.name),
     )

@@ -377,7 +377,12 @@ def test_channels_that_are_given_back(own_server, started):
     last = broker.publish(names[7], b"data: y\n\n")
     wait_until(lambda: received.messages[-1].position == last)
     broker.unsubscribe(names)
-    wait_until(lambda: subscribed() == 1)
+    # The connection is closed, too.
+    wait_until(lambda: not subscribed() and not own_server.call("CLIENT", "LIST", "TYPE", "pubsub"))
+    broker.subscribe(["c1"])
+    last = broker.publish("c1", b"data: z\n\n")
+    wait_until(lambda: received.messages[-1].position == last)
+    assert received.interruptions == 0
 
 
 def test_two_processes(server, started):

@@ -25,6 +25,9 @@ class Receiver:
     def degraded(self, problem):
         self.problems.append(problem)
 
+    def review(self):
+        pass
+
     def bodies(self):
         return [message.body for message in self.messages]
 
@@ -152,6 +155,38 @@ class BrokerContract:
         for name in range(4):
             own = [body for body in receiver.bodies() if body.startswith(b"data: %d " % name)]
             assert own == [b"data: %d %d\n\n" % (name, number) for number in range(50)]
+
+    def test_token(self, broker, receiver, wait_until):
+        """Whoever publishes again with the same token publishes once."""
+        since = broker.subscribe(["a"])
+        first = broker.publish("a", b"data: 1\n\n", token="t")
+        other = broker.publish("a", b"data: 2\n\n", token="u")
+        assert broker.publish("a", b"data: 1\n\n", token="t") == first
+        assert [m.position for m in broker.history(["a"], since).messages] == [first, other]
+        last = broker.publish("a", b"data: 3\n\n")
+        wait_until(lambda: receiver.messages and receiver.messages[-1].position == last)
+        assert receiver.bodies() == [b"data: 1\n\n", b"data: 2\n\n", b"data: 3\n\n"]
+
+    def test_channels_of_their_own(self, make):
+        """Channels may be kept for more or fewer events than the others."""
+        broker = make(history=3, channels={"chat-*": (1, 60), "chat-9": (5, 60), "big": (5, 60)})
+        start = broker.position()
+        kept = {}
+        for channel in ("chat-9", "big", "other"):
+            for _ in range(4):
+                broker.publish(channel, b"data: x\n\n")
+            before = broker.publish(channel, b"data: x\n\n")
+            broker.publish(channel, b"data: x\n\n")
+            kept[channel] = broker.history([channel], before)
+        assert all(len(history.messages) == 1 and history.complete for history in kept.values())
+        assert broker.history(["chat-9"], start) == ([], False)
+        assert not broker.history(["big"], start).complete
+        # The first pattern that fits counts.
+        first = broker.publish("chat-9", b"data: x\n\n")
+        broker.publish("chat-9", b"data: x\n\n")
+        assert broker.history(["chat-9"], first).complete
+        broker.publish("chat-9", b"data: x\n\n")
+        assert not broker.history(["chat-9"], first).complete
 
     def test_closed(self, make, receiver):
         """A closed broker refuses to work; closing is idempotent."""

@@ -103,3 +103,15 @@ def test_parsing_anything(text):
 def test_no_position(text):
     """What was never given out is none."""
     assert Position.parse(text) is None
+
+
+def test_tokens_are_forgotten():
+    """A token counts for ten minutes, and not for ever."""
+    now = [1000.0]
+    broker = MemoryBroker(now=lambda: now[0])
+    first = broker.publish("a", b"data: x\n\n", token="t")
+    now[0] += 599
+    assert broker.publish("a", b"data: x\n\n", token="t") == first
+    now[0] += 2
+    assert broker.publish("a", b"data: x\n\n", token="t") != first
+    assert len(broker._tokens) == 1

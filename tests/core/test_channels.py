@@ -13,11 +13,12 @@ from sse_sync import (
     EventStream,
     Overflow,
     ServerSentEvent,
+    listen,
     statistics,
 )
 from sse_sync.brokers.base import History, Position
 from sse_sync.brokers.memory import MemoryBroker
-from sse_sync.channels import Channels, make_broker
+from sse_sync.channels import Channels, connect, make_broker
 from sse_sync.exceptions import BrokerUnavailable
 from sse_sync.hub import IDLE_CHANNELS, Hub
 from sse_sync.settings import Options
@@ -498,3 +499,188 @@ def test_unknown_broker():
     """A URL that names no broker says which there are."""
     with pytest.raises(ConfigurationError, match="names no broker: carrier-pigeon"):
         make_broker(Options(broker_url="carrier-pigeon://x"))
+
+
+class Unreliable(MemoryBroker):
+    """Fails some times, after or before it has stored the event."""
+
+    def __init__(self, failures, *, stores=True):
+        super().__init__()
+        self.failures, self.stores = failures, stores
+
+    def publish(self, *args, **arguments):
+        if self.failures > 0:
+            self.failures -= 1
+            if self.stores:
+                super().publish(*args, **arguments)
+            raise BrokerUnavailable("it", "is away")
+        return super().publish(*args, **arguments)
+
+
+class Time:
+    """A clock that goes on when somebody sleeps."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.mark.parametrize("stores", [True, False])
+def test_publish_again(stores):
+    """A publish that is tried again is stored once, whether an attempt was stored or not."""
+    time = Time()
+    broker = Unreliable(3, stores=stores)
+    hub = Hub(broker, clock=time, sleep=time.sleep)
+    since = broker.position()
+    published = hub.publish("a", "x", retry_for=10)
+    assert [str(m.position) for m in broker.history(["a"], since).messages] == [published]
+    assert 0 < time.now < 1
+
+
+def test_publish_gives_up():
+    """Without being asked nothing is tried again; if asked, for no longer than that."""
+    time = Time()
+    hub = Hub(Unreliable(1000), clock=time, sleep=time.sleep)
+    with pytest.raises(BrokerUnavailable):
+        hub.publish("a", "x")
+    assert time.now == 0
+    with pytest.raises(BrokerUnavailable):
+        hub.publish("a", "x", retry_for=7)
+    assert 7 <= time.now < 7.001
+    assert hub.statistics().published == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"retry_for": -1}, "retry_for must be 0 to 60 seconds"),
+        ({"retry_for": 61}, "retry_for must be 0 to 60 seconds"),
+        ({"token": ""}, "token must be text of 1 to 200 characters"),
+        ({"token": 7}, "token must be text"),
+    ],
+)
+def test_bad_arguments_of_publish(hub, arguments, problem):
+    with pytest.raises(ConfigurationError, match=problem):
+        hub.publish("a", "x", **arguments)
+    with pytest.raises(ConfigurationError, match="channel must have 1 to 200 printable"):
+        hub.publish("a\n", "x")
+
+
+def test_clients_are_told_of_trouble(hub, environ):
+    """A client that wants to know is told when nothing can arrive, and when it can again."""
+    stream = opened(hub, environ=environ, tell_degraded=True)
+    other = opened(hub, environ=environ)
+    (begun,) = events(stream, 1)
+    assert begun.event == "stream-open"
+    hub.degraded("redis://secret is gone")
+    hub.degraded("still gone")
+    (told,) = events(stream, 1)
+    # The client's position stays what it was.
+    assert (told.event, told.data, told.id) == ("stream-degraded", "true", begun.id)
+    hub.publish("a", "x")
+    hub.degraded(None)
+    assert {(e.event, e.data) for e in events(stream, 2)} == {
+        (None, "x"),
+        ("stream-degraded", "false"),
+    }
+    assert [(e.event, e.data) for e in events(other, 2)] == [("stream-open", ""), (None, "x")]
+    hub.degraded("gone")
+    late = opened(hub, environ=environ, tell_degraded=True)
+    assert [event.event for event in events(late, 2)] == ["stream-open", "stream-degraded"]
+    for each in (stream, other, late):
+        each.close()
+
+
+def test_figures(hub, runtime):
+    """The hub tells what goes through it."""
+    one, two = opened(hub, "a", "b"), opened(hub, "a")
+    next(one)
+    next(two)
+    hub.publish("a", "x")
+    hub.publish("c", "x")
+    figures = hub.statistics()
+    assert (figures.channels, figures.subscriptions) == (2, 3)
+    assert (figures.published, figures.received, figures.delivered) == (2, 1, 2)
+    assert (figures.interruptions, figures.problem) == (0, None)
+    one.close()
+    two.close()
+    assert (hub.statistics().channels, hub.statistics().subscriptions) == (0, 0)
+
+
+def test_review(runtime):
+    """Channels that nobody wanted twice in a row are given back, and can be had again."""
+    broker = MemoryBroker()
+    hub = Hub(broker)
+    stream, other = opened(hub, "a", "b"), opened(hub, "b")
+    next(stream)
+    next(other)
+    stream.close()
+    hub.review()
+    assert broker._subscribed == {"a", "b"}
+    hub.review()
+    assert broker._subscribed == {"b"}
+    hub.review()
+    again = opened(hub, "a")
+    events(again, 1)
+    hub.publish("a", "x")
+    assert data(again, 1) == ["x"]
+    with hub._asking:
+        hub.review()  # It does not wait for who waits for it.
+    again.close()
+    other.close()
+
+
+def test_listen(hub):
+    """A script gets the events of channels as a client does, and goes on where it was."""
+    heard = listen(hub, "a", "b")
+    opened_at = next(heard)
+    assert opened_at.event == "stream-open"
+    first = hub.publish("a", "1", event="n")
+    hub.publish("b", "2")
+    hub.publish("c", "3")
+    event = next(heard)
+    assert (event.event, event.data, event.id) == ("n", "1", first)
+    heard.close()
+    assert hub.statistics().subscriptions == 0
+    again = listen(hub, "a", "b", last_event_id=first)
+    assert next(again).data == "2"
+    for _ in range(1500):
+        hub.publish("a", "more")
+    with pytest.raises(ConfigurationError):
+        listen(hub)
+    again.close()
+
+
+def test_slow_listener():
+    """A script that is slower than its events misses none that are still there."""
+    hub = Hub(MemoryBroker(history=5000))
+    heard = listen(hub, "a")
+    next(heard)
+    for number in range(3000):
+        hub.publish("a", str(number))
+    assert [next(heard).data for _ in range(3000)] == [str(number) for number in range(3000)]
+    heard.close()
+    hub.close()
+
+
+def test_connect():
+    """A script has a hub of its own, and a misspelt option is refused."""
+    with connect("memory://", history=2, channel_histories={"x": (1, 5)}) as hub:
+        hub.publish("a", {"b": 1})
+    with pytest.raises(ConfigurationError, match="heartbeat is not an option of channels"):
+        connect("memory://", heartbeat=5)
+    with pytest.raises(ConfigurationError, match="HISTORY must be a positive whole number"):
+        connect("memory://", history=0)
+    with pytest.raises(ConfigurationError, match="names no broker: redsi; known are memory://"):
+        connect("redsi://localhost")
+
+
+@pytest.mark.parametrize("kept", [[], {"a": 5}, {"a": (1,)}, {1: (1, 1)}, {"a": (0, 1)}])
+def test_bad_histories(kept):
+    with pytest.raises(ConfigurationError, match="CHANNEL_HISTORIES must be"):
+        connect("memory://", channel_histories=kept)

@@ -90,8 +90,8 @@ def test_problems():
     found = problems({"RETRY": -1, "HEARTBEAT": 15, "COLOUR": 1, 5: 6})
     assert [str(problem).split(",")[0] for problem in found] == [
         "RETRY must be a whole",
-        "COLOUR is not an option; known are BROKER_URL",
-        "5 is not an option; known are BROKER_URL",
+        "COLOUR is not an option; known are AUTHORIZE",
+        "5 is not an option; known are AUTHORIZE",
     ]
 
 

@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect
-from django.urls import path
+from django.urls import include, path
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.http import require_GET
@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 from sse_sync import ServerSentEvent
 from sse_sync.django import (
     EventSourceResponse,
+    RequestedChannelView,
     event_stream,
     last_event_id,
     publish,
@@ -141,5 +142,7 @@ urlpatterns = [
     path("last", last),
     path("marks/<str:key>", marks),
     path("figures", show_figures),
+    path("named/", include("sse_sync.django.urls")),
+    path("rooms/<str:channel>/events", RequestedChannelView.as_view()),
     path("plain", lambda request: HttpResponse("ok")),
 ]

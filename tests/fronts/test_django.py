@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.models import AnonymousUser, User
 from django.core import checks
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied
 from django.db import connection, transaction
 from django.test import AsyncClient, RequestFactory, override_settings
 from django.utils.translation import gettext_lazy
@@ -26,10 +26,13 @@ from sse_sync import (
 from sse_sync.django import (
     ChannelView,
     EventSourceResponse,
+    RequestedChannelView,
     event_stream,
+    hub,
     last_event_id,
     publish,
     publish_on_commit,
+    subscribe,
 )
 from sse_sync.django.checks import check_settings
 from sse_sync.testing import read_events
@@ -371,3 +374,66 @@ def test_channel_view_without_channels(channels):
     """A view without channels says what it needs."""
     with pytest.raises(ImproperlyConfigured, match=r"needs channels=\[...\] or get_channels"):
         ChannelView.as_view(channels=channels)(RequestFactory().get("/"))
+
+
+def may_read(request, channel):
+    """What AUTHORIZE names in these tests."""
+    return channel == request.headers.get("X-Channel")
+
+
+@override_settings(SSE_SYNC={"AUTHORIZE": f"{__name__}.may_read"})
+def test_channel_that_the_client_names(client):
+    """The ready-made endpoint gives a client what AUTHORIZE allows, and nothing else."""
+    response = client.get("/named/?channel=a", headers={"X-Channel": "a"})
+    assert response.status_code == 200
+    assert read_events(response, 1)[0].event == "stream-open"
+    publish("a", "hello")
+    assert [event.data for event in read_events(response)] == ["hello"]
+    for query in ("channel=b", "channel=a&channel=b", "channel=A", "channel=a%20"):
+        assert client.get(f"/named/?{query}", headers={"X-Channel": "a"}).status_code == 403
+    for query in ("", "channel=", "channel=a%0A"):
+        assert client.get(f"/named/?{query}", headers={"X-Channel": "a"}).status_code == 400
+    assert client.get("/rooms/a/events", headers={"X-Channel": "a"}).status_code == 200
+    assert client.get("/rooms/b/events", headers={"X-Channel": "a"}).status_code == 403
+
+
+def test_nothing_is_set(client, caplog):
+    """Without AUTHORIZE nothing that a client names may be read."""
+    assert client.get("/named/?channel=a").status_code == 403
+    assert "AUTHORIZE is not set" in caplog.text
+
+
+def test_requested_channel_view():
+    """A view may decide by itself."""
+
+    class Rooms(RequestedChannelView):
+        """Only one room."""
+
+        def authorize(self, channel):
+            return channel == "room-1"
+
+    view, factory = Rooms.as_view(), RequestFactory()
+    assert view(factory.get("/?channel=room-1")).status_code == 200
+    with pytest.raises(PermissionDenied):
+        view(factory.get("/?channel=room-2"))
+    with pytest.raises(BadRequest, match="name 1 to 100 channels"):
+        view(factory.get("/"))
+
+
+def test_subscribe_with_authorize(client):
+    """A view may have each of its channels asked about."""
+    request = RequestFactory().get("/", headers={"X-Channel": "a"})
+    with override_settings(SSE_SYNC={"AUTHORIZE": may_read}):
+        assert subscribe(request, "a", authorize=True).status_code == 200
+        with pytest.raises(PermissionDenied):
+            subscribe(request, "a", "b", authorize=True)
+    with pytest.raises(PermissionDenied):
+        subscribe(request, "a", authorize=True)
+    assert hub().statistics().problem is None
+
+
+def test_authorize_is_checked():
+    """A hook that is not there is noticed by the system checks."""
+    with override_settings(SSE_SYNC={"AUTHORIZE": "nowhere.may_read"}):
+        found = [message for message in checks.run_checks() if message.id == "sse_sync.E003"]
+        assert ["nowhere.may_read" in message.msg for message in found] == [True]

@@ -235,7 +235,7 @@ def test_several_applications():
         sse.init_app(app)
         app.add_url_rule("/", view_func=event_stream(lambda: iter([])))
         apps.append(app)
-    assert vars(sse) == {}
+    assert vars(sse) == {"_authorize": None}
     for retry, app in enumerate(apps, 1):
         wire = app.test_client().get("/").get_data()
         assert wire.startswith(b":\nretry: %d\n\n" % retry)
@@ -599,3 +599,61 @@ def test_bad_channels(app):
             sse.subscribe("a\nb")
         with pytest.raises(ValueError, match="sometimes"):
             sse.subscribe("a", overflow="sometimes")
+
+
+def test_channel_that_the_client_names(app, client, caplog):
+    """Nothing may be read that the hook does not allow, and without a hook nothing at all."""
+    sse = SSE()
+    app = flask.Flask("named")
+    sse.init_app(app)
+    app.register_blueprint(sse.blueprint(), url_prefix="/live")
+
+    @app.get("/rooms/<room>/events")
+    def room(room):
+        return sse.subscribe(f"room-{room}", authorize=True)
+
+    client = app.test_client()
+    assert client.get("/live/events?channel=room-1").status_code == 403
+    assert "nothing is set that could allow it" in caplog.text
+
+    @sse.authorize
+    def may_read(channel):
+        return channel == f"room-{flask.request.headers.get('X-Room')}"
+
+    mine = {"X-Room": "1"}
+    for url in ("/live/events?channel=room-1", "/rooms/1/events"):
+        with client.get(url, headers=mine) as response:
+            assert response.status_code == 200
+            with app.app_context():
+                sse.publish("room-1", "hello")
+            assert [event.data for event in read_events(response)] == ["", "hello"]
+    for url in (
+        "/live/events?channel=room-2",
+        "/live/events?channel=room-1&channel=room-2",
+        "/live/events?channel=ROOM-1",
+        "/live/events?channel=room-1%20",
+        "/rooms/2/events",
+        "/rooms/1%00/events",
+    ):
+        assert client.get(url, headers=mine).status_code in (400, 403), url
+    assert client.get("/live/events", headers=mine).status_code == 400
+    assert client.get("/live/events?channel=a%0Ab", headers=mine).status_code == 400
+
+
+def test_authorize_by_configuration():
+    """The hook may be configured; a decorated one takes precedence."""
+    sse = SSE()
+    app = flask.Flask("configured")
+    app.config["SSE_AUTHORIZE"] = lambda channel: channel == "a"
+    sse.init_app(app)
+    app.register_blueprint(sse.blueprint(url="/named"))
+    app.register_blueprint(sse.blueprint("x", url="/fixed", name="fixed", retry=7))
+    client = app.test_client()
+    assert client.get("/named?channel=a").status_code == 200
+    assert client.get("/named?channel=b").status_code == 403
+    with client.get("/fixed?channel=b") as response:
+        assert read_events(response, 1)[0].event == "stream-open"
+    sse.authorize(lambda channel: False)
+    assert client.get("/named?channel=a").status_code == 403
+    with app.app_context():
+        assert sse.hub.statistics().published == 0

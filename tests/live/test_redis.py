@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -157,3 +158,58 @@ def test_redis_is_restarted(server, key, clients, redis_server):
 def _publishes(server, key):
     with contextlib.suppress(OSError, http.client.HTTPException):
         return server.get(f"/publish/{key}?first=10000")
+
+
+def test_one_connection_for_a_thousand_channels(start, redis_server):
+    """A process has one subscribed connection, whatever it has of channels, and then none."""
+    server = start(
+        "gunicorn-gevent-flask", "--worker-connections", "1300", TEST_BROKER_URL=redis_server.url
+    )
+
+    def subscribed():
+        return len(redis_server.call("CLIENT", "LIST", "TYPE", "pubsub").splitlines())
+
+    def channels():
+        return redis_server.call("PUBSUB", "CHANNELS")
+
+    with contextlib.ExitStack() as stack:
+        streams = []
+        for number in range(1000):
+            streams.append(stack.enter_context(server.stream(f"/subscribe/user-{number}")))
+            assert next(streams[-1]).event == "stream-open"
+        assert subscribed() == 1
+        assert len(channels()) == 1001
+        for number in (3, 500, 999):
+            server.get(f"/publish/user-{number}?first={number}")
+            assert next(streams[number]).data == str(number)
+    wait_for(lambda: not channels() and not subscribed(), "the channels to be given back", 30)
+    with server.stream("/subscribe/user-1") as again:
+        assert next(again).event == "stream-open"
+        server.get("/publish/user-1?first=7")
+        assert next(again).data == "7"
+
+
+def test_memory_is_bounded(start, redis_server, capsys):
+    """Clients that never read cost a bounded amount, and one that reads loses nothing."""
+    server = start("gunicorn-gevent-flask", TEST_BROKER_URL=redis_server.url)
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(server.stream("/subscribe/busy"))
+        assert next(reader).event == "stream-open"
+        for _ in range(100):
+            stuck = socket.socket()
+            stack.callback(stuck.close)
+            stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            stuck.connect(("127.0.0.1", server.port))
+            stuck.sendall(b"GET /subscribe/busy HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_for(lambda: server.json("/figures")["open"] == 101, "all clients")
+        before = server.json("/figures")["resident"]
+        most = 0
+        for first in range(0, 50_000, 500):
+            server.get(f"/publish/busy?first={first}&count=500&size=100")
+            got = [int(event.data.rstrip("x")) for event in reader.take(500)]
+            assert got == list(range(first, first + 500))
+            most = max(most, server.json("/figures")["resident"])
+    with capsys.disabled():
+        sys.stdout.write(f"\nresident: {before:,} before, at most {most:,} bytes\n")
+    # The process's recent events, one mailbox's worth of those, and some slack.
+    assert most - before < 64 << 20

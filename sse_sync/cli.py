@@ -1,0 +1,169 @@
+"""
+Commands: publish an event, and listen to channels.
+
+``python -m sse_sync`` names the broker itself; ``flask sse`` and ``manage.py sse_publish`` and
+``sse_listen`` take the application's. All have the same arguments.
+
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .channels import connect
+from .event import Dumps
+from .exceptions import SSEError
+from .hub import Hub
+from .subscription import listen
+
+__all__ = ["add_listen_arguments", "add_publish_arguments", "main", "run", "run_listen"]
+__all__ += ["run_publish"]
+
+
+def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    Declare what the command that publishes takes.
+
+    """
+    parser.add_argument("channel", help="where to publish")
+    parser.add_argument("data", help="the event's data; - reads it from standard input")
+    parser.add_argument("--json", action="store_true", help="the data is JSON: check it")
+    parser.add_argument("--event", metavar="TYPE", help="event type")
+    parser.add_argument("--key", help="what the event is about")
+    parser.add_argument("--meta", type=_json, metavar="JSON", help="an object for filters")
+    parser.add_argument("--token", help="publish nothing if this was used within ten minutes")
+    parser.add_argument(
+        "--retry-for",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="try again for so long, at most 60, while the broker is unavailable",
+    )
+
+
+def run_publish(hub: Hub, given: argparse.Namespace, *, dumps: Dumps = json.dumps) -> None:
+    """
+    Publish one event, and print its id.
+
+    """
+    data = sys.stdin.read() if given.data == "-" else given.data
+    if given.json:
+        try:
+            data = json.loads(data)
+        except ValueError as exc:
+            raise SystemExit(f"the data is not JSON: {exc}") from None
+        if isinstance(data, str):
+            data = dumps(data)  # Still JSON, not its bare text.
+    published = hub.publish(
+        given.channel,
+        data,
+        event=given.event,
+        key=given.key,
+        meta=given.meta,
+        token=given.token,
+        retry_for=given.retry_for,
+        dumps=dumps,
+    )
+    print(published)  # noqa: T201
+
+
+def add_listen_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    Declare what the command that listens takes.
+
+    """
+    parser.add_argument("channels", nargs="+", metavar="channel", help="what to listen to")
+    parser.add_argument("--last-event-id", metavar="ID", help="where to go on")
+    parser.add_argument("--json", action="store_true", help="print a JSON object for each event")
+    parser.add_argument("--count", type=int, metavar="N", help="stop after so many events")
+
+
+def run_listen(hub: Hub, given: argparse.Namespace) -> None:
+    """
+    Print the events of channels as they come, until it is interrupted.
+
+    """
+    left = given.count
+    events = listen(hub, *given.channels, last_event_id=given.last_event_id, tell_degraded=True)
+    for event in events:
+        if given.json:
+            names = ("id", "event", "data")
+            line = json.dumps({name: getattr(event, name) for name in names}) + "\n"
+        else:
+            line = event.encode().decode()
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        # What the library says by itself does not count.
+        if left is not None and not (event.event or "").startswith("stream-"):
+            left -= 1
+            if left <= 0:
+                return
+
+
+def run(command: Callable[[], object]) -> int:
+    """
+    Run a command, and return its exit status: an error of the package is a line, no traceback.
+
+    """
+    try:
+        command()
+    except SSEError as exc:
+        print(f"error: {exc}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read the events has enough. Python would complain when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run ``python -m sse_sync``.
+
+    Args:
+        arguments: What follows the command; :obj:`None` for those of the process.
+
+    Returns:
+        The exit status.
+
+    """
+    parser = argparse.ArgumentParser("python -m sse_sync", description=__doc__.strip())
+    parser.add_argument(
+        "--broker-url",
+        default=os.environ.get("SSE_BROKER_URL"),
+        metavar="URL",
+        help="which broker, as in redis://localhost; default is the variable SSE_BROKER_URL",
+    )
+    parser.add_argument("--channel-prefix", metavar="TEXT", help="what keys begin with")
+    parser.add_argument("--history", type=int, metavar="N", help="events of a channel to keep")
+    parser.add_argument("--history-age", type=float, metavar="SECONDS", help="and for how long")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="publish|listen")
+    add_publish_arguments(commands.add_parser("publish", help="publish an event"))
+    add_listen_arguments(commands.add_parser("listen", help="print events as they come"))
+    given = parser.parse_args(arguments)
+    if not given.broker_url:
+        parser.error("which broker? Give --broker-url or set SSE_BROKER_URL")
+    if given.broker_url.startswith("memory:"):
+        parser.error("memory:// reaches no other process")
+    names = ("broker_url", "channel_prefix", "history", "history_age")
+    options = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+
+    def command() -> None:
+        with connect(**options) as hub:
+            (run_publish if given.command == "publish" else run_listen)(hub, given)
+
+    return run(command)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"is not JSON: {exc}") from None

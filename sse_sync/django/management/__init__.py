@@ -1,0 +1,6 @@
+"""
+Commands for ``manage.py``.
+
+"""
+
+__all__ = ()

@@ -1,0 +1,43 @@
+"""
+``manage.py sse_listen``.
+
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from .... import cli
+from ...response import channels
+
+__all__ = ["Command"]
+
+
+class Command(BaseCommand):
+    """
+    Print events as they come.
+
+    """
+
+    help = "Print events as they come."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """
+        Declare what the command takes.
+
+        """
+        cli.add_listen_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """
+        Run it.
+
+        """
+        given = argparse.Namespace(**options)
+        status = cli.run(lambda: cli.run_listen(channels().shared_hub(), given))
+        if status:
+            sys.exit(status)

@@ -1,0 +1,43 @@
+"""
+``manage.py sse_publish``.
+
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from .... import cli
+from ...response import channels, dumps
+
+__all__ = ["Command"]
+
+
+class Command(BaseCommand):
+    """
+    Publish an event.
+
+    """
+
+    help = "Publish an event."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """
+        Declare what the command takes.
+
+        """
+        cli.add_publish_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """
+        Run it.
+
+        """
+        given = argparse.Namespace(**options)
+        status = cli.run(lambda: cli.run_publish(channels().shared_hub(), given, dumps=dumps))
+        if status:
+            sys.exit(status)

@@ -1,0 +1,48 @@
+"""Who may read a channel that the client names."""
+
+import pytest
+
+from sse_sync import ConfigurationError
+from sse_sync.access import is_allowed, load_hook, what_is_wrong_with
+
+
+def allow(channel):
+    return channel == "mine"
+
+
+def test_hook():
+    """A hook is a function or where one is; a mistake is named."""
+    assert load_hook(None) is None
+    assert load_hook(allow) is allow
+    assert load_hook(f"{__name__}.allow") is allow
+    for wrong in ("nowhere.allow", f"{__name__}.nothing", "allow", f"{__name__}.pytest"):
+        with pytest.raises(ConfigurationError, match="authorize names"):
+            load_hook(wrong)
+
+
+@pytest.mark.parametrize("answer", [False, None, "", 0])
+def test_refused(answer, caplog):
+    """Nothing but a true value allows, of every single channel."""
+    assert not is_allowed(["mine", "other"], allow)
+    assert "a client was refused the channel 'other'" in caplog.text
+    assert not is_allowed(["mine"], lambda channel: answer)
+    assert not is_allowed(["mine"], None)
+    assert "nothing is set that could allow it" in caplog.text
+    assert is_allowed(["mine"], allow)
+
+
+@pytest.mark.parametrize(
+    ("channels", "problem"),
+    [
+        ([], "name 1 to 100 channels"),
+        (["a"] * 101, "name 1 to 100 channels"),
+        (["a", ""], "channel must have 1 to 200"),
+        (["a\r\nb"], "printable"),
+        (["a" * 201], "1 to 200"),
+        (["a\u2028"], "printable"),
+    ],
+)
+def test_what_cannot_be_named(channels, problem):
+    """What a client names is looked at before anybody is asked."""
+    assert problem in what_is_wrong_with(channels)
+    assert what_is_wrong_with(["a", "ä b", "\N{SNOWMAN}"]) == ""
