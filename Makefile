@@ -14,7 +14,7 @@ help:
 	@echo "make demo-django  the same in Django"
 	@echo "make test         style, types and every test, on the newest and the oldest versions"
 	@echo "make bench        measure streams against the same code without the library"
-	@echo "make soak         the live tests 20 times"
+	@echo "make soak         the live tests 20 times, and ten seeds of chaos"
 	@echo "make clean        remove what the other commands made"
 
 demo: system-demo $(VENV)/demo-ready
@@ -40,11 +40,13 @@ test-oldest: system-test $(OLDEST)/test-ready
 	$(OLDEST)/bin/python -m pytest tests/fronts tests/brokers tests/live \
 		--ignore tests/live/test_examples.py --ignore tests/live/test_leaks.py
 
-bench: system-demo $(VENV)/test-ready
+bench: system-test $(VENV)/test-ready
 	$(VENV)/bin/python -m benchmarks.streams
+	$(VENV)/bin/python -m benchmarks.channels
 
 soak: system-test $(VENV)/test-ready
 	for run in $$(seq 20); do $(VENV)/bin/python -m pytest -q tests/live || exit 1; done
+	CHAOS_FIRST=1 CHAOS_RUNS=10 $(VENV)/bin/python -m pytest -q tests/live/test_chaos.py
 
 clean:
 	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -26,7 +26,7 @@ from typing import Any, Protocol
 from .brokers.base import Broker, History, Message, Position, check_channel
 from .clock import Clock, monotonic
 from .event import Dumps, ServerSentEvent
-from .exceptions import BrokerUnavailable, ConfigurationError
+from .exceptions import BrokerUnavailable, ConfigurationError, EventError
 
 __all__ = ["Hub", "HubStatistics", "Subscriber"]
 
@@ -35,6 +35,10 @@ logger = logging.getLogger("sse_sync")
 # Channels without subscribers that are kept subscribed, so that a page's reload does not cost two
 # round trips to the broker.
 IDLE_CHANNELS = 256
+
+# Bytes of an event. Each is kept by the broker and by every process, and a client's mailbox has
+# room for as many by default.
+MAX_EVENT = 1 << 20
 
 # Seconds to wait for others who ask the broker.
 PATIENCE = 3.0
@@ -185,7 +189,8 @@ class Hub:
 
         Raises:
             ConfigurationError: If the channel, the token or the time to retry is unusable.
-            EventError: If the data or the event type cannot be sent.
+            EventError: If the data or the event type cannot be sent, or is larger than 1 MiB as
+                an event.
             BrokerUnavailable: If it is not certain that the event was stored.
 
         """
@@ -195,6 +200,12 @@ class Hub:
         if not 0 <= retry_for <= MAX_RETRY:
             raise ConfigurationError("retry_for", f"must be 0 to {MAX_RETRY:.0f} seconds")
         body = ServerSentEvent(data if data is not None else "", event=event).encode(dumps)
+        if len(body) > MAX_EVENT:
+            raise EventError(
+                "data",
+                f"makes an event of {len(body):,} bytes, and a channel takes {MAX_EVENT:,}:"
+                " publish where it can be fetched",
+            )
         if retry_for and token is None:
             token = secrets.token_hex(8)
         deadline = self._clock() + retry_for
@@ -256,6 +267,16 @@ class Hub:
             subscribers = self._subscribers.get(channel)
             if subscribers is not None:
                 subscribers.pop(subscriber, None)
+
+    def position(self) -> Position:
+        """
+        Return the position of the latest event of any channel, as the broker knows it now.
+
+        Raises:
+            BrokerUnavailable: If it cannot be asked.
+
+        """
+        return self._broker.position()
 
     def history(self, channels: Sequence[str], after: Position) -> History:
         """

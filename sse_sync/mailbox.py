@@ -9,6 +9,7 @@ import enum
 from collections import OrderedDict
 
 from .brokers.base import Message
+from .exceptions import ConfigurationError
 from .natives import native_lock
 
 __all__ = ["Mailbox", "Overflow"]
@@ -27,6 +28,11 @@ class Overflow(enum.Enum):
     LATEST = "latest"
     """Of the events with the same key only the latest is kept; if there are too many keys, the
     oldest event is dropped."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        known = ", ".join(repr(policy.value) for policy in cls)
+        raise ConfigurationError("overflow", f"must be one of {known}, not {value!r}")
 
 
 class Mailbox:

@@ -66,6 +66,10 @@ class Subscription(FeedSource):
             raise ConfigurationError("channels", "must name at least one channel")
         for channel in self.channels:
             check_channel(channel)
+        for name in ("max_events", "max_bytes"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigurationError(name, f"must be a positive whole number, not {value!r}")
 
     def open(self, signal: Signal, encode: Encode, context: contextvars.Context) -> ChannelFeed:
         """
@@ -193,8 +197,11 @@ class ChannelFeed:
             return
         position = Position.parse(left)
         history = wanted.hub.history(wanted.channels, position) if position is not None else None
-        if position is None or history is None or not history.complete:
+        if position is None or history is None:
             self._start_at(here, "stream-reset")
+        elif not history.complete:
+            # Asked anew: if the store has begun another epoch, the process may not know yet.
+            self._start_at(wanted.hub.position(), "stream-reset")
         else:
             self._behind = position
             self._sort_out(history.messages)
@@ -222,9 +229,16 @@ class ChannelFeed:
             self._ready.extend(self._encode(item) for item in self._subscription.snapshot())
 
     def _start_anew(self) -> None:
-        # The broker cannot tell what is missing, so the client has to ask for the state again.
+        # The process may have missed something. This client has not if it resumed in a new epoch
+        # before the process noticed that; otherwise it has to ask for the state again.
+        wanted = self._subscription
         self._mailbox.take()
-        here = self._subscription.hub.add(self, self._subscription.channels)
+        here = wanted.hub.add(self, wanted.channels)
+        if self._behind is not None and self._behind.epoch == here.epoch:
+            history = wanted.hub.history(wanted.channels, self._behind)
+            if history.complete:
+                self._sort_out(history.messages)
+                return
         self._start_at(here, "stream-reset")
 
     def _collect(self) -> None:
@@ -239,13 +253,13 @@ class ChannelFeed:
     def _sort_out(self, messages: Sequence[Message]) -> None:
         accepts = self._subscription.filter
         for message in messages:
+            if self._behind is not None and message.position.number <= self._behind.number:
+                continue  # It was in the history already, or happened before the stream began.
             if self._behind is not None and message.position.epoch != self._behind.epoch:
                 # The interruption has not been told yet, but it will; the client must not get a
                 # position behind it before.
                 self._interrupted = True
                 return
-            if self._behind is not None and message.position.number <= self._behind.number:
-                continue  # It was in the history already, or happened before the stream began.
             self._behind = message.position
             if accepts is None or accepts(message.event, message.key, message.meta or {}):
                 self._ready.append(message.wire)
