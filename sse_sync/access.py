@@ -1,24 +1,88 @@
 """
-Who may read a channel that the client names.
+Who may read a channel that the client names, or that somebody has allowed it by a signature.
 
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from .brokers.base import check_channel
 from .exceptions import ConfigurationError
 
-__all__ = ["is_allowed", "load_hook", "what_is_wrong_with"]
+__all__ = ["SALT", "Grant", "is_allowed", "load_hook", "what_is_wrong_with"]
 
 logger = logging.getLogger("sse_sync")
 
+# What is signed says what it is for, so that no other signature of the application can pass for it.
+SALT = "sse_sync.channels"
+# Seconds by which clocks of different machines may differ.
+CLOCK_SKEW = 5.0
+
 # Channels that one request may name.
 MAX_NAMED = 100
+
+
+@dataclass(frozen=True)
+class Grant:
+    """
+    What the bearer of a signed token may read. The fronts sign its :meth:`claims`.
+
+    """
+
+    channels: tuple[str, ...]
+    """Which channels."""
+    user: str | None
+    """Whom it was given to, if that was said."""
+    expires: float
+    """Until when, in seconds since 1970."""
+
+    @classmethod
+    def issue(cls, channels: Sequence[str], user: str | None, ttl: float) -> Grant:
+        """
+        Return a grant that begins now.
+
+        Args:
+            channels: Which channels.
+            user: Whom it is given to.
+            ttl: For how many seconds.
+
+        Raises:
+            ConfigurationError: If a channel or the time is unusable.
+
+        """
+        problem = what_is_wrong_with(channels)
+        if problem:
+            raise ConfigurationError("channels", f"cannot be signed: {problem}")
+        if not 0 < ttl <= 86_400:
+            raise ConfigurationError("ttl", "must be more than 0, and at most a day's seconds")
+        return cls(tuple(channels), user, time.time() + ttl)
+
+    @classmethod
+    def from_claims(cls, claims: Any) -> Grant | None:
+        """
+        Return what was signed, or :obj:`None` if it has expired.
+
+        Args:
+            claims: What the front found to be its own signature's.
+
+        """
+        channels, user, expires = claims
+        if time.time() > expires + CLOCK_SKEW:
+            return None
+        return cls(tuple(channels), user, expires)
+
+    def claims(self) -> list[Any]:
+        """
+        Return what is to be signed: values that JSON can express.
+
+        """
+        return [list(self.channels), self.user, int(self.expires)]
 
 
 def load_hook(hook: Callable[..., Any] | str | None) -> Callable[..., Any] | None:

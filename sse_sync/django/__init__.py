@@ -17,16 +17,19 @@ except ModuleNotFoundError as exc:
 from .channel_view import ChannelView, RequestedChannelView
 from .publishing import hub, publish, publish_on_commit, subscribe
 from .response import EventSourceResponse
+from .signing import check_token, sign_channels
 from .views import event_stream, last_event_id
 
 __all__ = [
     "ChannelView",
     "EventSourceResponse",
     "RequestedChannelView",
+    "check_token",
     "event_stream",
     "hub",
     "last_event_id",
     "publish",
     "publish_on_commit",
+    "sign_channels",
     "subscribe",
 ]

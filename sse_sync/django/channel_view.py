@@ -15,6 +15,7 @@ from django.views import View
 from ..access import is_allowed, what_is_wrong_with
 from .publishing import may_read, subscribe
 from .response import EventSourceResponse
+from .signing import check_token
 
 __all__ = ["ChannelView", "RequestedChannelView"]
 
@@ -74,7 +75,8 @@ class RequestedChannelView(ChannelView):
         path("events/", include("sse_sync.django.urls"))
 
     Nothing is relayed that :meth:`authorize` does not allow: the answer is a 403, which makes a
-    browser stop.
+    browser stop. A client may bring a token of :func:`~sse_sync.django.sign_channels` instead, in
+    ``?token=``; then nobody is asked.
 
     """
 
@@ -87,6 +89,13 @@ class RequestedChannelView(ChannelView):
             PermissionDenied: If it may not read one of them.
 
         """
+        token = self.request.GET.get("token")
+        if token is not None:
+            grant = check_token(token)
+            # A channel in the URL has to be one of those that were signed.
+            if grant is None or self.kwargs.get("channel", grant.channels[0]) not in grant.channels:
+                raise PermissionDenied
+            return [self.kwargs["channel"]] if "channel" in self.kwargs else grant.channels
         named = self.kwargs.get("channel")
         names = [named] if named is not None else self.request.GET.getlist("channel")
         problem = what_is_wrong_with(names)

@@ -6,14 +6,16 @@ The Flask extension.
 from __future__ import annotations
 
 import contextvars
+import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import flask
+import itsdangerous
 
-from ..access import is_allowed, load_hook, what_is_wrong_with
+from ..access import SALT, Grant, is_allowed, load_hook, what_is_wrong_with
 from ..admission import admission
 from ..channels import Channels
 from ..hub import Hub
@@ -114,6 +116,36 @@ class SSE:
         """
         self._authorize = hook
         return hook
+
+    def sign_channels(self, *channels: str, user: str | None = None, ttl: float = 300.0) -> str:
+        """
+        Return a token with which a client may read some channels, for clients that can send
+        neither cookies nor headers: ``/events?token=…`` at the endpoint of :meth:`blueprint`.
+
+        It is signed with the application's secret key; ``SECRET_KEY_FALLBACKS`` are accepted.
+        Whoever has it may use it, also to come back, until it expires.
+
+        Args:
+            channels: Which channels.
+            user: Whom it is given to; :meth:`check_token` tells.
+            ttl: For how many seconds.
+
+        Raises:
+            ConfigurationError: If a channel or the time is unusable.
+            RuntimeError: If the application has no secret key.
+
+        """
+        return str(_signer().dumps(Grant.issue(channels, user, ttl).claims()))
+
+    def check_token(self, token: str) -> Grant | None:
+        """
+        Return what a token of :meth:`sign_channels` grants, or :obj:`None` if it is not valid.
+
+        """
+        try:
+            return Grant.from_claims(_signer().loads(token))
+        except itsdangerous.BadData:
+            return None
 
     def publish(
         self,
@@ -234,7 +266,7 @@ class SSE:
             app.register_blueprint(sse.blueprint("orders", url="/orders/events"))
 
         Without channels the client names them, as in ``/events?channel=a&channel=b``, and
-        :meth:`authorize` is asked about each.
+        :meth:`authorize` is asked about each; or it brings a token of :meth:`sign_channels`.
 
         Args:
             channels: Names of channels.
@@ -248,6 +280,12 @@ class SSE:
         def events() -> EventSourceResponse:
             if channels:
                 return self.subscribe(*channels, **arguments)
+            token = flask.request.args.get("token")
+            if token is not None:
+                grant = self.check_token(token)
+                if grant is None:
+                    flask.abort(403)
+                return self.subscribe(*grant.channels, **arguments)
             names = flask.request.args.getlist("channel")
             problem = what_is_wrong_with(names)
             if problem:
@@ -277,6 +315,17 @@ class _OwnContext:
         finally:
             # The variables refer to the request, and the request to the environ.
             environ.pop(CONTEXT_KEY, None)
+
+
+def _signer() -> itsdangerous.URLSafeSerializer:
+    app = flask.current_app
+    if not app.secret_key:
+        raise RuntimeError("signing needs the application's secret key: set SECRET_KEY")
+    # The last one signs (itsdangerous, "Key Rotation").
+    keys = [*reversed(app.config.get("SECRET_KEY_FALLBACKS") or ()), app.secret_key]
+    return itsdangerous.URLSafeSerializer(
+        keys, salt=SALT, signer_kwargs={"digest_method": hashlib.sha256}
+    )
 
 
 def current_state() -> State:

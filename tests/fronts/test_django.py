@@ -3,12 +3,13 @@
 import datetime
 import gzip
 import json
+import time
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.models import AnonymousUser, User
-from django.core import checks
+from django.core import checks, signing
 from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied
 from django.db import connection, transaction
 from django.test import AsyncClient, RequestFactory, override_settings
@@ -27,11 +28,13 @@ from sse_sync.django import (
     ChannelView,
     EventSourceResponse,
     RequestedChannelView,
+    check_token,
     event_stream,
     hub,
     last_event_id,
     publish,
     publish_on_commit,
+    sign_channels,
     subscribe,
 )
 from sse_sync.django.checks import check_settings
@@ -437,3 +440,33 @@ def test_authorize_is_checked():
     with override_settings(SSE_SYNC={"AUTHORIZE": "nowhere.may_read"}):
         found = [message for message in checks.run_checks() if message.id == "sse_sync.E003"]
         assert ["nowhere.may_read" in message.msg for message in found] == [True]
+
+
+def test_signed_token(client, monkeypatch):
+    """A token gives what was signed, until it expires, and nothing else."""
+    token = sign_channels("a", "b", user="7", ttl=60)
+    assert (check_token(token).channels, check_token(token).user) == (("a", "b"), "7")
+    response = client.get("/named/", {"token": token, "channel": "c"})
+    assert read_events(response, 1)[0].event == "stream-open"
+    publish("c", "not mine")
+    publish("b", "mine")
+    assert [event.data for event in read_events(response)] == ["mine"]
+    response = client.get("/rooms/b/events", {"token": token})
+    assert read_events(response, 1)[0].event == "stream-open"
+    publish("a", "another room")
+    publish("b", "this room")
+    assert [event.data for event in read_events(response)] == ["this room"]
+    head = "A" if token[0] != "A" else "B"
+    other = signing.dumps([["a"], None, 9e9])
+    for wrong in ("", "x", head + token[1:], token + "x", other):
+        assert client.get("/named/", {"token": wrong}).status_code == 403, wrong
+    assert client.get("/rooms/c/events", {"token": token}).status_code == 403
+    with override_settings(SECRET_KEY="new"):
+        assert client.get("/named/", {"token": token}).status_code == 403
+        with override_settings(SECRET_KEY_FALLBACKS=["test"]):
+            assert client.get("/named/", {"token": token}).status_code == 200
+    later = time.time() + 66
+    monkeypatch.setattr("sse_sync.access.time.time", lambda: later)
+    assert client.get("/named/", {"token": token}).status_code == 403
+    with pytest.raises(ConfigurationError):
+        sign_channels("a\n")

@@ -2,9 +2,11 @@
 
 import datetime
 import logging
+import time
 
 import flask
 import flask.views
+import itsdangerous
 import pytest
 from flask_compress import Compress
 from flask_sqlalchemy import SQLAlchemy
@@ -657,3 +659,77 @@ def test_authorize_by_configuration():
     assert client.get("/named?channel=a").status_code == 403
     with app.app_context():
         assert sse.hub.statistics().published == 0
+
+
+@pytest.fixture
+def signing():
+    """An application whose endpoint takes tokens, and refuses everything else."""
+    sse = SSE()
+    app = flask.Flask("signing")
+    app.config["SECRET_KEY"] = "new"
+    sse.init_app(app)
+    app.register_blueprint(sse.blueprint())
+    return sse, app
+
+
+def test_signed_token(signing):
+    """A token gives what was signed, and to whom."""
+    sse, app = signing
+    with app.app_context():
+        token = sse.sign_channels("a", "ä b", user="7")
+        assert sse.check_token(token).channels == ("a", "ä b")
+        assert sse.check_token(token).user == "7"
+    response = app.test_client().get("/events", query_string={"token": token})
+    with response, app.app_context():
+        assert [event.event for event in read_events(response, 1)] == ["stream-open"]
+        sse.publish("c", "not mine")
+        sse.publish("ä b", "mine")
+        assert [event.data for event in read_events(response)] == ["mine"]
+
+
+def test_signed_token_is_refused(signing, monkeypatch):
+    """A token that was changed, is too old, or is another signature of the application."""
+    sse, app = signing
+    client = app.test_client()
+    with app.app_context():
+        token = sse.sign_channels("a", ttl=60)
+        other = itsdangerous.URLSafeSerializer("new").dumps([["a"], None, 9e9])
+    payload, signature = token.rsplit(".", 1)
+    head = "A" if token[0] != "A" else "B"
+    for wrong in ("", "x", head + token[1:], f"{payload}.", f".{signature}", other, token * 2):
+        assert client.get("/events", query_string={"token": wrong}).status_code == 403, wrong
+    # What is named beside a token does not count.
+    with client.get(f"/events?token={token}&channel=b") as response:
+        assert response.status_code == 200
+        with app.app_context():
+            sse.publish("b", "secret")
+        assert [event.data for event in read_events(response)] == [""]
+    later = time.time() + 66
+    monkeypatch.setattr("sse_sync.access.time.time", lambda: later)
+    for headers in ({}, {"Last-Event-ID": "x-1"}):
+        assert client.get(f"/events?token={token}", headers=headers).status_code == 403
+
+
+def test_signing_key_is_rotated(signing):
+    """Tokens of a former key are accepted as long as it is a fallback."""
+    sse, app = signing
+    with app.app_context():
+        app.config["SECRET_KEY"] = "old"
+        token = sse.sign_channels("a")
+        app.config.update(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["old"])
+        assert sse.check_token(token) is not None
+        again = sse.sign_channels("a")
+        app.config["SECRET_KEY_FALLBACKS"] = []
+        assert sse.check_token(token) is None
+        assert sse.check_token(again) is not None
+        app.config["SECRET_KEY"] = None
+        with pytest.raises(RuntimeError, match="set SECRET_KEY"):
+            sse.sign_channels("a")
+
+
+@pytest.mark.parametrize("arguments", [{"ttl": 0}, {"ttl": 1e6}, {"channels": ()}])
+def test_what_cannot_be_signed(signing, arguments):
+    sse, app = signing
+    channels = arguments.pop("channels", ("a",))
+    with app.app_context(), pytest.raises(ConfigurationError):
+        sse.sign_channels(*channels, **arguments)
