@@ -8,6 +8,7 @@ Flask reads ``SSE_<NAME>`` from ``app.config``; Django reads ``<NAME>`` from the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -35,6 +36,8 @@ class Options:
     retry_failed: int = 10_000
     retry_stopping: int = 2_000
     retry_full: int = 30_000
+    cors_origins: tuple[str, ...] = ()
+    cors_credentials: bool = False
     max_streams: int | None = None
     broker_url: str = "memory://"
     channel_prefix: str = "sse"
@@ -42,6 +45,12 @@ class Options:
     history_age: float = 3_600.0
     channel_histories: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     authorize: Callable[..., Any] | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.cors_credentials and "*" in self.cors_origins:
+            # Fetch standard, 3.2.5: a browser would refuse it; and every site could read
+            # what a visitor may.
+            raise ConfigurationError("cors_credentials", "needs a list of origins, not *")
 
     @classmethod
     def read(cls, given: Mapping[str, Any], prefix: str, **defaults: Any) -> Options:
@@ -155,6 +164,11 @@ def problems(given: Mapping[str, Any]) -> list[ConfigurationError]:
             option.checked(value, key)
         except ConfigurationError as exc:
             found.append(exc)
+    if not found:
+        try:
+            Options.read(given, "")
+        except ConfigurationError as exc:
+            found.append(exc)
     return found
 
 
@@ -234,6 +248,22 @@ def _histories(value: Any) -> Mapping[str, tuple[int, float]]:
     return {pattern: (_count(events), _seconds(age)) for pattern, (events, age) in value.items()}
 
 
+def _origins(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [value]
+    wanted = ValueError('a list of origins such as "https://app.example.com", or "*"')
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        raise wanted
+    for origin in value:
+        if origin != "*" and not (isinstance(origin, str) and _is_origin(origin)):
+            raise wanted
+    return tuple(value)
+
+
+# As browsers write it: a scheme, a host in lower case, and a port that is not the scheme's own.
+_is_origin = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*A-Z]+\Z").match
+
+
 def _hook(value: Any) -> Any:
     if value is not None and not callable(value) and not isinstance(value, str):
         raise ValueError("a function, or where one can be imported from")
@@ -300,6 +330,17 @@ OPTIONS: tuple[Option, ...] = (
         _milliseconds,
         "Reconnection time in milliseconds when the process holds as many streams as it can;"
         " each client draws between one and two times that.",
+    ),
+    Option(
+        "cors_origins",
+        _origins,
+        "Other origins whose pages may read the stream, as browsers write them:"
+        " https://app.example.com. * lets all of them, without credentials.",
+    ),
+    Option(
+        "cors_credentials",
+        _flag,
+        "Whether pages of these origins may read it with their visitors' cookies.",
     ),
     Option(
         "max_streams",

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 
 from .admission import admission
 from .connection import find_server
+from .cors import cors_headers
 from .pump import FeedSource, Source, iterate
 from .registry import registry
 from .settings import Options
@@ -71,9 +72,11 @@ def answer(
 
     """
     refused = _refused(environ, options)
+    allowed = cors_headers(environ, options)
     if refused is None:
         stream = EventStream(source, environ, options=options, **hooks)
-        return Answer(200, _stream_headers(environ), stream)
+        return Answer(200, [*_stream_headers(environ), *allowed], stream)
+    refused.headers.extend(allowed)
     # Nothing of the generator has run, and nothing will.
     if not isinstance(source, FeedSource):
         close = getattr(iterate(source), "close", None)

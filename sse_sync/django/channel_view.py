@@ -10,11 +10,13 @@ from typing import Any
 
 from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.views import View
 
 from ..access import is_allowed, what_is_wrong_with
+from ..cors import preflight_headers
 from .publishing import may_read, subscribe
-from .response import EventSourceResponse
+from .response import EventSourceResponse, configured, wsgi_environ
 from .signing import check_token
 
 __all__ = ["ChannelView", "RequestedChannelView"]
@@ -63,6 +65,24 @@ class ChannelView(View):
 
         """
         return subscribe(request, *self.get_channels(), **(self.stream_options or {}))
+
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """
+        Answer what a browser asks before it lets a page of another origin read the stream.
+
+        Args:
+            request: The request.
+            args: Arguments of the URL.
+            kwargs: Arguments of the URL.
+
+        """
+        response = super().options(request, *args, **kwargs)
+        given = self.stream_options or {}
+        changes = {k: v for k, v in given.items() if k.startswith("cors_")}
+        wanted = configured().replace(changes)
+        for name, value in preflight_headers(wsgi_environ(request), wanted):
+            response[name] = value
+        return response
 
 
 class RequestedChannelView(ChannelView):

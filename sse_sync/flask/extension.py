@@ -18,6 +18,7 @@ import itsdangerous
 from ..access import SALT, Grant, is_allowed, load_hook, what_is_wrong_with
 from ..admission import admission
 from ..channels import Channels
+from ..cors import preflight_headers
 from ..hub import Hub
 from ..mailbox import Overflow
 from ..registry import registry
@@ -277,7 +278,9 @@ class SSE:
         """
         endpoint = flask.Blueprint(name, __name__)
 
-        def events() -> EventSourceResponse:
+        def events() -> flask.Response:
+            if flask.request.method == "OPTIONS":
+                return _preflight(arguments)
             if channels:
                 return self.subscribe(*channels, **arguments)
             token = flask.request.args.get("token")
@@ -292,7 +295,9 @@ class SSE:
                 flask.abort(400, problem)
             return self.subscribe(*names, authorize=True, **arguments)
 
-        endpoint.add_url_rule(url, "events", events)
+        endpoint.add_url_rule(
+            url, "events", events, methods=["GET", "OPTIONS"], provide_automatic_options=False
+        )
         return endpoint
 
 
@@ -315,6 +320,16 @@ class _OwnContext:
         finally:
             # The variables refer to the request, and the request to the environ.
             environ.pop(CONTEXT_KEY, None)
+
+
+def _preflight(arguments: Mapping[str, Any]) -> flask.Response:
+    changes = {k: v for k, v in arguments.items() if k.startswith("cors_")}
+    options = current_state().options.replace(changes)
+    headers = [("Allow", "GET, HEAD, OPTIONS")]
+    headers += preflight_headers(flask.request.environ, options)
+    response = flask.Response(status=204, headers=headers)
+    del response.headers["Content-Type"]
+    return response
 
 
 def _signer() -> itsdangerous.URLSafeSerializer:

@@ -16,7 +16,7 @@ LAYERS = [
     {"exceptions", "clock", "natives"},
     {"event", "reactor", "settings", "connection", "brokers"},
     {"parser", "runtime", "registry", "mailbox", "hub"},
-    {"threads", "greenlets", "admission", "pump", "channels"},
+    {"threads", "greenlets", "admission", "pump", "channels", "cors"},
     {"stream", "subscription"},
     {"wsgi", "testing", "access", "cli"},
     {"__init__", "__main__"},

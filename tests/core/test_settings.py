@@ -79,7 +79,7 @@ def test_replace():
     assert options.replace({"heartbeat": None}) == Options(retry=5, heartbeat=None)
     with pytest.raises(ConfigurationError, match="did you mean reconnect"):
         options.replace({"reconnects": True})
-    with pytest.raises(ConfigurationError, match="known are debug, heartbeat"):
+    with pytest.raises(ConfigurationError, match="known are cors_credentials, cors_origins, debug"):
         options.replace({"colour": 1})
     with pytest.raises(ConfigurationError, match="max_streams is not an option"):
         options.replace({"max_streams": 1})

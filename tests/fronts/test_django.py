@@ -470,3 +470,22 @@ def test_signed_token(client, monkeypatch):
     assert client.get("/named/", {"token": token}).status_code == 403
     with pytest.raises(ConfigurationError):
         sign_channels("a\n")
+
+
+@override_settings(SSE_SYNC={"CORS_ORIGINS": ["https://a.example"]})
+def test_other_origins():
+    """A page of a configured origin may read streams; others may not."""
+    view, factory = ChannelView.as_view(channels=["x"]), RequestFactory()
+    response = view(factory.get("/", headers={"Origin": "https://a.example"}))
+    assert response["Access-Control-Allow-Origin"] == "https://a.example"
+    assert response["Vary"] == "Origin"
+    response = view(factory.get("/", headers={"Origin": "https://b.example"}))
+    assert "Access-Control-Allow-Origin" not in response
+    response = view(factory.options("/", headers={"Origin": "https://a.example"}))
+    assert response["Access-Control-Allow-Headers"].endswith("Last-Event-ID")
+    assert "GET" in response["Allow"]
+    response = view(factory.options("/", headers={"Origin": "https://b.example"}))
+    assert "Access-Control-Allow-Origin" not in response
+    own = ChannelView.as_view(channels=["x"], stream_options={"cors_origins": "https://b.example"})
+    response = own(factory.options("/", headers={"Origin": "https://b.example"}))
+    assert response["Access-Control-Allow-Origin"] == "https://b.example"

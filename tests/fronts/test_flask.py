@@ -733,3 +733,36 @@ def test_what_cannot_be_signed(signing, arguments):
     channels = arguments.pop("channels", ("a",))
     with app.app_context(), pytest.raises(ConfigurationError):
         sse.sign_channels(*channels, **arguments)
+
+
+def test_other_origins():
+    """A page of a configured origin may read streams; others may not."""
+    sse = SSE()
+    app = flask.Flask("cors")
+    app.config.update(SSE_CORS_ORIGINS=["https://a.example"], SSE_CORS_CREDENTIALS=True)
+    sse.init_app(app)
+    app.register_blueprint(sse.blueprint("x"))
+    app.add_url_rule("/own", view_func=event_stream(cors_origins=["https://b.example"])(own_items))
+    client = app.test_client()
+    origin = "Access-Control-Allow-Origin"
+    for url, allowed, refused in (("/events", "a", "b"), ("/own", "b", "a")):
+        with client.get(url, headers={"Origin": f"https://{allowed}.example"}) as response:
+            assert response.headers[origin] == f"https://{allowed}.example"
+            assert "Origin" in response.headers["Vary"]
+        with client.get(url, headers={"Origin": f"https://{refused}.example"}) as response:
+            assert origin not in response.headers
+    asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
+    response = client.options("/events", headers=asked)
+    assert response.status_code == 204
+    assert response.headers[origin] == "https://a.example"
+    assert response.headers["Access-Control-Allow-Credentials"] == "true"
+    response = client.options("/events", headers={**asked, "Origin": "https://b.example"})
+    assert origin not in response.headers
+    # Also where a finished client is told to stop, or it would not be told.
+    ended = {"Last-Event-ID": END_ID, "Origin": "https://b.example"}
+    response = client.get("/own", headers=ended)
+    assert (response.status_code, response.headers[origin]) == (204, "https://b.example")
+
+
+def own_items():
+    yield "x"

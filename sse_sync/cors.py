@@ -1,0 +1,69 @@
+"""
+Which other origins may read a stream: the CORS protocol of the Fetch standard, section 3.2.
+
+An ``EventSource`` sends no preflight, also when it repeats its last event ID. Clients that are
+made of ``fetch()`` and set headers of their own do.
+
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .settings import Options
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+__all__ = ["cors_headers", "preflight_headers"]
+
+# What clients that are no EventSource set, beyond what needs no permission.
+ALLOWED_HEADERS = "Authorization, Cache-Control, Last-Event-ID"
+# Seconds that a browser may remember a permission; Chromium takes no more than two hours.
+MAX_AGE = 600
+
+
+def cors_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, str]]:
+    """
+    Return the headers that let the request's origin read the response.
+
+    An origin that is not listed gets none, and no list no header at all, so that nothing that
+    the application does by other means is disturbed.
+
+    Args:
+        environ: The request's WSGI environ.
+        options: Which origins.
+
+    """
+    origins = options.cors_origins
+    if not origins:
+        return []
+    if "*" in origins:
+        return [("Access-Control-Allow-Origin", "*")]
+    # For caches, also where the origin is refused.
+    headers = [("Vary", "Origin")]
+    origin = environ.get("HTTP_ORIGIN")
+    if origin in origins:
+        headers.append(("Access-Control-Allow-Origin", origin))
+        if options.cors_credentials:
+            headers.append(("Access-Control-Allow-Credentials", "true"))
+    return headers
+
+
+def preflight_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, str]]:
+    """
+    Return the headers of the answer to a preflight, which has status 204.
+
+    Args:
+        environ: The request's WSGI environ.
+        options: Which origins.
+
+    """
+    headers = cors_headers(environ, options)
+    if any(name == "Access-Control-Allow-Origin" for name, _ in headers):
+        headers += [
+            ("Access-Control-Allow-Methods", "GET, HEAD"),
+            ("Access-Control-Allow-Headers", ALLOWED_HEADERS),
+            ("Access-Control-Max-Age", str(MAX_AGE)),
+        ]
+    return headers

@@ -1,0 +1,76 @@
+"""Which other origins may read a stream."""
+
+import pytest
+
+from sse_sync import ConfigurationError
+from sse_sync.cors import cors_headers, preflight_headers
+from sse_sync.settings import Options, problems
+
+PAGE = "https://app.example.com"
+
+
+def options(**changes):
+    return Options().replace(changes)
+
+
+def headers(origin, **changes):
+    environ = {"HTTP_ORIGIN": origin} if origin is not None else {}
+    return dict(cors_headers(environ, options(**changes)))
+
+
+def test_no_origins():
+    """Without a list nothing is sent, so that nothing of the application's is disturbed."""
+    assert headers(PAGE) == {}
+    assert preflight_headers({"HTTP_ORIGIN": PAGE}, Options()) == []
+
+
+def test_listed():
+    """A listed origin is named, with credentials only if they are wanted."""
+    allowed = {"Vary": "Origin", "Access-Control-Allow-Origin": PAGE}
+    assert headers(PAGE, cors_origins=["http://localhost:3000", PAGE]) == allowed
+    with_cookies = headers(PAGE, cors_origins=PAGE, cors_credentials=True)
+    assert with_cookies == {**allowed, "Access-Control-Allow-Credentials": "true"}
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        None, "", "null", "https://evil.example.com", "http://app.example.com", f"{PAGE}.evil.com",
+        f"{PAGE}:444", "https://evil-app.example.com", PAGE.upper(), f"{PAGE}/", "*",
+    ],
+)  # fmt: skip
+def test_not_listed(origin):
+    """Any other origin gets nothing but what caches need."""
+    given = {"cors_origins": [PAGE], "cors_credentials": True}
+    assert headers(origin, **given) == {"Vary": "Origin"}
+    preflight = preflight_headers({"HTTP_ORIGIN": origin}, options(**given))
+    assert preflight == [("Vary", "Origin")]
+
+
+def test_all():
+    """All origins may be let, but never with a visitor's cookies."""
+    assert headers(PAGE, cors_origins="*") == {"Access-Control-Allow-Origin": "*"}
+    with pytest.raises(ConfigurationError, match="needs a list of origins"):
+        options(cors_origins="*", cors_credentials=True)
+    (problem,) = problems({"CORS_ORIGINS": ["*"], "CORS_CREDENTIALS": True})
+    assert "needs a list of origins" in str(problem)
+
+
+def test_preflight():
+    """A listed origin's page may send what clients made of fetch() send."""
+    preflight = dict(preflight_headers({"HTTP_ORIGIN": PAGE}, options(cors_origins=[PAGE])))
+    assert preflight["Access-Control-Allow-Methods"] == "GET, HEAD"
+    assert "Last-Event-ID" in preflight["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        "app.example.com", f"{PAGE}/", f"{PAGE}/path", "https://*.example.com", 5, [5], "null",
+        "https://App.example.com", f"{PAGE}\n", {"a": 1},
+    ],
+)  # fmt: skip
+def test_what_is_no_origin(origins):
+    """What no browser would send is refused when it is configured."""
+    with pytest.raises(ConfigurationError, match="cors_origins must be a list of origins"):
+        options(cors_origins=origins)
