@@ -80,3 +80,16 @@ def test_version_is_written_once():
     """The changelog knows the version, or calls it unreleased."""
     changelog = (ROOT / "CHANGELOG.md").read_text()
     assert f"## {sse_sync.__version__}" in changelog or "## Unreleased" in changelog
+
+
+def test_security_table():
+    """Every test that the page on security names is there."""
+    rows = [
+        line
+        for line in (ROOT / "docs/security.md").read_text().splitlines()
+        if line.startswith("| ") and "`test_" in line
+    ]
+    named = {name for row in rows for name in re.findall(r"`(test_\w+)`", row)}
+    there = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(rows) == 10
+    assert {name for name in named if f"def {name}(" not in there} == set()

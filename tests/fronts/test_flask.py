@@ -766,3 +766,29 @@ def test_other_origins():
 
 def own_items():
     yield "x"
+
+
+def test_replay_of_a_channel_that_is_refused():
+    """A last event ID gives nobody what they may not read."""
+    sse = SSE()
+    app = flask.Flask("replay")
+    sse.init_app(app)
+    app.register_blueprint(sse.blueprint())
+    sse.authorize(lambda channel: channel == "mine")
+    client = app.test_client()
+    with client.get("/events?channel=mine") as response:
+        (begun,) = read_events(response, 1)
+        with app.app_context():
+            sse.publish("theirs", "secret")
+            sse.publish("mine", "hello")
+    for query in ("channel=theirs", "channel=mine&channel=theirs"):
+        for given in (
+            {"headers": {"Last-Event-ID": begun.id}},
+            {"query": f"&lastEventId={begun.id}"},
+        ):
+            url = f"/events?{query}{given.get('query', '')}"
+            answer = client.get(url, headers=given.get("headers"))
+            assert answer.status_code == 403
+            assert b"secret" not in answer.data
+    with client.get("/events?channel=mine", headers={"Last-Event-ID": begun.id}) as response:
+        assert [event.data for event in read_events(response)] == ["hello"]
