@@ -151,8 +151,13 @@ class Nodes:
         """
         node = self.current()
         try:
-            yield node
-        except _DOUBTFUL:
+            with _redirections():
+                yield node
+        except _DOUBTFUL as exc:
+            if isinstance(exc, redis.exceptions.MovedError) and exc.host:
+                # Asked first: others, replicas above all, may not have heard of it yet.
+                new = str(exc.host), int(exc.port)
+                self._addresses = list(dict.fromkeys([new, *self._addresses]))
             if node is self._node:
                 self._doubted = True
             raise
@@ -230,6 +235,26 @@ class Nodes:
         options["ssl"] = self._secure
         host, port = Sentinel(self._addresses, **options).discover_master(self._service)
         return str(host), int(port)
+
+
+@contextmanager
+def _redirections() -> Iterator[None]:
+    # redis-py knows these answers of a cluster's nodes only in its own cluster client until 5.1.
+    try:
+        yield
+    except redis.ResponseError as exc:
+        word, _, rest = str(exc).partition(" ")
+        kind = _REDIRECTIONS.get(word)
+        if kind is None or type(exc) is not redis.ResponseError:
+            raise
+        raise kind(rest) from exc
+
+
+_REDIRECTIONS: dict[str, type[redis.RedisError]] = {
+    "MOVED": redis.exceptions.MovedError,
+    "ASK": redis.exceptions.AskError,
+    "CLUSTERDOWN": redis.exceptions.ClusterDownError,
+}
 
 
 def _address(node: Any, asked: Address) -> Address:

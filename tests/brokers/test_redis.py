@@ -160,6 +160,23 @@ def test_slot_moves(cluster, started):
     wait_until(lambda: received.messages and received.messages[-1].position == position)
 
 
+def test_node_that_was_not_told(cluster, started, monkeypatch):
+    """Where a node says that the keys have moved, their new owner is believed before others."""
+    broker, _ = started(cluster, prefix=next(_prefixes))
+    broker.position()
+    right = broker._nodes.current().address
+    others = [("127.0.0.1", n.port) for n in cluster.primaries if n.port != right[1]]
+    # All but the owner still believe in another node.
+    slots = broker._nodes._slots
+    stale = [[0, 16383, [b"127.0.0.1", others[0][1], b"x"]]]
+    monkeypatch.setattr(
+        broker._nodes, "_slots", lambda address: slots(address) if address == right else stale
+    )
+    broker._nodes._node, broker._nodes._addresses = None, list(others)
+    wait_until(lambda: works(broker))
+    assert broker._nodes.current().address == right
+
+
 def test_sentinel_fails_over(tmp_path, started):
     """When a watched server dies, its replica goes on: with another epoch, and no silence."""
     with contextlib.ExitStack() as stack:
