@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from ..exceptions import ConfigurationError
+from .attendance import Attendance
 
 __all__ = ["Broker", "History", "Message", "Position", "Receiver", "check_channel"]
 
@@ -146,6 +147,13 @@ class Broker(Protocol):
     they say otherwise. After :meth:`close` every method raises :exc:`BrokerClosed`.
 
     """
+
+    @property
+    def attendance(self) -> Attendance:
+        """
+        Who is there, in all processes of the broker.
+
+        """
 
     def start(self, receiver: Receiver) -> None:
         """

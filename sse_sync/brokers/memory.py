@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..exceptions import BrokerClosed
+from .attendance import Announcement, MemoryAttendance
 from .base import History, Message, Position, Receiver, to_base36
 from .retention import Kept, Retention
 
@@ -69,6 +70,8 @@ class MemoryBroker:
         self._receiver: Receiver | None = None
         self._subscribed: set[str] = set()
         self._closed = False
+        self.attendance = MemoryAttendance(self._announce, now=now)
+        """Who is there, in this process."""
 
     def start(self, receiver: Receiver) -> None:
         """
@@ -169,6 +172,9 @@ class MemoryBroker:
             self._closed = True
             self._channels.clear()
             self._subscribed.clear()
+
+    def _announce(self, channel: str, what: Announcement) -> None:
+        self.publish(channel, what.body, event=what.event, key=what.key)
 
     def _trim(self, channel: _Channel, kept: Kept, now: int) -> None:
         oldest = now - kept.age

@@ -12,6 +12,7 @@ from ..clock import Clock, monotonic
 from ..exceptions import ConfigurationError
 from .base import History, Position, Receiver
 from .recent import Recent
+from .redis_attendance import RedisAttendance
 from .redis_listener import Listener
 from .redis_nodes import Nodes
 from .redis_store import Store
@@ -67,6 +68,8 @@ class RedisBroker:
         self._nodes = Nodes(url, tag, clock=clock)
         self._store = Store(self._nodes, tag, Retention(history, max_age, channels))
         self._recent = Recent()
+        self.attendance = RedisAttendance(self._store)
+        """Who is there, in all processes."""
         self._listener: Listener | None = None
 
     def start(self, receiver: Receiver) -> None:

@@ -71,6 +71,23 @@ class Node:
         self.publish = client.register_script(scripts.PUBLISH)
         self.position = client.register_script(scripts.POSITION)
         self.history = client.register_script(scripts.HISTORY)
+        self._client = client
+        self._scripts: dict[str, Callable[..., Any]] = {}
+
+    def run(self, script: str, keys: list[Any], args: list[Any]) -> Any:
+        """
+        Run a script.
+
+        Args:
+            script: Its text.
+            keys: Its keys.
+            args: Its other arguments.
+
+        """
+        known = self._scripts.get(script)
+        if known is None:
+            known = self._scripts[script] = self._client.register_script(script)
+        return known(keys=keys, args=args)
 
 
 class Nodes:

@@ -10,7 +10,7 @@ until the year 2255.
 
 from __future__ import annotations
 
-__all__ = ["HISTORY", "POSITION", "PUBLISH"]
+__all__ = ["HISTORY", "POSITION", "PUBLISH", "PUBLISHING"]
 
 # A restarted Redis has another run id, a promoted replica another replication id, and one that had
 # to evict keys may have evicted ours. What they hold may be less than what was acknowledged, so
@@ -48,48 +48,57 @@ local floor_of = function (stream, key, age, latest)
 end
 """
 
+# Gives an event its number, stores it in a channel's stream, drops what is too old or too much, and
+# publishes it.
+PUBLISHING = (
+    _BEGIN
+    + _FLOOR
+    + """
+local publish = function (stream, key, topic, command, header, body, most, age)
+  number = math.max(number + 1, now)
+  redis.call('HSET', KEYS[1], 'number', text(number))
+  local floor = floor_of(stream, key, age, number - 1)
+  if not shortest or age < shortest then
+    shortest = age
+    redis.call('HSET', KEYS[1], 'age', text(age))
+  end
+  local added = redis.pcall('XADD', stream, text(number) .. '-0', 'h', header, 'b', body)
+  if type(added) == 'table' and added.err then
+    -- A stream of another age, with later numbers than the clock now gives.
+    redis.call('DEL', stream)
+    floor = number - 1
+    redis.call('XADD', stream, text(number) .. '-0', 'h', header, 'b', body)
+  end
+  local excess = redis.call('XLEN', stream) - most
+  if excess > 0 then
+    local dropped = redis.call('XRANGE', stream, '-', '+', 'COUNT', excess)
+    floor = math.max(floor, tonumber(string.match(dropped[#dropped][1], '^%d+')))
+    redis.call('XTRIM', stream, 'MAXLEN', most)
+  end
+  if redis.call('XTRIM', stream, 'MINID', text(now - age)) > 0 then
+    floor = math.max(floor, now - age)
+  end
+  local lifetime = math.ceil(age / 1000)
+  redis.call('SET', key, text(floor), 'PX', lifetime)
+  redis.call('PEXPIRE', stream, lifetime)
+  redis.call(command, topic, table.concat({epoch, text(number), header, body}, '\\n'))
+end
+"""
+)
+
 # KEYS: the hash, the channel's stream, its floor, the token.
 # ARGV: a new epoch, the topic, header, body, most events, age in microseconds, the token's age in
 # milliseconds, the command that publishes.
 PUBLISH = (
-    _BEGIN
-    + _FLOOR
+    PUBLISHING
     + """
 local stored = redis.call('GET', KEYS[4])
 if stored then
   local at = string.find(stored, ' ')
   return {string.sub(stored, 1, at - 1), string.sub(stored, at + 1)}
 end
-local most, age = tonumber(ARGV[5]), tonumber(ARGV[6])
-number = math.max(number + 1, now)
-redis.call('HSET', KEYS[1], 'number', text(number))
-local floor = floor_of(KEYS[2], KEYS[3], age, number - 1)
-if not shortest or age < shortest then
-  redis.call('HSET', KEYS[1], 'age', text(age))
-end
-local entry = {'h', ARGV[3], 'b', ARGV[4]}
-local added = redis.pcall('XADD', KEYS[2], text(number) .. '-0', unpack(entry))
-if type(added) == 'table' and added.err then
-  -- A stream of another age, with later numbers than the clock now gives.
-  redis.call('DEL', KEYS[2])
-  floor = number - 1
-  redis.call('XADD', KEYS[2], text(number) .. '-0', unpack(entry))
-end
-local excess = redis.call('XLEN', KEYS[2]) - most
-if excess > 0 then
-  local dropped = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', excess)
-  floor = math.max(floor, tonumber(string.match(dropped[#dropped][1], '^%d+')))
-  redis.call('XTRIM', KEYS[2], 'MAXLEN', most)
-end
-if redis.call('XTRIM', KEYS[2], 'MINID', text(now - age)) > 0 then
-  floor = math.max(floor, now - age)
-end
-local lifetime = math.ceil(age / 1000)
-redis.call('SET', KEYS[3], text(floor), 'PX', lifetime)
-redis.call('PEXPIRE', KEYS[2], lifetime)
+publish(KEYS[2], KEYS[3], ARGV[2], ARGV[8], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]))
 redis.call('SET', KEYS[4], epoch .. ' ' .. text(number), 'PX', ARGV[7])
-local lines = {epoch, text(number), ARGV[3], ARGV[4]}
-redis.call(ARGV[8], ARGV[2], table.concat(lines, '\\n'))
 return {epoch, text(number)}
 """
 )

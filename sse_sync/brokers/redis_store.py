@@ -15,7 +15,7 @@ from typing import Any
 from ..exceptions import BrokerClosed, BrokerUnavailable
 from .base import History, Message, Position, to_base36
 from .redis_nodes import Node, Nodes, redis
-from .retention import Retention
+from .retention import Kept, Retention
 
 __all__ = ["Store"]
 
@@ -107,6 +107,25 @@ class Store:
                 else:
                     left[name] = found[-1].position.number
         return History(sorted(found, key=lambda message: message.position), True)
+
+    def run(self, script: str, *args: Any) -> Any:
+        """
+        Run a script that begins as :data:`~sse_sync.brokers.redis_scripts.PUBLISHING` does.
+
+        Args:
+            script: Its text; the same one each time.
+            args: Its arguments behind the new epoch, the prefix and the command that publishes.
+
+        """
+        before = [_new_epoch(), self._prefix, self._publishes]
+        return self._ask(lambda node: node.run(script, [self._meta()], [*before, *args]))
+
+    def kept(self, channel: str) -> Kept:
+        """
+        Return how much of a channel is kept.
+
+        """
+        return self._retention.of(channel)
 
     def topic(self, channel: str) -> str:
         """

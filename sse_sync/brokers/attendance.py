@@ -1,0 +1,239 @@
+"""
+Who is there: what a broker keeps of people, and the attendance book of a single process.
+
+Every process tells what it holds: people on channels, and how many streams of whom. What it told
+counts for as long as its lease lasts, which each report renews. So a process that was killed is
+forgotten with its people, and no count can drift: nothing is ever added or subtracted, only stated.
+
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+__all__ = ["LEASE", "Announcement", "Arrival", "Attendance", "Departure", "MemoryAttendance", "Present"]
+
+LEASE = 10.0
+"""Seconds for which a process that reports nothing is believed to live."""
+
+
+class Announcement(NamedTuple):
+    """
+    An event that tells who came or went.
+
+    """
+
+    event: str
+    """Event type."""
+    key: str
+    """What the event is about: the user."""
+    body: bytes
+    """The event without its id, with the blank line that ends it."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """
+    Somebody is on a channel, by this process.
+
+    """
+
+    channel: str
+    """Where."""
+    user: str
+    """Who."""
+    info: Any = None
+    """Anything that JSON can express."""
+    join: Announcement | None = None
+    """What is published if nobody held the user there."""
+    leave: Announcement | None = None
+    """What will be published when nobody does any more."""
+
+
+@dataclass(frozen=True)
+class Departure:
+    """
+    Somebody is not on a channel any more, by this process.
+
+    """
+
+    channel: str
+    """Where."""
+    user: str
+    """Who."""
+    grace: float
+    """Seconds for which the user is still taken to be there."""
+
+
+@dataclass(frozen=True)
+class Present:
+    """
+    Somebody who is there.
+
+    """
+
+    user: str
+    """The user's key."""
+    since: float
+    """When the user came, in seconds since 1970."""
+    info: Any
+    """What the stream that was opened last told of the user."""
+
+
+class Attendance(Protocol):
+    """
+    Keep who is there, for all processes of a broker.
+
+    Its methods may be called from any thread or greenlet, and may block for a bounded time. One
+    caller at a time may call :meth:`report` and :meth:`count`. All raise
+    :exc:`BrokerUnavailable` if nothing can be asked or told now; told twice is told once.
+
+    """
+
+    def report(self, reports: Sequence[Arrival | Departure] = ()) -> bool:
+        """
+        Note who came and went, renew the lease of this process, and let go of those whose time is
+        over, whosever they were. Joins and leaves are published in the same step.
+
+        Args:
+            reports: What has changed. It may repeat what was told before.
+
+        Returns:
+            Whether everything that this process told before is still known; otherwise it has to
+            tell it again. The first time it is not.
+
+        """
+
+    def present(self, channel: str) -> list[Present]:
+        """
+        Return who is on a channel, who came first first.
+
+        Args:
+            channel: Where.
+
+        """
+
+    def count(self, name: str, own: int, limit: int | None = None) -> bool:
+        """
+        State how many of something this process has, unless all have too many then. It counts as
+        long as the process reports.
+
+        Args:
+            name: Of what.
+            own: How many this process has, or would have.
+            limit: How many all processes may have; :obj:`None` for any number.
+
+        Returns:
+            Whether that is allowed; it is noted only then.
+
+        """
+
+
+@dataclass
+class _Entry:
+    since: float
+    arrival: Arrival
+    until: float | None = None
+    """Until when the user is still taken to be there; :obj:`None` if somebody holds it."""
+
+
+@dataclass
+class _Book:
+    entries: dict[tuple[str, str], _Entry] = field(default_factory=dict)
+    # Those that nobody holds any more.
+    leaving: dict[tuple[str, str], _Entry] = field(default_factory=dict)
+
+
+class MemoryAttendance:
+    """
+    Keep who is there in the process.
+
+    Differs from the contract: it never blocks, and there is no lease, because with the process
+    everything is gone.
+
+    Args:
+        publish: Publishes an announcement to a channel.
+        now: Tells the time of day, in seconds.
+
+    """
+
+    def __init__(
+        self,
+        publish: Callable[[str, Announcement], object],
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._publish = publish
+        self._now = now
+        # Announcements are published under it, so that they come in the order of what they tell.
+        self._lock = threading.Lock()
+        self._book = _Book()
+        self._begun = False
+
+    def report(self, reports: Sequence[Arrival | Departure] = ()) -> bool:
+        """
+        Note who came and went.
+
+        """
+        with self._lock:
+            known, self._begun = self._begun, True
+            self._settle()
+            for each in reports:
+                if isinstance(each, Arrival):
+                    self._arrive(each)
+                else:
+                    self._depart(each)
+            self._settle()
+            return known
+
+    def present(self, channel: str) -> list[Present]:
+        """
+        Return who is on a channel.
+
+        """
+        with self._lock:
+            self._settle()
+            found = [
+                Present(user, entry.since, entry.arrival.info)
+                for (where, user), entry in self._book.entries.items()
+                if where == channel
+            ]
+        return sorted(found, key=lambda present: (present.since, present.user))
+
+    def count(self, name: str, own: int, limit: int | None = None) -> bool:
+        """
+        Return whether as many are allowed.
+
+        """
+        return limit is None or own <= limit
+
+    def _arrive(self, arrival: Arrival) -> None:
+        at = arrival.channel, arrival.user
+        entry = self._book.entries.get(at)
+        self._book.leaving.pop(at, None)
+        if entry is not None:
+            entry.arrival, entry.until = arrival, None
+            return
+        self._book.entries[at] = _Entry(self._now(), arrival)
+        if arrival.join is not None:
+            self._publish(arrival.channel, arrival.join)
+
+    def _depart(self, departure: Departure) -> None:
+        at = departure.channel, departure.user
+        entry = self._book.entries.get(at)
+        if entry is not None:
+            entry.until = self._now() + departure.grace
+            self._book.leaving[at] = entry
+
+    def _settle(self) -> None:
+        now = self._now()
+        over = [at for at, e in self._book.leaving.items() if e.until is not None and e.until <= now]
+        for at in over:
+            entry = self._book.leaving.pop(at)
+            del self._book.entries[at]
+            if entry.arrival.leave is not None:
+                self._publish(at[0], entry.arrival.leave)

@@ -1,0 +1,103 @@
+"""The attendance book in a real Redis."""
+
+import itertools
+import time
+
+import pytest
+
+from sse_sync.brokers import redis_attendance
+from sse_sync.brokers.redis import RedisBroker
+from tests.core.attendance_contract import SharedAttendanceContract, arrival, users
+from tests.core.broker_contract import Receiver
+from tests.live.servers import wait_for
+from tests.redis_server import RedisCluster, RedisServer
+
+_prefixes = (f"test{number}" for number in itertools.count())
+
+
+class RedisAttendanceSuite(SharedAttendanceContract):
+    """The contract; a subclass has a ``server``."""
+
+    @pytest.fixture
+    def make(self, server):
+        prefix = next(_prefixes)
+        brokers = []
+
+        def make():
+            brokers.append(RedisBroker(server.url, prefix=prefix))
+            return brokers[-1]
+
+        yield make
+        for broker in brokers:
+            broker.close()
+
+    @pytest.fixture
+    def two(self, make):
+        return make().attendance, make().attendance
+
+    @pytest.fixture
+    def sleep(self):
+        return time.sleep
+
+    @pytest.fixture
+    def wait_until(self):
+        return lambda condition: wait_for(condition, "the broker", 15)
+
+    @pytest.fixture
+    def short_lease(self, monkeypatch):
+        monkeypatch.setattr(redis_attendance, "LEASE", 0.4)
+        return 0.4
+
+    @pytest.fixture
+    def keys(self, make):
+        broker = make()
+        node = broker._nodes.current()
+        pattern = broker._store._prefix + "*"
+        return lambda: [key.decode() for key in node._client.scan_iter(pattern)]
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+class TestRedisAttendance(RedisAttendanceSuite):
+    """The contract, on one server."""
+
+    @pytest.fixture
+    def server(self, single):
+        return single
+
+
+class TestRedisAttendanceOnACluster(RedisAttendanceSuite):
+    """The contract, on a cluster."""
+
+    @pytest.fixture
+    def server(self, cluster):
+        return cluster
+
+
+@pytest.mark.parametrize("loss", ["FLUSHALL", "restart"])
+def test_store_that_lost_everything(tmp_path, loss):
+    """A process learns that it has to tell everything again."""
+    with RedisServer(tmp_path) as server:
+        broker = RedisBroker(server.url)
+        broker.start(Receiver())
+        book = broker.attendance
+        book.report([arrival("room", "ann")])
+        assert book.report()
+        if loss == "restart":
+            server.kill()
+            server.start()
+        else:
+            server.call("FLUSHALL")
+        assert not book.report()
+        assert users(book) == []
+        broker.close()

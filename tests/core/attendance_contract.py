@@ -1,0 +1,207 @@
+"""What every broker's attendance book has to do. Run by a test module for each broker."""
+
+import json
+
+import pytest
+
+from sse_sync.brokers.attendance import Announcement, Arrival, Departure
+from tests.core.broker_contract import Receiver
+
+
+def arrival(channel, user, info=None, announced=True):
+    """Somebody comes."""
+    if not announced:
+        return Arrival(channel, user, info)
+    told = [
+        Announcement(event, user, f"event: {event}\ndata: {user}\n\n".encode())
+        for event in ("join", "leave")
+    ]
+    return Arrival(channel, user, info, *told)
+
+
+def users(book, channel="room"):
+    """Who is there."""
+    return [present.user for present in book.present(channel)]
+
+
+class AttendanceContract:
+    """The suite. A subclass has ``make()``, ``wait_until(condition)`` and ``sleep(seconds)``."""
+
+    @pytest.fixture
+    def receiver(self):
+        return Receiver()
+
+    @pytest.fixture
+    def broker(self, make, receiver):
+        broker = make()
+        broker.start(receiver)
+        broker.subscribe(["room", "other"])
+        yield broker
+        broker.close()
+
+    @pytest.fixture
+    def book(self, broker):
+        return broker.attendance
+
+    @pytest.fixture
+    def announced(self, receiver, wait_until):
+        def announced(*expected):
+            def got():
+                return [(m.event, m.key) for m in receiver.messages]
+
+            wait_until(lambda: len(got()) >= len(expected))
+            assert got() == list(expected)
+
+        return announced
+
+    def test_come_and_go(self, book, announced):
+        """Who comes is there, and who goes is not; each is announced once."""
+        book.report([arrival("room", "ann", {"name": "Ann", "tags": [], "n": 2**40})])
+        (ann,) = book.present("room")
+        assert (ann.user, ann.info) == ("ann", {"name": "Ann", "tags": [], "n": 2**40})
+        assert ann.since > 0
+        book.report([arrival("room", "bob"), arrival("other", "ann")])
+        assert users(book) == ["ann", "bob"]
+        assert users(book, "other") == ["ann"]
+        assert users(book, "nowhere") == []
+        book.report([Departure("room", "ann", 0)])
+        assert users(book) == ["bob"]
+        assert users(book, "other") == ["ann"]
+        announced(("join", "ann"), ("join", "bob"), ("join", "ann"), ("leave", "ann"))
+
+    def test_announcement(self, book, broker, receiver, wait_until):
+        """It is an event like any other: in the history, with a position."""
+        start = broker.position()
+        book.report([arrival("room", "ann")])
+        wait_until(lambda: receiver.messages)
+        history = broker.history(["room"], start)
+        assert history.complete
+        assert history.messages == receiver.messages
+        assert receiver.messages[0].body == b"event: join\ndata: ann\n\n"
+        assert receiver.messages[0].position > start
+
+    def test_not_announced(self, book, broker):
+        """Nothing is published if that is not wanted."""
+        start = broker.position()
+        book.report([arrival("room", "ann", announced=False), Departure("room", "ann", 0)])
+        assert users(book) == []
+        assert broker.position() == start
+
+    def test_told_twice(self, book, announced):
+        """What is told twice is told once; the latest information counts."""
+        book.report([arrival("room", "ann", 1)])
+        book.report([arrival("room", "ann", 2)])
+        assert [present.info for present in book.present("room")] == [2]
+        book.report([Departure("room", "ann", 0), Departure("room", "ann", 0)])
+        book.report([Departure("room", "ann", 0), Departure("room", "nobody", 0)])
+        announced(("join", "ann"), ("leave", "ann"))
+
+    def test_grace(self, book, announced, sleep):
+        """Who comes back in time was never away."""
+        book.report([arrival("room", "ann")])
+        since = book.present("room")[0].since
+        book.report([Departure("room", "ann", 0.2)])
+        assert users(book) == ["ann"]
+        book.report([arrival("room", "ann")])
+        sleep(0.3)
+        book.report()
+        assert [present.since for present in book.present("room")] == [since]
+        book.report([Departure("room", "ann", 0.2)])
+        sleep(0.3)
+        # Whoever looks sees it, and so does everybody.
+        assert users(book) == []
+        announced(("join", "ann"), ("leave", "ann"))
+
+    def test_grace_is_over(self, book, announced, sleep):
+        """Anybody's report lets go of those whose time is over."""
+        book.report([arrival("room", "ann"), Departure("room", "ann", 0.1)])
+        sleep(0.2)
+        book.report()
+        announced(("join", "ann"), ("leave", "ann"))
+        book.report([arrival("room", "ann")])
+        announced(("join", "ann"), ("leave", "ann"), ("join", "ann"))
+
+    def test_known(self, book):
+        """A process learns whether what it told is still known."""
+        assert not book.report()
+        assert book.report([arrival("room", "ann")])
+        assert book.report()
+
+    def test_many(self, book):
+        """However many there are."""
+        book.report([arrival("room", f"user{n}", announced=False) for n in range(1000)])
+        assert len(users(book)) == 1000
+        book.report([Departure("room", f"user{n}", 0) for n in range(1000)])
+        assert users(book) == []
+
+    def test_odd_names(self, book):
+        """Names are whatever text."""
+        for name in ("a b", "{x}", "ü\U0001f600", '"', "\\", "1", "[1]"):
+            book.report([arrival(name, name, name)])
+            assert [(p.user, p.info) for p in book.present(name)] == [(name, name)]
+
+    def test_count(self, book):
+        """A limit refuses one too many, and only then."""
+        book.report()
+        assert book.count("user:ann", 1, 2)
+        assert book.count("user:ann", 2, 2)
+        assert not book.count("user:ann", 3, 2)
+        assert book.count("user:ann", 1)
+        assert book.count("user:ann", 2, 2)
+        assert book.count("user:bob", 1, 1)
+        assert book.count("user:bob", 5)
+
+
+class SharedAttendanceContract(AttendanceContract):
+    """The suite of several processes. A subclass has ``two()`` books of one store, too."""
+
+    def test_two_processes(self, two, sleep):
+        """A user is there as long as any process holds one."""
+        one, other = two
+        one.report([arrival("room", "ann")])
+        other.report([arrival("room", "ann")])
+        one.report([Departure("room", "ann", 0)])
+        assert users(one) == users(other) == ["ann"]
+        other.report([Departure("room", "ann", 0)])
+        assert users(one) == []
+
+    def test_process_that_was_killed(self, two, sleep, short_lease):
+        """What a process held that does not report any more is undone, and nothing else."""
+        one, other = two
+        one.report([arrival("room", f"user{n}", announced=False) for n in range(500)])
+        one.report([arrival("room", "both")])
+        one.count("user:ann", 2)
+        other.report([arrival("room", "both")])
+        assert not other.count("user:ann", 1, 2)
+        for _ in range(3):
+            sleep(short_lease / 2)
+            other.report()
+        assert users(other) == ["both"]
+        assert other.count("user:ann", 2, 2)
+        # It only hung; it has to tell everything again.
+        assert not one.report()
+        one.report([arrival("room", "user1")])
+        assert sorted(users(other)) == ["both", "user1"]
+
+    def test_counts_of_two(self, two):
+        """A limit is that of all processes."""
+        one, other = two
+        for book in two:
+            book.report()
+        assert one.count("user:ann", 2, 3)
+        assert other.count("user:ann", 1, 3)
+        assert not one.count("user:ann", 3, 3)
+        assert other.count("user:ann", 0)
+        assert one.count("user:ann", 3, 3)
+
+    def test_nothing_is_left(self, two, keys):
+        """When everybody has gone, the store holds nothing of them."""
+        one, other = two
+        for book in two:
+            book.report([arrival("room", "ann", json.dumps("x"))])
+            book.count("user:ann", 1)
+        for book in two:
+            book.report([Departure("room", "ann", 0)])
+            book.count("user:ann", 0)
+        left = {key.partition("}:")[2].partition(":")[0] for key in keys()}
+        assert left <= {"meta", "events", "floor", "token", "processes"}
