@@ -8,6 +8,7 @@ This package needs nothing but the standard library. :mod:`sse_sync.flask` and
 
 from __future__ import annotations
 
+from .brokers.attendance import Present
 from .channels import connect
 from .event import ServerSentEvent, comment
 from .exceptions import (
@@ -21,6 +22,7 @@ from .exceptions import (
     UnsupportedServerError,
 )
 from .hub import Hub, HubStatistics
+from .ledger import user_channel
 from .mailbox import Overflow
 from .parser import EventStreamParser
 from .registry import CloseReason, Statistics, on_worker_stop, statistics
@@ -40,6 +42,7 @@ __all__ = [
     "Hub",
     "HubStatistics",
     "Overflow",
+    "Present",
     "SSEError",
     "ServerSentEvent",
     "SourceError",
@@ -50,6 +53,7 @@ __all__ = [
     "listen",
     "on_worker_stop",
     "statistics",
+    "user_channel",
 ]
 
 __version__ = "0.1.0"

@@ -15,7 +15,7 @@ from typing import Any
 from .brokers.base import check_channel
 from .exceptions import ConfigurationError
 
-__all__ = ["SALT", "Grant", "is_allowed", "load_hook", "what_is_wrong_with"]
+__all__ = ["SALT", "Grant", "is_allowed", "is_yes", "load_hook", "what_is_wrong_with"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -63,6 +63,18 @@ class Grant:
             raise ConfigurationError("ttl", "must be more than 0, and at most a day's seconds")
         return cls(tuple(channels), user, time.time() + ttl)
 
+    def lifetime(self, configured: float | None) -> float:
+        """
+        Return how many seconds a stream may last that is opened with this grant now.
+
+        Args:
+            configured: How long it might otherwise; :obj:`None` for ever.
+
+        """
+        # At least a moment, because clocks may differ.
+        left = max(1.0, self.expires - time.time())
+        return left if configured is None else min(left, configured)
+
     @classmethod
     def from_claims(cls, claims: Any) -> Grant | None:
         """
@@ -85,7 +97,9 @@ class Grant:
         return [list(self.channels), self.user, int(self.expires)]
 
 
-def load_hook(hook: Callable[..., Any] | str | None) -> Callable[..., Any] | None:
+def load_hook(
+    hook: Callable[..., Any] | str | None, option: str = "authorize"
+) -> Callable[..., Any] | None:
     """
     Return the function that an option gives, or names by its dotted path.
 
@@ -99,9 +113,9 @@ def load_hook(hook: Callable[..., Any] | str | None) -> Callable[..., Any] | Non
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as exc:
-        raise ConfigurationError("authorize", f"names {hook}, which is not there") from exc
+        raise ConfigurationError(option, f"names {hook}, which is not there") from exc
     if not callable(found):
-        raise ConfigurationError("authorize", f"names {hook}, which is no function")
+        raise ConfigurationError(option, f"names {hook}, which is no function")
     return found  # type: ignore[no-any-return]
 
 
@@ -111,16 +125,32 @@ def is_allowed(channels: Sequence[str], hook: Callable[[str], Any] | None) -> bo
 
     Args:
         channels: What the client names.
-        hook: Takes a channel, and returns something true if the client may read it. Without one
+        hook: Takes a channel, and returns :obj:`True` if the client may read it. Without one
             nothing is allowed.
 
     """
     for channel in channels:
-        if hook is None or not hook(channel):
+        if hook is None or not is_yes(hook(channel), "authorize"):
             why = "" if hook is not None else ": nothing is set that could allow it, see authorize"
             logger.warning("a client was refused the channel %r%s", channel, why)
             return False
     return True
+
+
+def is_yes(answer: object, hook: str) -> bool:
+    """
+    Return whether a hook has said yes. Only :obj:`True` is: a coroutine that nobody has awaited is
+    true, too, and so is a response that says no.
+
+    Args:
+        answer: What it returned.
+        hook: What it is called in the settings.
+
+    """
+    if not (answer is None or isinstance(answer, bool)):
+        kind = type(answer).__name__
+        logger.error("%s has to return True or False; %s counts as False", hook, kind)
+    return answer is True
 
 
 def what_is_wrong_with(channels: Sequence[str]) -> str:

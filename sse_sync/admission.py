@@ -42,6 +42,8 @@ class Refusal(enum.Enum):
     """The process holds as many streams as it can."""
     STOPPING = "stopping"
     """The server stops or reloads."""
+    LIMITED = "limited"
+    """The user or the address has as many streams as it may."""
 
 
 @dataclass(frozen=True)

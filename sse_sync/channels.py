@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from .access import load_hook
 from .brokers.base import Broker
 from .brokers.memory import MemoryBroker
 from .exceptions import ConfigurationError
 from .hub import Hub
+from .ledger import Presence, user_key
+from .people import Recheck, Visit
+from .proxies import client_address
 from .settings import Options
 
 if TYPE_CHECKING:
@@ -33,12 +39,22 @@ class Channels:
     Give an application its hub.
 
     Args:
-        options: Which broker, and how much it keeps.
+        options: Which broker, how much it keeps, and what is asked about open streams.
+        recheck: Returns what is asked, where that is not the option.
+        within: Returns the context in which to ask.
 
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(
+        self,
+        options: Options,
+        *,
+        recheck: Callable[[], Recheck | None] | None = None,
+        within: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
         self._options = options
+        self._recheck = recheck or self._configured_recheck
+        self._within = within
         self._lock = threading.Lock()
         self._hub: tuple[int, Hub] | None = None
 
@@ -55,7 +71,7 @@ class Channels:
             with self._lock:
                 made = self._hub
                 if made is None or made[0] != os.getpid():
-                    made = self._hub = (os.getpid(), Hub(make_broker(self._options)))
+                    made = self._hub = (os.getpid(), self._make_hub())
         return made[1]
 
     def shared_hub(self) -> Hub:
@@ -72,6 +88,58 @@ class Channels:
                 "broker_url", "is memory://, which reaches no other process. Use redis://"
             )
         return self.hub()
+
+    def visit(
+        self,
+        environ: WSGIEnvironment,
+        options: Options,
+        *,
+        user: Any = None,
+        channels: tuple[str, ...] = (),
+        presence: Presence | None = None,
+    ) -> Visit | None:
+        """
+        Expect a stream. To be called before its client's permission is asked.
+
+        Args:
+            environ: The request's WSGI environ.
+            options: How the stream behaves.
+            user: Whose it is; :obj:`None` if nobody knows.
+            channels: Which channels it relays.
+            presence: How it shows its user on them.
+
+        Returns:
+            The visit; :obj:`None` if nothing has to be known of it.
+
+        Raises:
+            ConfigurationError: If the user is unusable, or the server has several processes, and
+                the broker is ``memory``.
+
+        """
+        if user is None and presence is not None:
+            user = presence.user
+        limits = []
+        if user is not None and options.max_streams_per_user is not None:
+            limits.append((f"the user {user_key(user)}", options.max_streams_per_user))
+        if options.max_streams_per_address is not None:
+            address = client_address(environ, self._options.trusted_proxies)
+            if address:
+                limits.append((f"the address {address}", options.max_streams_per_address))
+        if user is None and not channels and not limits:
+            return None
+        self.check(environ)
+        return self.hub().people.visit(
+            user=user, channels=channels, presence=presence, limits=limits
+        )
+
+    def _make_hub(self) -> Hub:
+        every = self._options.recheck_every
+        return Hub(
+            make_broker(self._options), recheck=self._recheck, every=every, within=self._within
+        )
+
+    def _configured_recheck(self) -> Recheck | None:
+        return load_hook(self._options.recheck, "recheck")
 
     def check(self, environ: WSGIEnvironment) -> None:
         """

@@ -1,77 +1,38 @@
 """
-One per process and broker: hands events to the subscribers of this process.
-
-Theory of operation. A subscriber registers itself first and reads the history second, so that what
-is published meanwhile waits in its mailbox; what it finds in both it drops by position. The
-broker gives events one after another to :meth:`Hub.receive`, which only puts them into
-mailboxes. Who subscribes to a channel that the process does not receive yet, makes the broker
-subscribe; who comes at the same time waits for that. Leaving a channel costs nothing: channels
-without subscribers are given back to the broker later, by whoever subscribes next.
+One per process and broker: what applications and streams talk to.
 
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import random
 import secrets
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
-from .brokers.base import Broker, History, Message, Position, check_channel
+from .brokers.attendance import Present
+from .brokers.base import Broker, History, Position, check_channel
 from .clock import Clock, monotonic
+from .dispatch import Dispatch
 from .event import Dumps, ServerSentEvent
 from .exceptions import BrokerUnavailable, ConfigurationError, EventError
+from .ledger import user_channel
+from .people import People
 
-__all__ = ["Hub", "HubStatistics", "Subscriber"]
-
-logger = logging.getLogger("sse_sync")
-
-# Channels without subscribers that are kept subscribed, so that a page's reload does not cost two
-# round trips to the broker.
-IDLE_CHANNELS = 256
+__all__ = ["Hub", "HubStatistics"]
 
 # Bytes of an event. Each is kept by the broker and by every process, and a client's mailbox has
 # room for as many by default.
 MAX_EVENT = 1 << 20
 
-# Seconds to wait for others who ask the broker.
-PATIENCE = 3.0
-
 # Seconds for which a publish may be tried again, well within the life of its token; and bounds of
 # the pause between two attempts.
 MAX_RETRY = 60.0
 RETRY_PAUSES = (0.05, 2.0)
-
-
-class Subscriber(Protocol):
-    """
-    Whom a hub gives events to. It never blocks.
-
-    """
-
-    def put(self, message: Message) -> None:
-        """
-        Take an event of one of its channels.
-
-        """
-
-    def interrupted(self) -> None:
-        """
-        Note that events may be missing from here on.
-
-        """
-
-    def degraded(self, problem: str | None) -> None:
-        """
-        Note that nothing arrives for now, or that it does again.
-
-        """
 
 
 @dataclass(frozen=True)
@@ -107,6 +68,7 @@ class Hub:
         broker: What keeps and carries events.
         clock: Tells the time.
         sleep: Waits, for so many seconds.
+        people: Further arguments for :class:`~sse_sync.people.People`.
 
     """
 
@@ -116,31 +78,18 @@ class Hub:
         *,
         clock: Clock = monotonic,
         sleep: Callable[[float], object] | None = None,
+        **people: Any,
     ) -> None:
         self._broker = broker
         self._clock = clock
         # Looked up here, not at import, so that gevent may have patched it.
         self._sleep = sleep or time.sleep
-        self._subscribers: dict[str, dict[Subscriber, None]] = {}
-        # Position since when the process receives a channel without a gap.
-        self._received: dict[str, Position] = {}
-        # Held while the broker is asked; never by who publishes, receives or leaves.
-        self._asking = threading.Lock()
-        # Held while the two dictionaries change; nothing blocks or calls out under it.
-        self._lock = threading.Lock()
-        self._latest: Position | None = None
-        # Raised by every interruption: what was begun before is not to be believed after.
-        self._generation = 0
-        # Channels that somebody waits for; whoever asks the broker asks for all of them.
-        self._wanted: set[str] = set()
-        # Channels that had no subscribers when the broker last asked.
-        self._idle: set[str] = set()
-        self.problem: str | None = None
-        """Why nothing arrives at the moment; :obj:`None` if all is well."""
         self._published = 0
-        self._received_events = 0
-        self._delivered = 0
-        broker.start(self)
+        self.people = People(self, broker, clock=clock, **people)
+        """Whose streams there are, and who is there."""
+        self.dispatch = Dispatch(broker, self.people.review)
+        """Who subscribes."""
+        broker.start(self.dispatch)
 
     def __enter__(self) -> Hub:
         return self
@@ -175,7 +124,7 @@ class Hub:
             data: Text, or a value to be sent as JSON.
             event: Event type.
             key: What the event is about, for filters and for :attr:`Overflow.LATEST`.
-            meta: Anything that JSON can express, for filters; it is not sent.
+            meta: Anything that JSON can express, for filters; it is not sent to clients.
             token: Names this publish, for callers that may repeat it, such as tasks: another
                 one with the same token within ten minutes publishes nothing, and returns the
                 id of the first.
@@ -189,8 +138,8 @@ class Hub:
 
         Raises:
             ConfigurationError: If the channel, the token or the time to retry is unusable.
-            EventError: If the data or the event type cannot be sent, or is larger than 1 MiB as
-                an event.
+            EventError: If the data, the event type or the meta cannot be sent, or are larger
+                than 1 MiB together.
             BrokerUnavailable: If it is not certain that the event was stored.
 
         """
@@ -200,10 +149,11 @@ class Hub:
         if not 0 <= retry_for <= MAX_RETRY:
             raise ConfigurationError("retry_for", f"must be 0 to {MAX_RETRY:.0f} seconds")
         body = ServerSentEvent(data if data is not None else "", event=event).encode(dumps)
-        if len(body) > MAX_EVENT:
+        size = len(body) + _size_beside(key, meta)
+        if size > MAX_EVENT:
             raise EventError(
                 "data",
-                f"makes an event of {len(body):,} bytes, and a channel takes {MAX_EVENT:,}:"
+                f"makes an event of {size:,} bytes, and a channel takes {MAX_EVENT:,}:"
                 " publish where it can be fetched",
             )
         if retry_for and token is None:
@@ -226,47 +176,90 @@ class Hub:
                 self._published += 1
                 return str(position)
 
-    def add(self, subscriber: Subscriber, channels: Sequence[str]) -> Position:
+    def publish_to_user(self, user: Any, data: Any, **arguments: Any) -> str:
         """
-        Give a subscriber the events of some channels from now on.
+        Publish an event to a user's own channel, see :func:`~sse_sync.user_channel`.
 
         Args:
-            subscriber: Whom.
-            channels: Which channels.
+            user: Text, a number or a UUID.
+            data: Text, or a value to be sent as JSON.
+            arguments: Further arguments for :meth:`publish`.
 
-        Returns:
-            A position: the subscriber gets every event behind it.
+        """
+        return self.publish(user_channel(user), data, **arguments)
+
+    def disconnect(
+        self,
+        *,
+        user: Any = None,
+        channel: str | None = None,
+        reason: str = "",
+        for_good: bool = False,
+    ) -> None:
+        """
+        End the streams of a user, or of a channel, in all processes.
+
+        The page is told the reason: in a ``stream-end`` event if it is for good, and the browser
+        does not come back; otherwise in a ``stream-disconnect`` event, and it comes back after
+        its reconnection time, so that it is asked for its permission again. Whoever must
+        not come back has to be refused then: call this after the permission is gone.
+
+        Args:
+            user: Whose streams; of both, those of the user on the channel.
+            channel: Streams that relay this channel.
+            reason: Text for the page.
+            for_good: Whether browsers are told to stop. Clients that are not browsers may come
+                back all the same.
 
         Raises:
-            BrokerUnavailable: If that cannot be promised now.
+            ConfigurationError: If neither is given, or one is unusable.
+            BrokerUnavailable: If the other processes cannot be reached.
 
         """
-        with self._lock:
-            for channel in channels:
-                self._subscribers.setdefault(channel, {})[subscriber] = None
-        try:
-            here = None
-            while here is None:
-                self._receive_all(channels)
-                here = self._newest(channels)
-        except BaseException:
-            self.remove(subscriber, channels)
-            raise
-        return here
+        self.people.disconnect(user=user, channel=channel, reason=reason, for_good=for_good)
 
-    def remove(self, subscriber: Subscriber, channels: Sequence[str]) -> None:
+    def reauthorize(self, *, user: Any = None, channel: str | None = None) -> None:
         """
-        Give a subscriber nothing any more. It never blocks, and is idempotent.
+        Ask again whether streams may go on, in all processes, because a permission has changed.
+
+        The option ``recheck`` is asked with the user's key and the channels. Where it is not set,
+        the streams end, and their clients come back and are asked in a request.
 
         Args:
-            subscriber: Whom.
-            channels: What was given to :meth:`add`.
+            user: Whose streams; of both, those of the user on the channel.
+            channel: Streams that relay this channel.
+
+        Raises:
+            ConfigurationError: If neither is given, or one is unusable.
+            BrokerUnavailable: If the other processes cannot be reached.
 
         """
-        for channel in channels:
-            subscribers = self._subscribers.get(channel)
-            if subscribers is not None:
-                subscribers.pop(subscriber, None)
+        self.people.reauthorize(user=user, channel=channel)
+
+    def present(self, channel: str) -> list[Present]:
+        """
+        Return who is on a channel in any process, who came first first.
+
+        Somebody is there from the first stream with ``presence=`` until the last one has ended and
+        its grace is over; if a process is killed, for at most ten seconds longer.
+
+        Args:
+            channel: Where.
+
+        Raises:
+            ConfigurationError: If the channel's name is unusable.
+            BrokerUnavailable: If that cannot be found out now.
+
+        """
+        return self.people.present(channel)
+
+    @property
+    def problem(self) -> str | None:
+        """
+        Why nothing arrives at the moment; :obj:`None` if all is well.
+
+        """
+        return self.dispatch.problem
 
     def position(self) -> Position:
         """
@@ -297,15 +290,16 @@ class Hub:
         Return what goes through the hub.
 
         """
-        counts = [len(subscribers) for subscribers in list(self._subscribers.values())]
+        dispatch = self.dispatch
+        counts = dispatch.counts()
         return HubStatistics(
-            channels=sum(1 for count in counts if count),
+            channels=len(counts),
             subscriptions=sum(counts),
             published=self._published,
-            received=self._received_events,
-            delivered=self._delivered,
-            interruptions=self._generation,
-            problem=self.problem,
+            received=dispatch.received,
+            delivered=dispatch.delivered,
+            interruptions=dispatch.interruptions,
+            problem=dispatch.problem,
         )
 
     def close(self) -> None:
@@ -315,142 +309,14 @@ class Hub:
         """
         self._broker.close()
 
-    # What the broker calls.
 
-    def receive(self, messages: Iterable[Message]) -> None:
-        """
-        Put events into mailboxes.
-
-        Args:
-            messages: Events in the order of their positions.
-
-        """
-        for message in messages:
-            self._latest = message.position
-            self._received_events += 1
-            subscribers = self._subscribers.get(message.channel)
-            if subscribers:
-                # A copy, because subscribers come and go meanwhile; list() of it is atomic.
-                everybody = list(subscribers)
-                self._delivered += len(everybody)
-                for subscriber in everybody:
-                    _guarded(subscriber.put, message)
-
-    def interrupted(self) -> None:
-        """
-        Tell all subscribers that events may be missing.
-
-        """
-        with self._lock:
-            self._latest = None
-            self._generation += 1
-            self._received.clear()
-            everybody = self._everybody()
-        for subscriber in everybody:
-            _guarded(subscriber.interrupted)
-
-    def degraded(self, problem: str | None) -> None:
-        """
-        Note that nothing arrives for now, or that it does again.
-
-        Args:
-            problem: What is wrong; :obj:`None` if nothing is any more.
-
-        """
-        if problem is None and self.problem is not None:
-            logger.warning("events arrive again")
-        elif problem is not None and self.problem is None:
-            logger.warning("no events arrive for now: %s", problem)
-        changed = (problem is None) != (self.problem is None)
-        self.problem = problem
-        if changed:
-            with self._lock:
-                everybody = self._everybody()
-            for subscriber in everybody:
-                _guarded(subscriber.degraded, problem)
-
-    def review(self) -> None:
-        """
-        Give back channels that had no subscribers the last time either.
-
-        """
-        # Somebody who subscribes may wait for the broker, which waits for this.
-        if not self._asking.acquire(blocking=False):
-            return
-        try:
-            with self._lock:
-                idle = set(self._without_subscribers())
-                given_back = idle & self._idle
-                self._idle = idle - given_back
-                self._forget(given_back)
-            if given_back:
-                self._broker.unsubscribe(list(given_back))
-        finally:
-            self._asking.release()
-
-    def _everybody(self) -> set[Subscriber]:
-        # Copies, because subscribers leave without the lock.
-        return {s for some in self._subscribers.values() for s in list(some)}
-
-    def _receive_all(self, channels: Sequence[str]) -> None:
-        if self._are_received(channels):
-            return
-        with self._lock:
-            self._wanted.update(channels)
-        if not self._asking.acquire(timeout=PATIENCE):
-            raise BrokerUnavailable("the broker", "others wait for it, too")
-        try:
-            with self._lock:
-                missing = [channel for channel in self._wanted if channel not in self._received]
-                generation = self._generation
-                self._wanted.clear()
-            if not missing:
-                return
-            self._give_back_idle()
-            since = self._broker.subscribe(missing)
-            with self._lock:
-                if generation == self._generation:
-                    self._received.update(dict.fromkeys(missing, since))
-        finally:
-            self._asking.release()
-
-    def _are_received(self, channels: Sequence[str]) -> bool:
-        with self._lock:
-            return all(channel in self._received for channel in channels)
-
-    def _give_back_idle(self) -> None:
-        # Under _asking, so that the broker gets both requests in the order in which they are meant.
-        with self._lock:
-            if len(self._received) < IDLE_CHANNELS:
-                return
-            idle = self._without_subscribers()
-            if len(idle) < IDLE_CHANNELS:
-                return
-            self._forget(idle)
-        self._broker.unsubscribe(idle)
-
-    def _without_subscribers(self) -> list[str]:
-        return [c for c, subscribers in self._subscribers.items() if not subscribers]
-
-    def _forget(self, idle: Iterable[str]) -> None:
-        for channel in idle:
-            del self._subscribers[channel]
-            self._received.pop(channel, None)
-
-    def _newest(self, channels: Sequence[str]) -> Position | None:
-        # None after an interruption: then the broker has to be asked again.
-        with self._lock:
-            if not all(channel in self._received for channel in channels):
-                return None
-            since = [self._received[channel] for channel in channels]
-            if self._latest is not None:
-                since.append(self._latest)
-        return max(since, key=lambda position: position.number)
-
-
-def _guarded(function: Callable[..., object], *args: object) -> None:
-    # One subscriber's mistake must not cost the others an event.
+def _size_beside(key: str | None, meta: Mapping[str, Any] | None) -> int:
+    # What travels beside the event. Checked here, so that it fails with every broker or with none.
+    if key is not None and not isinstance(key, str):
+        raise EventError("key", f"must be text, not {type(key).__name__}")
+    if meta is None:
+        return len(key or "")
     try:
-        function(*args)
-    except Exception:
-        logger.exception("a subscriber failed")
+        return len(key or "") + len(json.dumps(meta))
+    except (TypeError, ValueError) as exc:
+        raise EventError("meta", f"cannot be written as JSON: {exc}") from exc

@@ -56,6 +56,8 @@ class CloseReason(enum.Enum):
     """The stream was open as long as it may be."""
     OVERFLOWED = "overflowed"
     """The client was slower than the events of its channels, and has to resume."""
+    DISMISSED = "dismissed"
+    """Its user was disconnected, or has lost the permission."""
     CLOSED = "closed"
     """The application ended it."""
 
@@ -183,6 +185,15 @@ class Registry:
         with self._lock:
             self._open.discard(stream)
             self._closed[reason] += 1
+
+    def withdraw(self, stream: Tracked) -> None:
+        """
+        Remove a stream that was added, but not opened.
+
+        """
+        with self._lock:
+            self._open.discard(stream)
+            self._opened -= 1
 
     def refused(self) -> None:
         """

@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from .exceptions import ConfigurationError
+from .proxies import parse_proxies
 
 __all__ = ["OPTIONS", "Option", "Options", "misspelt", "problems", "stream_options"]
 
@@ -45,6 +46,11 @@ class Options:
     history_age: float = 3_600.0
     channel_histories: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     authorize: Callable[..., Any] | str | None = None
+    recheck: Callable[..., Any] | str | None = None
+    recheck_every: float | None = None
+    max_streams_per_user: int | None = None
+    max_streams_per_address: int | None = None
+    trusted_proxies: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         if self.cors_credentials and "*" in self.cors_origins:
@@ -103,7 +109,7 @@ def stream_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
         arguments: Keyword arguments of a front's response class.
 
     """
-    return {k: v for k, v in arguments.items() if k not in ("headers", "on_close")}
+    return {k: v for k, v in arguments.items() if k not in ("headers", "on_close", "user")}
 
 
 @dataclass(frozen=True)
@@ -224,6 +230,13 @@ def _count_or_none(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError("a positive whole number, or None to ask the server")
     return value
+
+
+def _limit_or_none(value: Any) -> int | None:
+    try:
+        return None if value is None else _count(value)
+    except ValueError as exc:
+        raise ValueError(f"{exc}, or None for no limit") from None
 
 
 def _count(value: Any) -> int:
@@ -387,6 +400,39 @@ OPTIONS: tuple[Option, ...] = (
         _hook,
         "Function, or its dotted path, that is asked whether the client may read a channel that it"
         " names itself. Without one such channels are refused.",
+        per_stream=False,
+    ),
+    Option(
+        "recheck",
+        _hook,
+        "Function of a user key and a tuple of channels, or its dotted path, that is asked whether"
+        " an open stream may go on: when reauthorize() tells, and every recheck_every seconds."
+        " Without one, reauthorize() makes the clients come back, and they are asked in a request.",
+        per_stream=False,
+    ),
+    Option(
+        "recheck_every",
+        _seconds_or_none,
+        "Seconds between two times that recheck is asked about every stream with a user. None for"
+        " only when told.",
+        per_stream=False,
+    ),
+    Option(
+        "max_streams_per_user",
+        _limit_or_none,
+        "Streams that one user may have open, in all processes. None for any number.",
+    ),
+    Option(
+        "max_streams_per_address",
+        _limit_or_none,
+        "Streams that one address may have open, in all processes; an IPv6 network of 64 bits"
+        " counts as one. None for any number.",
+    ),
+    Option(
+        "trusted_proxies",
+        parse_proxies,
+        "Proxies whose X-Forwarded-For is believed: addresses, networks such as 10.0.0.0/8, or"
+        " unix for whoever connects through a unix socket.",
         per_stream=False,
     ),
 )

@@ -32,6 +32,8 @@ from .settings import Options
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+    from .people import Visit
+
 __all__ = ["END_ID", "EventStream"]
 
 logger = logging.getLogger("sse_sync")
@@ -57,6 +59,9 @@ STOP_PATIENCE = 1.0
 # An event with data, because Firefox and WebKit do not commit the id of one without.
 _END = ServerSentEvent("", event="stream-end", id=END_ID).encode()
 
+# For people with curl; a browser shows it to nobody.
+_LIMITED = b": too many streams of this user or address\n"
+
 
 class EventStream:
     """
@@ -81,6 +86,7 @@ class EventStream:
         after_source: Called in the source's greenlet or thread when it has ended, if
             there is a server.
         after: Called once when stream and source are over, with what the source raised.
+        visit: Whose stream it is.
 
     Raises:
         SourceError: If the source is not an iterable of events.
@@ -99,6 +105,7 @@ class EventStream:
         before: Callable[[], object] | None = None,
         after_source: Callable[[], object] | None = None,
         after: Callable[[BaseException | None], object] | None = None,
+        visit: Visit | None = None,
     ) -> None:
         self._source = source if isinstance(source, FeedSource) else iterate(source)
         self._environ = environ if environ is not None else {}
@@ -110,6 +117,7 @@ class EventStream:
         self._before = before
         self._after_source = after_source
         self._after = after
+        self._visit = visit
 
         self._reasons: list[CloseReason] = []
         # Stream and source both leave; the list has one entry, so the second finds it empty.
@@ -132,6 +140,7 @@ class EventStream:
         self._closed = False
         self._writing = False
         self._final = not self._options.reconnect
+        self._dismissal = ""
         self._last_sent = 0.0
         self._events = 0
         self._bytes = 0
@@ -171,6 +180,8 @@ class EventStream:
         if self._closed:
             return
         self._closed = self._over = True
+        if self._visit is not None:
+            self._visit.end()
         if not self._tracked:
             self._let_connection_go()
             self._close_source()
@@ -210,7 +221,20 @@ class EventStream:
             self._final = not reconnect
         self.end_for(CloseReason.CLOSED)
 
-    # What the reactor and the registry call.
+    # What the reactor, the registry and the people call.
+
+    def dismiss(self, reason: str, for_good: bool) -> None:
+        """
+        End the stream soon, because its user may not read it any more or shall go.
+
+        Args:
+            reason: What the page is told.
+            for_good: Whether the client is told to stop; otherwise it comes back.
+
+        """
+        if not self._reasons:
+            self._final, self._dismissal = for_good, reason
+        self.end_for(CloseReason.DISMISSED)
 
     def end_for(self, reason: CloseReason) -> None:
         """
@@ -255,6 +279,9 @@ class EventStream:
                 return self._send_away(refusal)
             self._open_beside()
         else:
+            refusal = self._begin_visit()
+            if refusal is not None:
+                return self._send_away(refusal)
             self._registry.open_if_below(None, self)
             self._tracked = True
             self._open_inline()
@@ -271,7 +298,15 @@ class EventStream:
     def _admit(self, environ: WSGIEnvironment) -> Refusal | None:
         gate = admission()
         gate.prepare(environ, self._registry)
-        return gate.admit(self, self._registry, self._options.max_streams)
+        refusal = gate.admit(self, self._registry, self._options.max_streams)
+        if refusal is None:
+            refusal = self._begin_visit()
+            if refusal is not None:
+                self._registry.withdraw(self)
+        return refusal
+
+    def _begin_visit(self) -> Refusal | None:
+        return None if self._visit is None else self._visit.begin(self)
 
     def _open_beside(self) -> None:
         self._runtime = runtime = _runtime.current()
@@ -319,6 +354,8 @@ class EventStream:
         self._over = True
         if refusal is Refusal.FULL:
             return encode_retry(_spread(self._options.retry_full))
+        if refusal is Refusal.LIMITED:
+            return _LIMITED + encode_retry(_spread(self._options.retry_full))
         self._reasons.append(CloseReason.SERVER_STOPPING)
         return encode_retry(_spread(self._options.retry_stopping))
 
@@ -419,6 +456,8 @@ class EventStream:
         options = self._options
         if reason in (CloseReason.FINISHED, CloseReason.CLOSED) and self._final:
             return _END
+        if reason is CloseReason.DISMISSED:
+            return self._dismissed()
         if reason is CloseReason.SERVER_STOPPING:
             return encode_retry(_spread(options.retry_stopping))
         if reason is CloseReason.FAILED:
@@ -428,6 +467,15 @@ class EventStream:
             )
             return error.encode()
         return b""
+
+    def _dismissed(self) -> bytes:
+        if self._final:
+            event = ServerSentEvent(self._dismissal, event="stream-end", id=END_ID)
+        else:
+            # Spread, because it may concern everybody at once.
+            retry = _spread(self._options.retry)
+            event = ServerSentEvent(self._dismissal, event="stream-disconnect", retry=retry)
+        return event.encode()
 
     def _let_connection_go(self) -> None:
         # Before the server closes the socket: its number may be another client's right after.

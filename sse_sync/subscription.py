@@ -20,6 +20,7 @@ from .exceptions import BrokerUnavailable, ConfigurationError
 from .hub import Hub
 from .mailbox import Mailbox, Overflow
 from .parser import EventStreamParser
+from .people import Visit
 from .pump import Encode, FeedSource
 from .runtime import Signal
 
@@ -60,6 +61,8 @@ class Subscription(FeedSource):
     tell_degraded: bool = False
     """Whether the client is told, in ``stream-degraded`` events, when nothing can arrive for now
     and when it can again."""
+    visit: Visit | None = None
+    """Whose stream it is."""
 
     def __post_init__(self) -> None:
         if not self.channels:
@@ -158,7 +161,7 @@ class ChannelFeed:
 
         """
         self.done = True
-        self._subscription.hub.remove(self, self._subscription.channels)
+        self._subscription.hub.dispatch.remove(self, self._subscription.channels)
 
     # What the hub calls.
 
@@ -189,7 +192,10 @@ class ChannelFeed:
 
     def _begin(self) -> None:
         wanted = self._subscription
-        here = wanted.hub.add(self, wanted.channels)
+        here = wanted.hub.dispatch.add(self, wanted.channels)
+        if wanted.visit is not None:
+            # So that the snapshot shows the user, too, and the announcement comes behind it.
+            wanted.visit.arrive()
         left = wanted.last_event_id
         if left is None:
             self._start_at(here, "stream-open")
@@ -233,7 +239,7 @@ class ChannelFeed:
         # before the process noticed that; otherwise it has to ask for the state again.
         wanted = self._subscription
         self._mailbox.take()
-        here = wanted.hub.add(self, wanted.channels)
+        here = wanted.hub.dispatch.add(self, wanted.channels)
         if self._behind is not None and self._behind.epoch == here.epoch:
             history = wanted.hub.history(wanted.channels, self._behind)
             if history.complete:

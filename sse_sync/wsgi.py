@@ -85,16 +85,15 @@ def answer(
     return refused
 
 
-def is_finished(environ: WSGIEnvironment, options: Options) -> bool:
+def is_finished(environ: WSGIEnvironment) -> bool:
     """
     Return whether a client comes back after the end of its stream, and has to be told to stop.
 
     Args:
         environ: The request's WSGI environ.
-        options: How the stream behaves.
 
     """
-    return not options.reconnect and last_event_id(environ) == END_ID
+    return last_event_id(environ) == END_ID
 
 
 def last_event_id(environ: WSGIEnvironment) -> str | None:
@@ -156,7 +155,7 @@ _PHRASES = {
 
 
 def _refused(environ: WSGIEnvironment, options: Options) -> Answer | None:
-    if is_finished(environ, options):
+    if is_finished(environ):
         return Answer(204, [("Cache-Control", "no-cache, no-transform")])
     if "gunicorn.http2.send_trailers" in environ:
         logger.error(

@@ -15,7 +15,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["LEASE", "Announcement", "Arrival", "Attendance", "Departure", "MemoryAttendance", "Present"]
+__all__ = [
+    "LEASE",
+    "Announcement",
+    "Arrival",
+    "Attendance",
+    "Departure",
+    "MemoryAttendance",
+    "Present",
+]
 
 LEASE = 10.0
 """Seconds for which a process that reports nothing is believed to live."""
@@ -108,6 +116,12 @@ class Attendance(Protocol):
 
         """
 
+    def sweep(self) -> None:
+        """
+        Let go of those whose time is over. For processes that report nothing.
+
+        """
+
     def present(self, channel: str) -> list[Present]:
         """
         Return who is on a channel, who came first first.
@@ -190,6 +204,14 @@ class MemoryAttendance:
             self._settle()
             return known
 
+    def sweep(self) -> None:
+        """
+        Let go of those whose time is over.
+
+        """
+        with self._lock:
+            self._settle()
+
     def present(self, channel: str) -> list[Present]:
         """
         Return who is on a channel.
@@ -231,7 +253,9 @@ class MemoryAttendance:
 
     def _settle(self) -> None:
         now = self._now()
-        over = [at for at, e in self._book.leaving.items() if e.until is not None and e.until <= now]
+        over = [
+            at for at, e in self._book.leaving.items() if e.until is not None and e.until <= now
+        ]
         for at in over:
             entry = self._book.leaving.pop(at)
             del self._book.entries[at]

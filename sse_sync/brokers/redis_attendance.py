@@ -22,7 +22,7 @@ from .redis_store import Store
 
 __all__ = ["RedisAttendance"]
 
-# What one script is told, and what it undoes: nothing else can interrupt it.
+# What one script is told; it undoes as much. Nothing else can interrupt it.
 AT_ONCE = 200
 
 # KEYS: the hash of the store.
@@ -31,7 +31,7 @@ _SWEEP = (
     PUBLISHING
     + """
 local prefix, command, process, lease = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local clock, at_once = math.floor(now / 1000), %d
+local clock, at_once = math.floor(now / 1000), 200
 local processes, leaving = prefix .. ':processes', prefix .. ':leaving'
 local announce = function (channel, what, kept)
   publish(prefix .. ':events:' .. channel, prefix .. ':floor:' .. channel,
@@ -74,7 +74,6 @@ for _, what in ipairs(due) do
 end
 if #due == at_once then more = 1 end
 """
-    % AT_ONCE
 )
 
 # ARGV, further: a list of reports as JSON. Returns the epoch, whether the process's lease held, and
@@ -181,6 +180,14 @@ class RedisAttendance:
             self._epoch = epoch
             if not left and not more:
                 return all_known
+
+    def sweep(self) -> None:
+        """
+        Let go of those whose time is over.
+
+        """
+        while self._run(_SWEEP + "return more"):
+            pass
 
     def present(self, channel: str) -> list[Present]:
         """

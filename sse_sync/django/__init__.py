@@ -15,7 +15,16 @@ except ModuleNotFoundError as exc:
     ) from None
 
 from .channel_view import ChannelView, RequestedChannelView
-from .publishing import hub, publish, publish_on_commit, subscribe
+from .publishing import (
+    disconnect,
+    hub,
+    present,
+    publish,
+    publish_on_commit,
+    publish_to_user,
+    reauthorize,
+    subscribe,
+)
 from .response import EventSourceResponse
 from .signing import check_token, sign_channels
 from .views import event_stream, last_event_id
@@ -25,11 +34,15 @@ __all__ = [
     "EventSourceResponse",
     "RequestedChannelView",
     "check_token",
+    "disconnect",
     "event_stream",
     "hub",
     "last_event_id",
+    "present",
     "publish",
     "publish_on_commit",
+    "publish_to_user",
+    "reauthorize",
     "sign_channels",
     "subscribe",
 ]

@@ -5,7 +5,8 @@ A ready-made view for channels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied
@@ -13,10 +14,10 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views import View
 
-from ..access import is_allowed, what_is_wrong_with
-from ..cors import preflight_headers
+from ..access import Grant, is_allowed, what_is_wrong_with
+from .preflights import is_preflight, preflight
 from .publishing import may_read, subscribe
-from .response import EventSourceResponse, configured, wsgi_environ
+from .response import EventSourceResponse, configured
 from .signing import check_token
 
 __all__ = ["ChannelView", "RequestedChannelView"]
@@ -32,7 +33,8 @@ class ChannelView(View):
 
     For channels that depend on the request, override :meth:`get_channels`. They are the view's:
     never return what a client names without asking whether it may read that. Mixins such as
-    ``LoginRequiredMixin`` work as on every view.
+    ``LoginRequiredMixin`` work as on every view, and so do permission classes such as those of
+    Django REST framework.
 
     """
 
@@ -40,6 +42,38 @@ class ChannelView(View):
     """Names of channels."""
     stream_options: dict[str, Any] | None = None
     """Further arguments for :func:`~sse_sync.django.subscribe`, such as ``filter``."""
+    permission_classes: Sequence[type[Any]] = ()
+    """Classes whose ``has_permission(request, view)`` has to be true of each."""
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+        """
+        Return the view, which answers what browsers ask before they let a page of another origin
+        read the stream: before mixins, because they ask without cookies.
+
+        Args:
+            initkwargs: Values of the class's attributes.
+
+        """
+        view = super().as_view(**initkwargs)
+        given = initkwargs.get("stream_options", cls.stream_options) or {}
+
+        @functools.wraps(view)
+        def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if is_preflight(request):
+                return preflight(request, given)
+            return view(request, *args, **kwargs)
+
+        return answering
+
+    def get_user(self) -> Any:
+        """
+        Return whose stream it is, so that it can be ended, asked about and counted by it: the
+        primary key of who is logged in, or :obj:`None`.
+
+        """
+        user = getattr(self.request, "user", None)
+        return user.pk if user is not None and user.is_authenticated else None
 
     def get_channels(self) -> Sequence[str]:
         """
@@ -64,25 +98,21 @@ class ChannelView(View):
             kwargs: Arguments of the URL.
 
         """
-        return subscribe(request, *self.get_channels(), **(self.stream_options or {}))
+        for permission in self.permission_classes:
+            if not permission().has_permission(request, self):
+                raise PermissionDenied
+        channels = self.get_channels()
+        return subscribe(request, *channels, **self.get_stream_options())
 
-    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def get_stream_options(self) -> dict[str, Any]:
         """
-        Answer what a browser asks before it lets a page of another origin read the stream.
-
-        Args:
-            request: The request.
-            args: Arguments of the URL.
-            kwargs: Arguments of the URL.
+        Return the arguments for :func:`~sse_sync.django.subscribe`, once the channels are known.
 
         """
-        response = super().options(request, *args, **kwargs)
-        given = self.stream_options or {}
-        changes = {k: v for k, v in given.items() if k.startswith("cors_")}
-        wanted = configured().replace(changes)
-        for name, value in preflight_headers(wsgi_environ(request), wanted):
-            response[name] = value
-        return response
+        given = dict(self.stream_options or {})
+        if given.get("presence") is None:
+            given.setdefault("user", self.get_user())
+        return given
 
 
 class RequestedChannelView(ChannelView):
@@ -100,6 +130,8 @@ class RequestedChannelView(ChannelView):
 
     """
 
+    _grant: Grant | None = None
+
     def get_channels(self) -> Sequence[str]:
         """
         Return what the client names, if it may read all of it.
@@ -115,6 +147,7 @@ class RequestedChannelView(ChannelView):
             # A channel in the URL has to be one of those that were signed.
             if grant is None or self.kwargs.get("channel", grant.channels[0]) not in grant.channels:
                 raise PermissionDenied
+            self._grant = grant
             return [self.kwargs["channel"]] if "channel" in self.kwargs else grant.channels
         named = self.kwargs.get("channel")
         names = [named] if named is not None else self.request.GET.getlist("channel")
@@ -124,6 +157,19 @@ class RequestedChannelView(ChannelView):
         if not is_allowed(names, self.authorize):
             raise PermissionDenied
         return names
+
+    def get_stream_options(self) -> dict[str, Any]:
+        """
+        Return the arguments for :func:`~sse_sync.django.subscribe`; a stream that was opened with
+        a token ends with it.
+
+        """
+        given, grant = super().get_stream_options(), self._grant
+        if grant is not None:
+            configured_lifetime = given.get("lifetime", configured().lifetime)
+            given["lifetime"] = grant.lifetime(configured_lifetime)
+            given["user"] = given.get("user") or grant.user
+        return given
 
     def authorize(self, channel: str) -> bool:
         """

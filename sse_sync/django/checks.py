@@ -52,18 +52,20 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 def check_authorize(**kwargs: Any) -> list[CheckMessage]:
     """
-    Return what is wrong with ``AUTHORIZE``, which imports it.
+    Return what is wrong with ``AUTHORIZE`` and ``RECHECK``, which imports them.
 
     Args:
         kwargs: What Django passes; not used.
 
     """
     given = getattr(settings, "SSE_SYNC", {})
-    try:
-        load_hook(given.get("AUTHORIZE") if isinstance(given, Mapping) else None)
-    except ConfigurationError as exc:
-        return [Error(f"SSE_SYNC: {exc}.", id="sse_sync.E003")]
-    return []
+    found: list[CheckMessage] = []
+    for name in ("AUTHORIZE", "RECHECK"):
+        try:
+            load_hook(given.get(name) if isinstance(given, Mapping) else None, name.lower())
+        except ConfigurationError as exc:
+            found.append(Error(f"SSE_SYNC: {exc}.", id="sse_sync.E003"))
+    return found
 
 
 def _sentence(text: str) -> str:

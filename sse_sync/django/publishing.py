@@ -5,26 +5,41 @@ Channels: publishing and subscribing.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest
 
 from .. import wsgi
-from ..access import is_allowed, load_hook
+from ..access import is_allowed, is_yes, load_hook, what_is_wrong_with
+from ..brokers.attendance import Present
 from ..brokers.base import check_channel
 from ..hub import Hub
+from ..ledger import Presence, user_channel
 from ..mailbox import Overflow
+from ..settings import stream_options
 from ..subscription import Filter, Subscription
 from .response import EventSourceResponse, channels, configured, dumps, wsgi_environ
 
 logger = logging.getLogger("sse_sync")
 
-__all__ = ["hub", "may_read", "publish", "publish_on_commit", "subscribe"]
+__all__ = [
+    "disconnect",
+    "hub",
+    "may_read",
+    "present",
+    "publish",
+    "publish_on_commit",
+    "publish_to_user",
+    "reauthorize",
+    "subscribe",
+]
 
 
 def hub() -> Hub:
@@ -84,8 +99,21 @@ def publish(
     )
 
 
+def publish_to_user(user: Any, data: Any, **arguments: Any) -> str:
+    """
+    Publish an event to a user's own channel, see :func:`~sse_sync.user_channel`.
+
+    Args:
+        user: Text, a number or a UUID.
+        data: Text, or a value to be sent as JSON.
+        arguments: Further arguments for :func:`publish`.
+
+    """
+    return publish(user_channel(user), data, **arguments)
+
+
 def publish_on_commit(
-    channel: str, data: Any, *, using: str | None = None, **arguments: Any
+    channel: str, data: Any, *, using: str | None = None, robust: bool = True, **arguments: Any
 ) -> None:
     """
     Publish an event when the current transaction has been committed, and not if it is rolled back.
@@ -96,19 +124,85 @@ def publish_on_commit(
         channel: Where to publish.
         data: Text, or a value to be sent as JSON; what it looks like at the commit is sent.
         using: Database whose transaction it is; the default one by default.
+        robust: Whether an error when it is published, such as a broker that cannot be reached, is
+            only logged. What was committed stays committed, and otherwise the error would keep
+            everything else from being done that waits for the commit.
         arguments: Further arguments for :func:`publish`.
 
     Raises:
         ConfigurationError: If the channel's name is unusable.
+        TypeError: If :func:`publish` takes no such argument.
 
     """
     check_channel(channel)
-    transaction.on_commit(partial(publish, channel, data, **arguments), using=using)
+    inspect.signature(publish).bind(channel, data, **arguments)
+    task = partial(publish, channel, data, **arguments)
+    # A name, for the log.
+    functools.update_wrapper(task, publish)
+    transaction.on_commit(task, using=using, robust=robust)
+
+
+def disconnect(
+    *, user: Any = None, channel: str | None = None, reason: str = "", for_good: bool = False
+) -> None:
+    """
+    End the streams of a user, or of a channel, in all processes; see
+    :meth:`sse_sync.Hub.disconnect`.
+
+    Args:
+        user: Whose streams; of both, those of the user on the channel.
+        channel: Streams that relay this channel.
+        reason: Text for the page.
+        for_good: Whether browsers are told to stop, and not to come back.
+
+    Raises:
+        ConfigurationError: If neither is given, or one is unusable.
+        BrokerUnavailable: If the other processes cannot be reached.
+
+    """
+    hub().disconnect(user=user, channel=channel, reason=reason, for_good=for_good)
+
+
+def reauthorize(*, user: Any = None, channel: str | None = None) -> None:
+    """
+    Ask the setting ``RECHECK`` again whether streams may go on, in all processes; see
+    :meth:`sse_sync.Hub.reauthorize`.
+
+    Args:
+        user: Whose streams; of both, those of the user on the channel.
+        channel: Streams that relay this channel.
+
+    Raises:
+        ConfigurationError: If neither is given, or one is unusable.
+        BrokerUnavailable: If the other processes cannot be reached.
+
+    """
+    hub().reauthorize(user=user, channel=channel)
+
+
+def present(channel: str) -> list[Present]:
+    """
+    Return who is on a channel in any process, who came first first.
+
+    Args:
+        channel: Where.
+
+    Raises:
+        ConfigurationError: If the channel's name is unusable.
+        BrokerUnavailable: If that cannot be found out now.
+
+    """
+    return hub().present(channel)
 
 
 def subscribe(
     request: HttpRequest,
     *names: str,
+    user: Any = None,
+    presence: Any = None,
+    info: Any = None,
+    grace: float = 5.0,
+    announce: bool | Sequence[str] = False,
     filter: Filter | None = None,
     snapshot: Callable[[], Iterable[Any]] | None = None,
     overflow: Overflow | str = Overflow.DISCONNECT,
@@ -129,6 +223,15 @@ def subscribe(
         request: The request to answer.
         names: Names of channels. They are the view's: never pass on what a client names without
             ``authorize=True``, or asking otherwise whether it may read that.
+        user: Whose stream it is, text, a number or a UUID, so that it can be ended, asked about
+            and counted by it.
+        presence: The same of a user who shall be seen on the channels, see :func:`present`.
+        info: Anything that JSON can express, for those who see the user.
+        grace: Seconds after the user's last stream for which the user is still seen, so that a
+            reload is no leave.
+        announce: Whether coming and leaving are published on the channels, as events
+            ``presence-join`` and ``presence-leave`` with ``user`` and ``info``; or two other event
+            types.
         filter: Takes an event's type, key and meta; tells whether this client gets it.
         snapshot: Returns events that tell the state, sent before the first one to a client that
             does not resume.
@@ -139,20 +242,30 @@ def subscribe(
             ``false``, when no events can arrive for now.
         authorize: Whether to ask the setting ``AUTHORIZE``, a function of the request and a
             channel, about each, because the client names it; a refusal is a 403, which makes
-            a browser stop.
+            a browser stop, and what is no channel a 400.
         arguments: Further arguments for :class:`EventSourceResponse`.
 
     Raises:
         ConfigurationError: If a channel's name or an argument is unusable, or the broker is
             ``memory://`` and the server has several processes.
+        BadRequest: If the client names what is no channel.
         PermissionDenied: If the client may not read one of the channels.
         UnsupportedServerError: If the request came through ASGI.
 
     """
     environ = wsgi_environ(request)
+    problem = what_is_wrong_with(names) if authorize else ""
+    if problem:
+        raise BadRequest(problem)
+    visit = channels().visit(
+        environ,
+        configured().replace(stream_options(arguments)),
+        user=user,
+        channels=names,
+        presence=Presence.of(presence, info, grace, announce),
+    )
     if authorize and not is_allowed(names, partial(may_read, request)):
         raise PermissionDenied
-    channels().check(environ)
     subscription = Subscription(
         hub=hub(),
         channels=names,
@@ -163,6 +276,7 @@ def subscribe(
         max_events=max_events,
         max_bytes=max_bytes,
         tell_degraded=tell_degraded,
+        visit=visit,
     )
     return EventSourceResponse(request, subscription, **arguments)
 
@@ -179,4 +293,4 @@ def may_read(request: HttpRequest, channel: str) -> bool:
     hook = load_hook(configured().authorize)
     if hook is None:
         logger.warning("AUTHORIZE is not set, so that nothing which a client names may be read")
-    return hook is not None and bool(hook(request, channel))
+    return hook is not None and is_yes(hook(request, channel), "AUTHORIZE")

@@ -9,6 +9,7 @@ import functools
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.core.signals import setting_changed
 from django.db import DatabaseError, connections
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.cache import patch_vary_headers
 from django.utils.functional import Promise
 
 from ..channels import Channels
@@ -23,8 +25,9 @@ from ..event import ServerSentEvent, encode
 from ..exceptions import UnsupportedServerError
 from ..pump import FeedSource, Source
 from ..registry import CloseReason
-from ..settings import Options, stream_options
+from ..settings import Options
 from ..stream import EventStream
+from ..subscription import Subscription
 from ..wsgi import answer, is_finished
 
 if TYPE_CHECKING:
@@ -54,6 +57,8 @@ class EventSourceResponse(StreamingHttpResponse):
         headers: Further response headers.
         on_close: Called once when the stream has ended, with the
             :class:`~sse_sync.CloseReason`.
+        user: Whose stream it is, text, a number or a UUID, so that it can be ended, asked about
+            and counted by it.
         changes: Options that differ from ``SSE_SYNC``, by lower-case name.
 
     Raises:
@@ -73,22 +78,33 @@ class EventSourceResponse(StreamingHttpResponse):
         *,
         headers: Mapping[str, str] | None = None,
         on_close: Callable[[CloseReason], object] | None = None,
+        user: Any = None,
         **changes: Any,
     ) -> None:
         environ = wsgi_environ(request)
+        options = configured().replace(changes)
+        if isinstance(source, Subscription):
+            visit = source.visit
+        else:
+            visit = channels().visit(environ, options, user=user)
         result = answer(
             environ,
             source,
-            configured().replace(changes),
+            options,
             encode=_encode,
             on_close=on_close,
             before=_close_connections,
             after_source=_close_connections,
+            visit=visit,
         )
         self.event_stream = result.stream
         super().__init__(_body(request, result.stream, result.text), status=result.status)
         for name, value in [*(headers or {}).items(), *result.headers]:
-            self[name] = value
+            if name.lower() == "vary":
+                # What caches have to distinguish by is the view's and ours.
+                patch_vary_headers(self, [each.strip() for each in value.split(",")])
+            else:
+                self[name] = value
         if result.status == 204:
             del self["Content-Type"]
         if result.stream is not None:
@@ -109,8 +125,7 @@ class EventSourceResponse(StreamingHttpResponse):
             arguments: What the class takes.
 
         """
-        options = configured().replace(stream_options(arguments))
-        finished = is_finished(wsgi_environ(request), options)
+        finished = is_finished(wsgi_environ(request))
         return cls(request, (), **arguments) if finished else None
 
     def items(self) -> Iterable[tuple[str, str]]:
@@ -152,7 +167,17 @@ def channels() -> Channels:
     Return where the project's channels are.
 
     """
-    return Channels(configured())
+    return Channels(configured(), within=_without_request)
+
+
+@contextmanager
+def _without_request() -> Iterator[None]:
+    # As around a request: no connection that is too old, and none that is kept.
+    _close_connections()
+    try:
+        yield
+    finally:
+        _close_connections()
 
 
 dumps = functools.partial(json.dumps, cls=DjangoJSONEncoder)

@@ -18,11 +18,12 @@ def sign_channels(*channels: str, user: str | None = None, ttl: float = 300.0) -
     cookies nor headers: ``/events/?token=…`` at a :class:`RequestedChannelView`.
 
     It is signed with the project's secret key; ``SECRET_KEY_FALLBACKS`` are accepted. Whoever has
-    it may use it, also to come back, until it expires.
+    it may use it, also to come back, until it expires; a stream that was opened with it ends then.
 
     Args:
         channels: Which channels.
-        user: Whom it is given to; :func:`check_token` tells.
+        user: Whom it is given to: whose stream it will be, to end it or to count it. It is not
+            compared with whoever is logged in.
         ttl: For how many seconds.
 
     Raises:

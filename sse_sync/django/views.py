@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from .. import wsgi
 from ..exceptions import SourceError
 from ..settings import Options, stream_options
+from .preflights import is_preflight, preflight
 from .response import EventSourceResponse, wsgi_environ
 
 __all__ = ["event_stream", "last_event_id"]
@@ -44,7 +45,8 @@ def event_stream(view: Any = None, **options: Any) -> Any:
 
     Args:
         view: The view, where the decorator is used without arguments.
-        options: Arguments for :class:`EventSourceResponse`.
+        options: Arguments for :class:`EventSourceResponse`; ``user`` may be a function of the
+            request.
 
     Raises:
         SourceError: If the view is asynchronous.
@@ -53,19 +55,24 @@ def event_stream(view: Any = None, **options: Any) -> Any:
     """
     if view is None:
         return lambda view: event_stream(view, **options)
-    Options().replace(stream_options(options))
+    changes = stream_options(options)
+    Options().replace(changes)
+    user = options.pop("user", None)
     if inspect.iscoroutinefunction(view) or inspect.isasyncgenfunction(view):
         raise SourceError(view, "use a plain generator; WSGI has no event loop")
 
     @functools.wraps(view)
     def streaming(*args: Any, **kwargs: Any) -> Any:
         request = _request_in(args)
+        if is_preflight(request):
+            return preflight(request, changes)
         response = EventSourceResponse.for_finished_client(request, **options)
         if response is not None:
             return response
         result = view(*args, **kwargs)
         if isinstance(result, Iterator):
-            return EventSourceResponse(request, result, **options)
+            whose = user(request) if callable(user) else user
+            return EventSourceResponse(request, result, user=whose, **options)
         return result
 
     return streaming

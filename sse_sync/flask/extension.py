@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextvars
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,15 @@ import itsdangerous
 
 from ..access import SALT, Grant, is_allowed, load_hook, what_is_wrong_with
 from ..admission import admission
+from ..brokers.attendance import Present
 from ..channels import Channels
 from ..cors import preflight_headers
 from ..hub import Hub
+from ..ledger import Presence, user_channel
 from ..mailbox import Overflow
+from ..people import Recheck
 from ..registry import registry
-from ..settings import Options, misspelt
+from ..settings import Options, misspelt, stream_options
 from ..subscription import Filter, Subscription
 from ..wsgi import last_event_id
 from .commands import commands
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
     from .response import EventSourceResponse
 
-__all__ = ["SSE", "State", "current_state"]
+__all__ = ["SSE", "State", "current_state", "preflight", "runner_of"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -68,6 +71,7 @@ class SSE:
 
     def __init__(self, app: flask.Flask | None = None) -> None:
         self._authorize: Authorize | None = None
+        self._recheck: Recheck | None = None
         if app is not None:
             self.init_app(app)
 
@@ -89,7 +93,12 @@ class SSE:
         if "sse_sync" in app.extensions:
             raise RuntimeError("this application has an SSE extension already: use that one")
         options = Options.read(app.config, "SSE_")
-        app.extensions["sse_sync"] = State(options, Channels(options))
+        channels = Channels(
+            options,
+            recheck=lambda: load_hook(options.recheck, "recheck") or self._recheck,
+            within=app.app_context,
+        )
+        app.extensions["sse_sync"] = State(options, channels)
         for problem in misspelt(app.config, "SSE_"):
             logger.warning("%s", problem)
         app.cli.add_command(commands)
@@ -108,8 +117,8 @@ class SSE:
         """
         Let a function tell whether the current request may read a channel that its client names.
 
-        Works as a decorator. It is asked in the request, for each channel, and takes precedence
-        over ``SSE_AUTHORIZE``. Nothing but ``True`` or another true value allows.
+        Works as a decorator. It is asked in the request, for each channel, in applications that
+        have no ``SSE_AUTHORIZE`` of their own. Nothing but :obj:`True` allows.
 
         Args:
             hook: Takes a channel's name.
@@ -118,17 +127,91 @@ class SSE:
         self._authorize = hook
         return hook
 
+    def recheck(self, hook: Recheck) -> Recheck:
+        """
+        Let a function tell whether an open stream may go on: its user may have logged out.
+
+        Works as a decorator. It is asked when :meth:`reauthorize` tells, and every
+        ``SSE_RECHECK_EVERY`` seconds, in an application context and no request, in
+        applications that have no ``SSE_RECHECK`` of their own. Unless it returns
+        :obj:`True` the stream ends, and its client comes back and is asked in a request. Where it
+        raises an exception it is asked again after 5 s, at most 5 times.
+
+        Args:
+            hook: Takes the user's key, :obj:`None` if nobody knows it, and a tuple of channels.
+
+        """
+        self._recheck = hook
+        return hook
+
+    def disconnect(
+        self,
+        *,
+        user: Any = None,
+        channel: str | None = None,
+        reason: str = "",
+        for_good: bool = False,
+    ) -> None:
+        """
+        End the streams of a user, or of a channel, in all processes; see
+        :meth:`sse_sync.Hub.disconnect`.
+
+        Args:
+            user: Whose streams; of both, those of the user on the channel.
+            channel: Streams that relay this channel.
+            reason: Text for the page.
+            for_good: Whether browsers are told to stop, and not to come back.
+
+        Raises:
+            ConfigurationError: If neither is given, or one is unusable.
+            BrokerUnavailable: If the other processes cannot be reached.
+
+        """
+        self.hub.disconnect(user=user, channel=channel, reason=reason, for_good=for_good)
+
+    def reauthorize(self, *, user: Any = None, channel: str | None = None) -> None:
+        """
+        Ask :meth:`recheck` again whether streams may go on, in all processes; see
+        :meth:`sse_sync.Hub.reauthorize`.
+
+        Args:
+            user: Whose streams; of both, those of the user on the channel.
+            channel: Streams that relay this channel.
+
+        Raises:
+            ConfigurationError: If neither is given, or one is unusable.
+            BrokerUnavailable: If the other processes cannot be reached.
+
+        """
+        self.hub.reauthorize(user=user, channel=channel)
+
+    def present(self, channel: str) -> list[Present]:
+        """
+        Return who is on a channel in any process, who came first first.
+
+        Args:
+            channel: Where.
+
+        Raises:
+            ConfigurationError: If the channel's name is unusable.
+            BrokerUnavailable: If that cannot be found out now.
+
+        """
+        return self.hub.present(channel)
+
     def sign_channels(self, *channels: str, user: str | None = None, ttl: float = 300.0) -> str:
         """
         Return a token with which a client may read some channels, for clients that can send
         neither cookies nor headers: ``/events?token=…`` at the endpoint of :meth:`blueprint`.
 
         It is signed with the application's secret key; ``SECRET_KEY_FALLBACKS`` are accepted.
-        Whoever has it may use it, also to come back, until it expires.
+        Whoever has it may use it, also to come back, until it expires; a stream that was opened
+        with it ends then.
 
         Args:
             channels: Which channels.
-            user: Whom it is given to; :meth:`check_token` tells.
+            user: Whom it is given to: whose stream it will be, to end it or to count it. It is not
+                compared with whoever is logged in.
             ttl: For how many seconds.
 
         Raises:
@@ -143,6 +226,9 @@ class SSE:
         Return what a token of :meth:`sign_channels` grants, or :obj:`None` if it is not valid.
 
         """
+        if not flask.current_app.secret_key:
+            logger.error("no token can be checked without the application's secret key")
+            return None
         try:
             return Grant.from_claims(_signer().loads(token))
         except itsdangerous.BadData:
@@ -194,9 +280,26 @@ class SSE:
             dumps=flask.current_app.json.dumps,
         )
 
+    def publish_to_user(self, user: Any, data: Any, **arguments: Any) -> str:
+        """
+        Publish an event to a user's own channel, see :func:`~sse_sync.user_channel`.
+
+        Args:
+            user: Text, a number or a UUID.
+            data: Text, or a value that ``app.json`` can write.
+            arguments: Further arguments for :meth:`publish`.
+
+        """
+        return self.publish(user_channel(user), data, **arguments)
+
     def subscribe(
         self,
         *channels: str,
+        user: Any = None,
+        presence: Any = None,
+        info: Any = None,
+        grace: float = 5.0,
+        announce: bool | Sequence[str] = False,
         filter: Filter | None = None,
         snapshot: Callable[[], Iterable[Any]] | None = None,
         overflow: Overflow | str = Overflow.DISCONNECT,
@@ -217,6 +320,15 @@ class SSE:
             channels: Names of channels. They are the view's: never pass on what a client
                 names without ``authorize=True``, or asking otherwise whether it may read
                 that.
+            user: Whose stream it is, text, a number or a UUID, so that it can be ended, asked
+                about and counted by it.
+            presence: The same of a user who shall be seen on the channels, see :meth:`present`.
+            info: Anything that JSON can express, for those who see the user.
+            grace: Seconds after the user's last stream for which the user is still seen, so that
+                a reload is no leave.
+            announce: Whether coming and leaving are published on the channels, as events
+                ``presence-join`` and ``presence-leave`` with ``user`` and ``info``; or two
+                other event types.
             filter: Takes an event's type, key and meta; tells whether this client gets it.
             snapshot: Returns events that tell the state, sent before the first one to a client
                 that does not resume.
@@ -226,7 +338,8 @@ class SSE:
             tell_degraded: Whether the client is told, in ``stream-degraded`` events with
                 ``true`` or ``false``, when no events can arrive for now.
             authorize: Whether to ask the function of :meth:`authorize` about each channel,
-                because the client names it; a refusal is a 403, which makes a browser stop.
+                because the client names it; a refusal is a 403, which makes a browser stop, and
+                what is no channel a 400.
             arguments: Further arguments for :class:`~sse_sync.flask.EventSourceResponse`.
 
         Raises:
@@ -238,11 +351,20 @@ class SSE:
 
         state = current_state()
         environ = flask.request.environ
-        if authorize and not is_allowed(
-            channels, self._authorize or load_hook(state.options.authorize)
-        ):
+        if authorize:
+            problem = what_is_wrong_with(channels)
+            if problem:
+                flask.abort(400, problem)
+        visit = state.channels.visit(
+            environ,
+            state.options.replace(stream_options(arguments)),
+            user=user,
+            channels=channels,
+            presence=Presence.of(presence, info, grace, announce),
+        )
+        hook = load_hook(state.options.authorize) or self._authorize
+        if authorize and not is_allowed(channels, hook):
             flask.abort(403)
-        state.channels.check(environ)
         subscription = Subscription(
             hub=state.channels.hub(),
             channels=channels,
@@ -253,6 +375,7 @@ class SSE:
             max_events=max_events,
             max_bytes=max_bytes,
             tell_degraded=tell_degraded,
+            visit=visit,
         )
         return EventSourceResponse(subscription, **arguments)
 
@@ -273,27 +396,32 @@ class SSE:
             channels: Names of channels.
             url: Where it is.
             name: Name of the blueprint; several need different ones.
-            arguments: Further arguments for :meth:`subscribe`.
+            arguments: Further arguments for :meth:`subscribe`; ``user`` and ``presence`` may be
+                functions that are called in the request.
 
         """
         endpoint = flask.Blueprint(name, __name__)
+        asked = {name: arguments.pop(name, None) for name in ("user", "presence")}
 
         def events() -> flask.Response:
             if flask.request.method == "OPTIONS":
-                return _preflight(arguments)
+                return preflight(arguments)
+            whose = {k: v() if callable(v) else v for k, v in asked.items()}
             if channels:
-                return self.subscribe(*channels, **arguments)
+                return self.subscribe(*channels, **whose, **arguments)
             token = flask.request.args.get("token")
             if token is not None:
                 grant = self.check_token(token)
                 if grant is None:
                     flask.abort(403)
-                return self.subscribe(*grant.channels, **arguments)
+                configured = arguments.get("lifetime", current_state().options.lifetime)
+                lifetime = grant.lifetime(configured)
+                given = {**whose, **arguments, "lifetime": lifetime}
+                if given["user"] is None:
+                    given["user"] = grant.user
+                return self.subscribe(*grant.channels, **given)
             names = flask.request.args.getlist("channel")
-            problem = what_is_wrong_with(names)
-            if problem:
-                flask.abort(400, problem)
-            return self.subscribe(*names, authorize=True, **arguments)
+            return self.subscribe(*names, authorize=True, **whose, **arguments)
 
         endpoint.add_url_rule(
             url, "events", events, methods=["GET", "OPTIONS"], provide_automatic_options=False
@@ -322,7 +450,14 @@ class _OwnContext:
             environ.pop(CONTEXT_KEY, None)
 
 
-def _preflight(arguments: Mapping[str, Any]) -> flask.Response:
+def preflight(arguments: Mapping[str, Any]) -> flask.Response:
+    """
+    Return what a browser asks before it lets a page of another origin read a stream.
+
+    Args:
+        arguments: Options of the stream that differ from the configuration, among others.
+
+    """
     changes = {k: v for k, v in arguments.items() if k.startswith("cors_")}
     options = current_state().options.replace(changes)
     headers = [("Allow", "GET, HEAD, OPTIONS")]

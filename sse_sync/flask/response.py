@@ -17,8 +17,8 @@ from werkzeug.datastructures import Headers
 from ..event import encode
 from ..pump import FeedSource, Source
 from ..registry import CloseReason
-from ..settings import stream_options
 from ..stream import EventStream
+from ..subscription import Subscription
 from ..wsgi import answer, is_finished
 from .extension import current_state, runner_of
 
@@ -46,6 +46,8 @@ class EventSourceResponse(flask.Response):
         headers: Further response headers.
         on_close: Called once when the stream has ended, with the
             :class:`~sse_sync.CloseReason`.
+        user: Whose stream it is, text, a number or a UUID, so that it can be ended, asked about
+            and counted by it.
         changes: Options that differ from the configuration, by lower-case name.
 
     Raises:
@@ -64,27 +66,36 @@ class EventSourceResponse(flask.Response):
         *,
         headers: Any = None,
         on_close: Callable[[CloseReason], object] | None = None,
+        user: Any = None,
         **changes: Any,
     ) -> None:
         app = flask.current_app
         environ = flask.request.environ
-        options = current_state().options
+        state = current_state()
+        options = state.options
         if app.debug and "SSE_DEBUG" not in app.config:
             options = options.replace({"debug": True})
+        options = options.replace(changes)
+        if isinstance(source, Subscription):
+            visit = source.visit
+        else:
+            visit = state.channels.visit(environ, options, user=user)
         self._teardown: Callable[[BaseException | None], object] | None = None
         result = answer(
             environ,
             source,
-            options.replace(changes),
+            options,
             encode=partial(encode, dumps=app.json.dumps),
             context=contextvars.copy_context(),
             on_close=on_close,
             before=_release_session,
             after=self._tear_down,
+            visit=visit,
         )
         merged = Headers(result.headers)
         for name, value in Headers(headers):
-            if name not in merged:
+            # What caches have to distinguish by is the view's and ours.
+            if name not in merged or name.lower() == "vary":
                 merged.add(name, value)
         body: Any = result.text if result.stream is None else result.stream
         super().__init__(body, result.status, merged)
@@ -106,8 +117,7 @@ class EventSourceResponse(flask.Response):
             arguments: What the class takes.
 
         """
-        options = current_state().options.replace(stream_options(arguments))
-        return cls((), **arguments) if is_finished(flask.request.environ, options) else None
+        return cls((), **arguments) if is_finished(flask.request.environ) else None
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
         """

@@ -15,6 +15,7 @@ import flask
 from .. import wsgi
 from ..exceptions import SourceError
 from ..settings import Options, stream_options
+from .extension import preflight
 from .response import EventSourceResponse
 
 __all__ = ["event_stream", "last_event_id"]
@@ -44,7 +45,8 @@ def event_stream(view: Any = None, **options: Any) -> Any:
 
     Args:
         view: The view, where the decorator is used without arguments.
-        options: Arguments for :class:`EventSourceResponse`.
+        options: Arguments for :class:`EventSourceResponse`; ``user`` may be a function that is
+            called in the request.
 
     Raises:
         SourceError: If the view is asynchronous.
@@ -53,24 +55,33 @@ def event_stream(view: Any = None, **options: Any) -> Any:
     """
     if view is None:
         return lambda view: event_stream(view, **options)
-    Options().replace(stream_options(options))
+    changes = stream_options(options)
+    Options().replace(changes)
+    user = options.pop("user", None)
     if inspect.iscoroutinefunction(view) or inspect.isasyncgenfunction(view):
         raise SourceError(view, "use a plain generator; WSGI has no event loop")
 
     @functools.wraps(view)
     def streaming(*args: Any, **kwargs: Any) -> Any:
+        if flask.request.method == "OPTIONS":
+            return preflight(changes)
         response = EventSourceResponse.for_finished_client(**options)
         if response is not None:
             return response
         result = view(*args, **kwargs)
         if isinstance(result, Iterator):
-            return EventSourceResponse(result, **options)
+            whose = user() if callable(user) else user
+            return EventSourceResponse(result, user=whose, **options)
         if isinstance(result, tuple) and result and isinstance(result[0], Iterator):
             raise SourceError(
                 result, "return the generator alone; EventSourceResponse takes headers"
             )
         return result
 
+    # Flask calls the view for OPTIONS, too, instead of answering without the headers of CORS.
+    answering: Any = streaming
+    answering.required_methods = {"OPTIONS"}
+    answering.provide_automatic_options = False
     return streaming
 
 

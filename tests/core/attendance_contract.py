@@ -196,7 +196,6 @@ class SharedAttendanceContract(AttendanceContract):
 
     def test_nothing_is_left(self, two, keys):
         """When everybody has gone, the store holds nothing of them."""
-        one, other = two
         for book in two:
             book.report([arrival("room", "ann", json.dumps("x"))])
             book.count("user:ann", 1)

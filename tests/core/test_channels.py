@@ -19,8 +19,9 @@ from sse_sync import (
 from sse_sync.brokers.base import History, Position
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels import Channels, connect, make_broker
+from sse_sync.dispatch import IDLE_CHANNELS
 from sse_sync.exceptions import BrokerUnavailable
-from sse_sync.hub import IDLE_CHANNELS, Hub
+from sse_sync.hub import Hub
 from sse_sync.settings import Options
 from sse_sync.subscription import Subscription
 from sse_sync.testing import read_events
@@ -57,7 +58,7 @@ def events(stream, limit):
 def lose_everything(hub):
     """The store begins another epoch, and the broker notices."""
     hub._broker._epoch += "x"
-    hub.interrupted()
+    hub.dispatch.interrupted()
 
 
 def data(stream, limit):
@@ -78,7 +79,7 @@ def test_publish_and_subscribe(hub, environ):
         ServerSentEvent("two\nlines", id=two),
     ]
     stream.close()
-    assert hub._subscribers == {"a": {}, "b": {}}
+    assert hub.dispatch._subscribers == {"a": {}, "b": {}}
 
 
 def test_resume(hub, environ):
@@ -328,7 +329,7 @@ def test_broker_is_away(runtime, caplog):
     (event,) = read_events(stream)
     assert event.event == "stream-error"
     assert "no subscription to a: broken:// is unavailable: it is broken" in caplog.text
-    assert hub._subscribers == {"a": {}}
+    assert hub.dispatch._subscribers == {"a": {}}
 
 
 @pytest.mark.parametrize("accepts", [None, lambda event, key, meta: bool(variable.get())])
@@ -357,7 +358,7 @@ def test_interruption_that_missed_nothing(runtime):
     broker._receiver, receiver = None, broker._receiver
     hub.publish("a", "2")
     broker._receiver = receiver
-    hub.interrupted()
+    hub.dispatch.interrupted()
     assert data(stream, 2) == ["1", "2"]
     hub.publish("a", "3")
     assert data(stream, 1) == ["3"]
@@ -376,7 +377,7 @@ def test_reset_before_the_process_knows(runtime):
     (reset,) = events(stream, 1)
     assert reset.event == "stream-reset"
     assert Position.parse(reset.id) == broker.position()
-    hub.interrupted()
+    hub.dispatch.interrupted()
     hub.publish("a", "2")
     assert [(event.event, event.data) for event in events(stream, 1)] == [(None, "2")]
     stream.close()
@@ -439,21 +440,21 @@ def test_interruption_during_a_start(runtime):
 
 def test_broker_that_hangs(monkeypatch, runtime):
     """Who waits for others that wait for the broker, waits for a bounded time."""
-    monkeypatch.setattr("sse_sync.hub.PATIENCE", 0.05)
+    monkeypatch.setattr("sse_sync.dispatch.PATIENCE", 0.05)
     hub = Hub(MemoryBroker())
-    hub._asking.acquire()
+    hub.dispatch._asking.acquire()
     stream = opened(hub)
     assert [event.event for event in read_events(stream)] == ["stream-error"]
-    hub._asking.release()
+    hub.dispatch._asking.release()
 
 
 def test_degraded(hub, caplog):
     """A broker's trouble is logged once, and so is its end."""
-    hub.degraded("gone")
-    hub.degraded("still gone")
+    hub.dispatch.degraded("gone")
+    hub.dispatch.degraded("still gone")
     assert hub.problem == "still gone"
-    hub.degraded(None)
-    hub.degraded(None)
+    hub.dispatch.degraded(None)
+    hub.dispatch.degraded(None)
     assert caplog.messages == ["no events arrive for now: gone", "events arrive again"]
 
 
@@ -463,7 +464,7 @@ def test_idle_channels_are_given_back(hub, runtime):
         stream = opened(hub, f"user-{number}")
         next(stream)
         stream.close()
-    assert len(hub._subscribers) <= IDLE_CHANNELS + 1
+    assert len(hub.dispatch._subscribers) <= IDLE_CHANNELS + 1
     assert len(hub._broker._subscribed) <= IDLE_CHANNELS + 1
     stream = opened(hub, "user-1")
     events(stream, 1)
@@ -620,19 +621,19 @@ def test_clients_are_told_of_trouble(hub, environ):
     other = opened(hub, environ=environ)
     (begun,) = events(stream, 1)
     assert [e.event for e in (begun, *events(other, 1))] == ["stream-open", "stream-open"]
-    hub.degraded("redis://secret is gone")
-    hub.degraded("still gone")
+    hub.dispatch.degraded("redis://secret is gone")
+    hub.dispatch.degraded("still gone")
     (told,) = events(stream, 1)
     # The client's position stays what it was.
     assert (told.event, told.data, told.id) == ("stream-degraded", "true", begun.id)
     hub.publish("a", "x")
-    hub.degraded(None)
+    hub.dispatch.degraded(None)
     assert {(e.event, e.data) for e in events(stream, 2)} == {
         (None, "x"),
         ("stream-degraded", "false"),
     }
     assert data(other, 1) == ["x"]
-    hub.degraded("gone")
+    hub.dispatch.degraded("gone")
     late = opened(hub, environ=environ, tell_degraded=True)
     assert [event.event for event in events(late, 2)] == ["stream-open", "stream-degraded"]
     for each in (stream, other, late):
@@ -663,17 +664,17 @@ def test_review(runtime):
     next(stream)
     next(other)
     stream.close()
-    hub.review()
+    hub.dispatch.review()
     assert broker._subscribed == {"a", "b"}
-    hub.review()
+    hub.dispatch.review()
     assert broker._subscribed == {"b"}
-    hub.review()
+    hub.dispatch.review()
     again = opened(hub, "a")
     events(again, 1)
     hub.publish("a", "x")
     assert data(again, 1) == ["x"]
-    with hub._asking:
-        hub.review()  # It does not wait for who waits for it.
+    with hub.dispatch._asking:
+        hub.dispatch.review()  # It does not wait for who waits for it.
     again.close()
     other.close()
 

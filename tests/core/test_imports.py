@@ -13,12 +13,14 @@ ROOT = Path(sse_sync.__file__).parent
 
 # What each module of the core may import of the package: nothing that is above it.
 LAYERS = [
-    {"exceptions", "clock", "natives"},
+    {"exceptions", "clock", "natives", "proxies"},
     {"event", "reactor", "settings", "connection", "brokers"},
-    {"parser", "runtime", "registry", "mailbox", "hub"},
-    {"threads", "greenlets", "admission", "pump", "channels", "cors"},
-    {"stream", "subscription"},
-    {"wsgi", "testing", "access", "cli"},
+    {"parser", "runtime", "registry", "mailbox", "dispatch", "access", "ledger", "cors"},
+    {"threads", "greenlets", "admission", "pump", "chores"},
+    {"people"},
+    {"hub"},
+    {"channels", "stream", "subscription"},
+    {"wsgi", "testing", "cli"},
     {"__init__", "__main__"},
 ]
 # Drawn against the layers on purpose: a world is chosen where it is needed, not at import.

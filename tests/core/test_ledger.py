@@ -1,0 +1,215 @@
+"""What a process holds, and how the broker learns it."""
+
+import pytest
+
+from sse_sync import BrokerUnavailable, ConfigurationError
+from sse_sync.brokers.attendance import LEASE, Arrival, Departure
+from sse_sync.ledger import MARGIN, TICK, Ledger, Presence, user_channel, user_key
+
+
+class Book:
+    """An attendance book that notes what it is told, and fails when it is asked to."""
+
+    def __init__(self):
+        self.told = []
+        self.counted = []
+        self.fails = 0
+        self.known = True
+        self.on_report = lambda: None
+
+    def report(self, reports=()):
+        self.on_report()
+        if self.fails:
+            self.fails -= 1
+            raise BrokerUnavailable("the book", "test")
+        self.told.append([(type(each), each.user) for each in reports])
+        known, self.known = self.known, True
+        return known
+
+    def count(self, name, own, limit=None):
+        if self.fails:
+            raise BrokerUnavailable("the book", "test")
+        self.counted.append((name, own))
+        return limit is None or own <= limit
+
+
+@pytest.fixture
+def book():
+    return Book()
+
+
+@pytest.fixture
+def now():
+    return [1000.0]
+
+
+@pytest.fixture
+def wakes():
+    return []
+
+
+@pytest.fixture
+def ledger(book, now, wakes):
+    return Ledger(book, lambda: wakes.append(1), clock=lambda: now[0])
+
+
+ANN = Presence("ann", grace=3.0)
+BOB = Presence("bob")
+COMES, GOES = (Arrival, "ann"), (Departure, "ann")
+
+
+def test_come_and_go(ledger, book, now, wakes):
+    """However many streams somebody has, the book is told of the first and the last."""
+    for _ in range(5):
+        ledger.enter("room", ANN)
+        assert ledger.settle() == TICK
+    for _ in range(4):
+        ledger.leave("room", ANN)
+    ledger.settle()
+    assert book.told == [[COMES], [], [], [], [], []]
+    assert wakes
+    ledger.leave("room", ANN)
+    assert ledger.settle() == pytest.approx(3.0 + MARGIN)
+    assert book.told[-1] == [GOES]
+    now[0] += 3.1
+    # Somebody has to look when the grace is over; then nothing is left to do.
+    assert ledger.settle() is None
+    assert book.told[-1] == []
+
+
+def test_back_in_time(ledger, book, now):
+    """Who comes back while the departure waits, or has been told, is there."""
+    ledger.enter("room", ANN)
+    ledger.settle()
+    ledger.leave("room", ANN)
+    ledger.enter("room", ANN)
+    ledger.settle()
+    assert book.told == [[COMES], [COMES]]
+    ledger.leave("room", ANN)
+    ledger.settle()
+    ledger.enter("room", ANN)
+    ledger.settle()
+    assert book.told[2:] == [[GOES], [COMES]]
+
+
+def test_back_while_it_is_told(ledger, book):
+    """A departure that is on its way does not outlive a return."""
+    ledger.enter("room", ANN)
+    ledger.settle()
+    ledger.leave("room", ANN)
+    book.on_report = lambda: book.told or ledger.enter("room", ANN)
+    book.told.clear()
+    ledger.settle()
+    ledger.settle()
+    assert book.told == [[GOES], [COMES]]
+
+
+def test_gone_before_anybody_knew(ledger, book):
+    """Nothing is told of it."""
+    ledger.enter("room", ANN)
+    ledger.leave("room", ANN)
+    assert ledger.settle() is None
+    assert book.told == [[]]
+
+
+def test_latest_info(ledger, book):
+    """What a later stream tells of the user counts."""
+    ledger.enter("room", ANN)
+    ledger.settle()
+    ledger.enter("room", Presence("ann", "new"))
+    ledger.settle()
+    assert book.told == [[COMES], [COMES]]
+
+
+def test_broker_is_away(ledger, book):
+    """What could not be told is told later."""
+    ledger.enter("room", ANN)
+    book.fails = 1
+    with pytest.raises(BrokerUnavailable):
+        ledger.settle()
+    ledger.enter("room", BOB)
+    book.fails = 1
+    with pytest.raises(BrokerUnavailable):
+        ledger.settle()
+    ledger.settle()
+    assert [sorted(told, key=str) for told in book.told] == [[COMES, (Arrival, "bob")]]
+    # Whether a departure was noted before the answer got lost, nobody knows.
+    ledger.leave("room", ANN)
+    book.fails = 1
+    with pytest.raises(BrokerUnavailable):
+        ledger.settle()
+    ledger.settle()
+    assert GOES in book.told[-1]
+
+
+def test_forgotten(ledger, book):
+    """A broker that has forgotten everything is told everything again."""
+    ledger.enter("room", ANN)
+    assert ledger.take_place("bob", 3)
+    ledger.settle()
+    book.told.clear()
+    book.counted.clear()
+    book.known = False
+    ledger.settle()
+    assert book.told == [[], [COMES]]
+    assert book.counted == [("bob", 1)]
+
+
+def test_lease(ledger, book, now):
+    """As long as there is somebody, the book hears of the process in time."""
+    ledger.enter("room", ANN)
+    assert ledger.settle() <= LEASE / 3
+    assert ledger.settle() <= LEASE / 3
+
+
+def test_places(ledger, book):
+    """One too many is refused, and a place that was given back is free."""
+    assert ledger.take_place("ann", 2)
+    assert ledger.take_place("ann", 2)
+    assert not ledger.take_place("ann", 2)
+    ledger.give_place("ann")
+    assert ledger.take_place("ann", 2)
+    ledger.settle()
+    for _ in range(2):
+        ledger.give_place("ann")
+    assert ledger.settle() is None
+    assert book.counted[-1] == ("ann", 0)
+
+
+def test_places_while_the_broker_is_away(ledger, book):
+    """Those of this process count, and the broker is told later."""
+    book.fails = 1000
+    assert ledger.take_place("ann", 1)
+    assert not ledger.take_place("ann", 1)
+    book.fails = 0
+    ledger.settle()
+    assert book.counted == [("ann", 1)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ann", None, -1.0, False),
+        ("ann", None, "5", False),
+        ("ann", {1, 2}, 5.0, False),
+        ("ann", None, 5.0, ("a\nb", "c")),
+        ("ann", None, 5.0, ("one",)),
+        ("ann", None, 5.0, "ab"),
+        (None, {"name": "Ann"}, 5.0, False),
+        (None, None, 5.0, True),
+        ("", None, 5.0, False),
+    ],
+)
+def test_unusable_presence(arguments):
+    """It is refused at once."""
+    with pytest.raises(ConfigurationError):
+        Presence.of(*arguments)
+
+
+def test_user_key():
+    """Users are known by text, numbers or UUIDs."""
+    assert user_key(7) == "7"
+    assert user_channel("ann") == "user:ann"
+    for wrong in (None, True, 1.5, b"x", "", "a\nb", "x" * 201):
+        with pytest.raises(ConfigurationError, match="user"):
+            user_key(wrong)

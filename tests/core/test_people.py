@@ -1,0 +1,449 @@
+"""Whose streams there are: ending them, asking again, counting them, showing who is there."""
+
+import contextlib
+
+import pytest
+
+from sse_sync import (
+    END_ID,
+    CloseReason,
+    ConfigurationError,
+    EventStream,
+    ServerSentEvent,
+    statistics,
+)
+from sse_sync.admission import Refusal
+from sse_sync.brokers.memory import MemoryBroker
+from sse_sync.exceptions import BrokerUnavailable
+from sse_sync.hub import Hub
+from sse_sync.ledger import Presence
+from sse_sync.people import PATIENCE, RETRY
+from sse_sync.settings import Options
+from sse_sync.subscription import Subscription
+from sse_sync.testing import read_events
+
+SERVED = {"SERVER_SOFTWARE": "test"}
+OPTIONS = Options(heartbeat=None)
+
+
+@pytest.fixture
+def asked():
+    """What the hook was asked, and what it answers."""
+    return []
+
+
+@pytest.fixture
+def make_hub(runtime):
+    with contextlib.ExitStack() as stack:
+
+        def make_hub(broker=None, **people):
+            broker = broker or MemoryBroker(now=lambda: runtime.now)
+            clock = people.pop("clock", lambda: runtime.now)
+            return stack.enter_context(Hub(broker, clock=clock, **people))
+
+        yield make_hub
+
+
+@pytest.fixture
+def hub(make_hub):
+    return make_hub()
+
+
+@pytest.fixture(params=[{}, SERVED], ids=["inline", "beside"])
+def environ(request):
+    """In a test client, and on a server."""
+    return request.param
+
+
+def opened(hub, *channels, environ=SERVED, user=None, presence=None, limits=(), **arguments):
+    """A stream of channels that is open; its first event has been read."""
+    channels = channels or ("a",)
+    if presence is not None:
+        user = presence.user
+    visit = hub.people.visit(user=user, channels=channels, presence=presence, limits=limits)
+    stream = started(Subscription(hub, channels, visit=visit), visit, environ, **arguments)
+    assert [event.event for event in read_events(stream, 1)] == ["stream-open"]
+    return stream
+
+
+def generated(hub, user, source=None, environ=SERVED, **arguments):
+    """A generator's stream that is open."""
+    source = iter(["x", *("y" * 1000)]) if source is None else source
+    return started(source, hub.people.visit(user=user), environ, **arguments)
+
+
+def started(source, visit, environ, options=OPTIONS, **arguments):
+    stream = EventStream(source, dict(environ), visit=visit, options=options, **arguments)
+    next(stream)
+    return stream
+
+
+def ends(stream):
+    """How it ends: its last event."""
+    (*_, last) = read_events(stream)
+    stream.close()
+    return last
+
+
+def is_open(hub, stream, channel="a"):
+    """Whether what is published still arrives."""
+    published = hub.publish(channel, "ping")
+    while (event := read_events(stream, 1)) and event[0].id != published:
+        assert event[0].event in ("stream-open", None), event
+    return bool(event)
+
+
+def test_disconnect_a_user(hub, environ):
+    """All streams of the user end, and nobody else's."""
+    anns = [opened(hub, name, environ=environ, user="ann") for name in ("a", "b")]
+    bob = opened(hub, environ=environ, user="bob")
+    nobody = opened(hub, environ=environ)
+    hub.disconnect(user="ann", reason="logged out")
+    for stream in anns:
+        last = ends(stream)
+        assert (last.event, last.data) == ("stream-disconnect", "logged out")
+        assert last.id != END_ID
+    for stream in (bob, nobody):
+        assert is_open(hub, stream)
+        stream.close()
+    assert statistics().closed[CloseReason.DISMISSED] == 2
+
+
+def test_disconnect_a_channel(hub, environ):
+    """All streams of the channel end."""
+    one, both = opened(hub, "a", environ=environ), opened(hub, "b", "a", environ=environ)
+    other = opened(hub, "b", environ=environ)
+    hub.disconnect(channel="a")
+    assert ends(one).event == ends(both).event == "stream-disconnect"
+    assert is_open(hub, other, "b")
+    other.close()
+
+
+def test_disconnect_a_user_from_a_channel(hub, environ):
+    """Of both, only streams that are both."""
+    hers = [opened(hub, name, environ=environ, user=7) for name in ("a", "b")]
+    his = opened(hub, "a", environ=environ, user=8)
+    hub.disconnect(user=7, channel="a")
+    assert ends(hers[0]).event == "stream-disconnect"
+    assert is_open(hub, hers[1], "b")
+    assert is_open(hub, his)
+    for stream in (*hers, his):
+        stream.close()
+
+
+@pytest.mark.parametrize("options", [OPTIONS, Options(heartbeat=None, reconnect=True)])
+def test_disconnect_for_good(hub, environ, options):
+    """The client is told to stop, and why."""
+    stream = opened(hub, environ=environ, user="ann", options=options)
+    hub.disconnect(user="ann", reason="kicked\nby bob", for_good=True)
+    assert ends(stream) == ServerSentEvent("kicked\nby bob", event="stream-end", id=END_ID)
+
+
+@pytest.mark.parametrize("for_good", [False, True])
+def test_disconnect_a_generator(hub, environ, for_good, runtime):
+    """Streams of generators are ended, too; the generator is closed."""
+    closed = []
+
+    def source():
+        try:
+            while True:
+                yield "x"
+        finally:
+            closed.append(1)
+
+    stream = generated(hub, "ann", source(), environ)
+    assert read_events(stream, 1) == [ServerSentEvent("x")]
+    hub.disconnect(user="ann", for_good=for_good)
+    assert ends(stream).event == ("stream-end" if for_good else "stream-disconnect")
+    runtime.run_ready()
+    assert closed == [1]
+
+
+def test_disconnected_clients_come_back_apart(hub):
+    """Everybody draws a time of its own."""
+    streams = [opened(hub) for _ in range(20)]
+    hub.disconnect(channel="a")
+    times = {int(b"".join(stream).split(b"retry: ")[1].split(b"\n")[0]) for stream in streams}
+    assert len(times) > 10
+    assert all(3000 <= time <= 6000 for time in times)
+
+
+def test_disconnect_before_the_stream_is_open(hub, environ):
+    """An order that comes between a client's permission and its stream is not missed."""
+    early = hub.people.visit(user="ann", channels=("a",))
+    hub.disconnect(user="ann")
+    late = hub.people.visit(user="ann", channels=("a",))
+    first = started(Subscription(hub, ("a",), visit=early), early, environ)
+    assert ends(first).event == "stream-disconnect"
+    second = started(Subscription(hub, ("a",), visit=late), late, environ)
+    assert is_open(hub, second)
+    second.close()
+
+
+def test_nothing_is_left(hub):
+    """When all streams have ended, the hub gives its own channel back."""
+    streams = [opened(hub, user="ann"), opened(hub)]
+    assert hub.statistics().subscriptions == 2
+    assert hub.dispatch._subscribers["\x01orders"]
+    for stream in streams:
+        stream.close()
+    assert not hub.people._visits
+    assert not hub.dispatch._subscribers["\x01orders"]
+    # Expected, but never opened: a refused client, or HEAD.
+    hub.people.visit(user="ann")
+    hub.people.review()
+    assert not hub.dispatch._subscribers["\x01orders"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"reason": "x"}, {"user": ""}, {"channel": "\x01orders"}, {"user": 1.5}]
+)
+def test_unusable_orders(hub, arguments):
+    """They are refused where they are given."""
+    with pytest.raises(ConfigurationError):
+        hub.disconnect(**arguments)
+    with pytest.raises(ConfigurationError):
+        hub.reauthorize(**{k: v for k, v in arguments.items() if k != "reason"})
+
+
+def test_orders_cannot_be_forged(hub):
+    """No application or client can name the channel of orders."""
+    with pytest.raises(ConfigurationError):
+        hub.publish("\x01orders", "x")
+    with pytest.raises(ConfigurationError):
+        Subscription(hub, ("\x01orders",))
+
+
+def test_broker_is_away(runtime, make_hub, caplog):
+    """A generator's stream is opened all the same, and the log says what does not work."""
+
+    class Away(MemoryBroker):
+        away = True
+
+        def subscribe(self, channels):
+            if self.away:
+                raise BrokerUnavailable("test", "away")
+            return super().subscribe(channels)
+
+    broker = Away()
+    hub = make_hub(broker)
+    stream = generated(hub, "ann")
+    assert "cannot be ended from other processes" in caplog.text
+    broker.away = False
+    other = generated(hub, "bob")
+    hub.disconnect(user="ann")
+    assert ends(stream).event == "stream-disconnect"
+    other.close()
+
+
+# Asking again.
+
+
+def asking(asked, *answers):
+    """A hook that notes what it is asked, and answers so."""
+    left = list(answers)
+
+    def hook(user, channels):
+        asked.append((user, channels))
+        answer = left.pop(0) if left else True
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return {"recheck": lambda: hook}
+
+
+def test_reauthorize_without_a_hook(hub):
+    """The client has to come back, and is asked in its request."""
+    stream, other = opened(hub, user="ann"), opened(hub, user="bob")
+    hub.reauthorize(user="ann")
+    assert ends(stream).event == "stream-disconnect"
+    assert is_open(hub, other)
+    other.close()
+
+
+def test_reauthorize(make_hub, asked, runtime):
+    """The hook is asked once for all streams that are alike, and who has lost it ends."""
+    hub = make_hub(**asking(asked, False, True))
+    anns = [opened(hub, "a", user="ann") for _ in range(3)]
+    hers = opened(hub, "b", user="ann")
+    bob = opened(hub, "a", user="bob")
+    hub.reauthorize(user="ann")
+    runtime.run_ready()
+    assert sorted(asked) == [("ann", ("a",)), ("ann", ("b",))]
+    gone = anns if asked[0][1] == ("a",) else [hers]
+    for stream in (*anns, hers, bob):
+        if stream in gone:
+            assert ends(stream).event == "stream-disconnect"
+        else:
+            assert is_open(hub, stream, "b" if stream is hers else "a")
+            stream.close()
+
+
+@pytest.mark.parametrize("answer", [False, None, "no", 1])
+def test_only_true_is_yes(make_hub, asked, runtime, answer):
+    """Whatever else a hook returns is a no."""
+    hub = make_hub(**asking(asked, answer))
+    stream = opened(hub, user="ann")
+    hub.reauthorize(user="ann")
+    runtime.run_ready()
+    assert ends(stream).event == "stream-disconnect"
+
+
+def test_asked_every_so_often(make_hub, asked, runtime):
+    """Everybody with a user is asked about, and nobody else."""
+    hub = make_hub(every=60.0, **asking(asked))
+    streams = [opened(hub, user="ann"), opened(hub)]
+    runtime.advance(1)
+    asked.clear()
+    runtime.advance(55 * 4)
+    assert asked == [("ann", ("a",))] * 4 or asked == [("ann", ("a",))] * 3
+    for stream in streams:
+        stream.close()
+    asked.clear()
+    runtime.advance(1000)
+    assert asked == []
+
+
+def test_hook_that_fails(make_hub, asked, runtime, caplog):
+    """It is asked again; a database that is away for a moment ends no stream."""
+    hub = make_hub(**asking(asked, ValueError("oops"), ValueError("oops"), True))
+    stream = opened(hub, user="ann")
+    hub.reauthorize(user="ann")
+    runtime.advance(RETRY * 5)
+    assert len(asked) == 3
+    assert is_open(hub, stream)
+    stream.close()
+    assert "asking whether a stream may go on failed" in caplog.text
+
+
+def test_hook_that_goes_on_failing(make_hub, asked, runtime):
+    """Without an answer the client has to come back."""
+    hub = make_hub(**asking(asked, *[ValueError("oops")] * 100))
+    stream = opened(hub, user="ann")
+    hub.reauthorize(user="ann")
+    runtime.advance(RETRY * PATIENCE * 2)
+    assert len(asked) == PATIENCE
+    assert ends(stream).event == "stream-disconnect"
+
+
+def test_asked_after_an_interruption(make_hub, asked, runtime):
+    """Where orders may have been missed, everybody is asked about."""
+    hub = make_hub(**asking(asked))
+    stream = opened(hub, user="ann")
+    hub.dispatch.interrupted()
+    runtime.run_ready()
+    assert asked == [("ann", ("a",))]
+    stream.close()
+
+
+def test_context_of_the_hook(make_hub, asked, runtime):
+    """It is asked within what the front provides."""
+
+    @contextlib.contextmanager
+    def within():
+        asked.append("in")
+        yield
+        asked.append("out")
+
+    hub = make_hub(within=within, **asking(asked))
+    stream = opened(hub, user="ann")
+    hub.reauthorize(channel="a")
+    runtime.run_ready()
+    assert asked == ["in", ("ann", ("a",)), "out"]
+    stream.close()
+
+
+# Counting.
+
+
+def test_limit(hub, environ):
+    """One stream too many is told to come back much later; a free place is taken."""
+    limits = [("the user ann", 2), ("the address x", 5)]
+    streams = [opened(hub, environ=environ, user="ann", limits=limits) for _ in range(2)]
+    visit = hub.people.visit(user="ann", channels=("a",), limits=limits)
+    refused = EventStream(Subscription(hub, ("a",), visit=visit), dict(environ), visit=visit)
+    first = next(refused)
+    assert first.startswith(b": too many streams of this user or address\nretry: ")
+    assert int(first.split()[-1]) >= 30_000
+    assert list(refused) == []
+    refused.close()
+    assert statistics().open == 2
+    assert statistics().refused == 1
+    streams.pop().close()
+    streams.append(opened(hub, environ=environ, user="ann", limits=limits))
+    for stream in streams:
+        stream.close()
+    assert set(hub.people.ledger._counts.values()) <= {0}
+
+
+def test_limit_gives_back_what_it_took(hub, runtime):
+    """Whoever is refused for one reason does not count for another."""
+    one = opened(hub, user="ann", limits=[("address", 10), ("user", 1)])
+    visit = hub.people.visit(user="ann", limits=[("address", 10), ("user", 1)])
+    assert visit.begin(one) is Refusal.LIMITED
+    runtime.run_ready()
+    assert hub.people.ledger._counts == {"address": 1, "user": 1}
+    one.close()
+
+
+# Presence.
+
+
+def announced(stream, limit):
+    return [(e.event, e.data) for e in read_events(stream, limit) if e.event != "stream-open"]
+
+
+def test_presence(hub, environ, runtime):
+    """Tabs come and go; a person comes and goes once."""
+    watcher = opened(hub, environ=environ)
+    ann = Presence("ann", {"name": "Ann"}, 5.0, ("join", "leave"))
+    tabs = [opened(hub, environ=environ, presence=ann) for _ in range(3)]
+    (present,) = hub.present("a")
+    assert (present.user, present.info, present.since) == ("ann", {"name": "Ann"}, 1000.0)
+    told = '{"user": "ann", "info": {"name": "Ann"}}'
+    for tab in tabs:
+        tab.close()
+    runtime.advance(4)
+    assert len(hub.present("a")) == 1
+    runtime.advance(2)
+    assert hub.present("a") == []
+    assert announced(watcher, 2) == [("join", told), ("leave", told)]
+    watcher.close()
+
+
+def test_newcomer_sees_itself(hub, environ):
+    """The snapshot shows the user already, and the announcement comes behind it."""
+    presence = Presence("ann", announce=("join", "leave"))
+    visit = hub.people.visit(user="ann", channels=("a",), presence=presence)
+    subscription = Subscription(
+        hub, ("a",), visit=visit, snapshot=lambda: [str(len(hub.present("a")))]
+    )
+    stream = started(subscription, visit, environ)
+    assert [e.event or e.data for e in read_events(stream, 3)] == ["stream-open", "1", "join"]
+    stream.close()
+
+
+def test_reload_is_no_leave(hub, runtime):
+    """Who comes back within the grace was never away."""
+    presence = Presence("ann", announce=("join", "leave"))
+    watcher = opened(hub)
+    for _ in range(5):
+        stream = opened(hub, presence=presence)
+        stream.close()
+        runtime.advance(3)
+    runtime.advance(10)
+    hub.publish("a", "end")
+    assert [event for event, _ in announced(watcher, 3)] == ["join", "leave", None]
+    watcher.close()
+
+
+def test_nobody_is_left(hub, runtime):
+    """When everybody has gone nothing is done any more."""
+    stream = opened(hub, presence=Presence("ann"))
+    stream.close()
+    runtime.advance(20)
+    assert hub.present("a") == []
+    assert not hub.people.ledger._here
+    assert hub.people.book._signal is None
+    assert hub.people.ledger.settle() is None
