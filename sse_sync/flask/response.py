@@ -94,9 +94,11 @@ class EventSourceResponse(flask.Response):
         )
         merged = Headers(result.headers)
         for name, value in Headers(headers):
-            # What caches have to distinguish by is the view's and ours.
-            if name not in merged or name.lower() == "vary":
+            if name not in merged:
                 merged.add(name, value)
+            elif name.lower() == "vary":
+                # What caches have to distinguish by is the view's and ours.
+                merged["Vary"] = f"{value}, {merged['Vary']}"
         body: Any = result.text if result.stream is None else result.stream
         super().__init__(body, result.status, merged)
         if result.status == 204:

@@ -22,6 +22,9 @@ if "TEST_WRITE_TIMEOUT" in os.environ:
 if "TEST_LIFETIME" in os.environ:
     app.config["SSE_LIFETIME"] = float(os.environ["TEST_LIFETIME"])
 app.config["SSE_BROKER_URL"] = os.environ.get("TEST_BROKER_URL", "memory://")
+if "TEST_MAX_STREAMS_PER_ADDRESS" in os.environ:
+    app.config["SSE_MAX_STREAMS_PER_ADDRESS"] = int(os.environ["TEST_MAX_STREAMS_PER_ADDRESS"])
+    app.config["SSE_TRUSTED_PROXIES"] = ["127.0.0.1"]
 sse = SSE(app)
 
 
@@ -59,6 +62,30 @@ def publish(name):
     padding = "x" * int(request.args.get("size", "0"))
     ids = [sse.publish(name, f"{n}{padding}", event="n") for n in range(first, first + count)]
     return jsonify(ids)
+
+
+@app.get("/room/<name>")
+def room(name):
+    """Relay a channel, and show who does."""
+    return sse.subscribe(
+        name,
+        presence=request.args["user"],
+        grace=float(request.args.get("grace", "5")),
+        announce=True,
+    )
+
+
+@app.get("/present/<name>")
+def present(name):
+    """Say who is there."""
+    return jsonify([present.user for present in sse.present(name)])
+
+
+@app.get("/kick")
+def kick():
+    """End streams for good; a GET keeps the tests simple."""
+    sse.disconnect(user=request.args["user"], reason="kicked", for_good=True)
+    return "ok"
 
 
 @app.get("/last")

@@ -14,8 +14,10 @@ from sse_sync import ServerSentEvent
 from sse_sync.django import (
     EventSourceResponse,
     RequestedChannelView,
+    disconnect,
     event_stream,
     last_event_id,
+    present,
     publish,
     subscribe,
 )
@@ -113,6 +115,28 @@ def announce(request, name):
     return JsonResponse(ids, safe=False)
 
 
+def room(request, name):
+    """Relay a channel, and show who does."""
+    return subscribe(
+        request,
+        name,
+        presence=request.GET["user"],
+        grace=float(request.GET.get("grace", "5")),
+        announce=True,
+    )
+
+
+def who(request, name):
+    """Say who is there."""
+    return JsonResponse([each.user for each in present(name)], safe=False)
+
+
+def kick(request):
+    """End streams for good; a GET keeps the tests simple."""
+    disconnect(user=request.GET["user"], reason="kicked", for_good=True)
+    return HttpResponse("ok")
+
+
 def last(request):
     """Say what the last event ID is."""
     return JsonResponse(last_event_id(request), safe=False)
@@ -139,6 +163,9 @@ urlpatterns = [
     path("atomic", atomic),
     path("subscribe/<str:name>", relay),
     path("publish/<str:name>", announce),
+    path("room/<str:name>", room),
+    path("present/<str:name>", who),
+    path("kick", kick),
     path("last", last),
     path("marks/<str:key>", marks),
     path("figures", show_figures),

@@ -1,0 +1,264 @@
+"""Whose streams there are, through Django's test client."""
+
+import time
+
+import pytest
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.db import connection, transaction
+from django.test import RequestFactory, override_settings
+from rest_framework.permissions import IsAdminUser, IsAuthenticated
+from rest_framework.renderers import BaseRenderer
+from rest_framework.views import APIView
+
+from sse_sync import BrokerUnavailable, user_channel
+from sse_sync.django import (
+    ChannelView,
+    EventSourceResponse,
+    RequestedChannelView,
+    disconnect,
+    event_stream,
+    hub,
+    present,
+    publish,
+    publish_on_commit,
+    publish_to_user,
+    reauthorize,
+    sign_channels,
+    subscribe,
+)
+from sse_sync.testing import read_events
+
+factory = RequestFactory()
+
+
+@pytest.fixture(autouse=True)
+def own_hub():
+    """Channels of this test alone."""
+    with override_settings(SSE_SYNC={"CORS_ORIGINS": ["https://a.example"]}):
+        yield
+
+
+def request_of(user, **arguments):
+    request = factory.get("/", **arguments)
+    request.user = user
+    return request
+
+
+def names(response):
+    return [event.event for event in read_events(response)]
+
+
+@pytest.mark.django_db
+def test_presence():
+    """Who subscribes is there until the stream is closed."""
+    response = subscribe(factory.get("/"), "room", presence=7, info="x", grace=0)
+    assert read_events(response, 1)[0].event == "stream-open"
+    assert [(p.user, p.info) for p in present("room")] == [("7", "x")]
+    response.close()
+    deadline = time.monotonic() + 10
+    while present("room"):
+        assert time.monotonic() < deadline
+
+
+def test_publish_to_user():
+    """One user's streams get it, wherever they are."""
+    response = subscribe(factory.get("/"), user_channel(7))
+    assert read_events(response, 1)[0].event == "stream-open"
+    publish_to_user(7, "hello")
+    publish_to_user(8, "not me")
+    assert [event.data for event in read_events(response)] == ["hello"]
+
+
+def test_disconnect():
+    """Streams of channels and of generators end alike."""
+
+    @event_stream(user=lambda request: request.user.pk)
+    def generator(request):
+        yield from "abc"
+
+    streams = [
+        subscribe(factory.get("/"), "room", user=7),
+        EventSourceResponse(factory.get("/"), iter("abc"), user=7),
+        generator(request_of(User(pk=7))),
+    ]
+    for stream in streams:
+        read_events(stream, 1)
+    disconnect(user=7, reason="bye")
+    for stream in streams:
+        (last,) = read_events(stream)
+        assert (last.event, last.data) == ("stream-disconnect", "bye")
+
+
+def test_channel_view_knows_its_user():
+    """Its streams are those of whoever is logged in."""
+    view = ChannelView.as_view(channels=["room"])
+    ann, nobody = view(request_of(User(pk=7))), view(request_of(AnonymousUser()))
+    for stream in (ann, nobody):
+        assert read_events(stream, 1)[0].event == "stream-open"
+    reauthorize(user=7)
+    assert names(ann) == ["stream-disconnect"]
+    assert names(nobody) == []
+
+
+def recheck(user, channels):
+    """What RECHECK names; it uses the database, and leaves no connection behind."""
+    return User.objects.filter(pk=user).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@override_settings(SSE_SYNC={"RECHECK": f"{__name__}.recheck"})
+def test_recheck():
+    """Somebody whose account is gone reads no further."""
+    ann, bob = User.objects.create_user("ann"), User.objects.create_user("bob")
+    view = ChannelView.as_view(channels=["room"])
+    streams = [view(request_of(user)) for user in (ann, bob)]
+    for stream in streams:
+        assert read_events(stream, 1)[0].event == "stream-open"
+    visits = list(hub().people._visits)
+    ann.delete()
+    reauthorize(channel="room")
+    deadline = time.monotonic() + 10
+    while not any(visit._order for visit in visits):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert names(streams[0]) == ["stream-disconnect"]
+    assert names(streams[1]) == []
+
+
+@pytest.mark.parametrize(
+    ("permission", "user", "allowed"),
+    [
+        (IsAuthenticated, User(pk=7), True),
+        (IsAuthenticated, AnonymousUser(), False),
+        (IsAdminUser, User(pk=7), False),
+        (IsAdminUser, User(pk=7, is_staff=True), True),
+    ],
+)
+def test_permission_classes(permission, user, allowed):
+    """Permissions of Django REST framework decide about ready-made views."""
+    view = ChannelView.as_view(channels=["room"], permission_classes=[permission])
+    if allowed:
+        assert read_events(view(request_of(user)), 1)[0].event == "stream-open"
+    else:
+        with pytest.raises(PermissionDenied):
+            view(request_of(user))
+
+
+class EventStreamRenderer(BaseRenderer):
+    """As in the documentation: makes the framework accept what an EventSource asks for."""
+
+    media_type = "text/event-stream"
+    format = "event-stream"
+
+    def render(self, data, accepted_media_type=None, renderer_context=None):
+        """Errors only; streams are no data."""
+        return b""
+
+
+class RestView(APIView):
+    """A view of Django REST framework."""
+
+    permission_classes = [IsAuthenticated]
+    renderer_classes = [EventStreamRenderer]
+
+    def get(self, request):
+        """Relay a channel."""
+        return subscribe(request, "room", user=request.user.pk)
+
+
+def test_view_of_rest_framework():
+    """Its permissions and its negotiation work with a stream."""
+    accepts = {"HTTP_ACCEPT": "text/event-stream"}
+    response = RestView.as_view()(request_of(User(pk=7), **accepts))
+    assert response.status_code == 200
+    assert read_events(response, 1)[0].event == "stream-open"
+    assert RestView.as_view()(request_of(AnonymousUser(), **accepts)).status_code == 403
+
+
+def test_preflight_before_login():
+    """A browser asks without cookies, so mixins must not answer it."""
+
+    class Private(LoginRequiredMixin, ChannelView):
+        channels = ["room"]
+
+    asking = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
+    response = Private.as_view()(factory.options("/", headers=asking))
+    assert response.status_code == 204
+    assert response["Access-Control-Allow-Origin"] == "https://a.example"
+    assert Private.as_view().view_class is Private
+
+    @event_stream(cors_credentials=True)
+    def generator(request):
+        yield "a"
+
+    response = generator(factory.options("/", headers=asking))
+    assert (response.status_code, response["Access-Control-Allow-Credentials"]) == (204, "true")
+
+
+def test_vary_of_the_view():
+    """The view's own Vary is kept beside ours."""
+    request = factory.get("/", headers={"Origin": "https://a.example"})
+    response = EventSourceResponse(request, iter("a"), headers={"Vary": "Cookie"})
+    assert response["Vary"] == "Cookie, Origin"
+
+
+@pytest.mark.parametrize("wrong", [["a\nb"], ["x" * 201], [], ["a"] * 101])
+def test_names_are_checked_before_anybody_is_asked(wrong):
+    """What is no channel is the client's mistake."""
+    with pytest.raises(BadRequest):
+        subscribe(factory.get("/"), *wrong, authorize=True)
+
+
+async def asynchronous(request, channel):
+    return True
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+def test_only_true_allows(caplog):
+    """A hook that is not written for this refuses everything."""
+    with override_settings(SSE_SYNC={"AUTHORIZE": asynchronous}), pytest.raises(PermissionDenied):
+        subscribe(factory.get("/"), "a", authorize=True)
+    assert "has to return True or False" in caplog.text
+
+    class Rooms(RequestedChannelView):
+        async def authorize(self, channel):
+            return True
+
+    with pytest.raises(PermissionDenied):
+        Rooms.as_view()(factory.get("/?channel=a"))
+
+
+def test_stream_ends_with_its_token(client):
+    """Whoever had a token may not read on when it has expired; the user is the token's."""
+    response = client.get("/named/", {"token": sign_channels("room", user="ann", ttl=60)})
+    assert read_events(response, 1)[0].event == "stream-open"
+    (visit,) = hub().people._visits
+    assert visit.user == "ann"
+    assert visit._stream._options.lifetime <= 60
+    disconnect(user="ann")
+    assert names(response) == ["stream-disconnect"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_broker_that_is_away_at_the_commit(monkeypatch, caplog):
+    """What was committed stays committed, and everything else that waits for it is done."""
+    done = []
+
+    def away(*args, **kwargs):
+        raise BrokerUnavailable("test", "away")
+
+    with transaction.atomic():
+        publish_on_commit("room", "x")
+        transaction.on_commit(lambda: done.append(1))
+        monkeypatch.setattr(hub()._broker, "publish", away)
+    assert done == [1]
+    assert "publish" in caplog.text
+    with pytest.raises(BrokerUnavailable), transaction.atomic():
+        publish_on_commit("room", "x", robust=False)
+    with pytest.raises(TypeError, match="evnt"):
+        publish_on_commit("room", "x", evnt="typo")
+    assert not connection.in_atomic_block
+    with pytest.raises(BrokerUnavailable):
+        publish("room", "x")

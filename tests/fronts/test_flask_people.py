@@ -1,0 +1,256 @@
+"""Whose streams there are, through Flask's test client."""
+
+import time
+
+import flask
+import pytest
+
+from sse_sync import END_ID, user_channel
+from sse_sync.flask import SSE, EventSourceResponse, event_stream
+from sse_sync.testing import read_events
+
+
+@pytest.fixture
+def sse():
+    return SSE()
+
+
+@pytest.fixture
+def app(sse):
+    app = flask.Flask(__name__)
+    app.config["SECRET_KEY"] = "test"
+    app.config["SSE_CORS_ORIGINS"] = ["https://a.example"]
+    sse.init_app(app)
+
+    @app.get("/room/<user>")
+    def room(user):
+        arguments = {"announce": True} if flask.request.args.get("announce") else {}
+        return sse.subscribe(
+            "room", user_channel(user), presence=user, info={"n": 1}, grace=0, **arguments
+        )
+
+    return app
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_presence(app, client, sse):
+    """Who subscribes is there until the stream is closed."""
+    response = client.get("/room/ann")
+    again = client.get("/room/ann?announce=1")
+    assert [event.event for event in read_events(response, 1)] == ["stream-open"]
+    assert [event.event for event in read_events(again, 1)] == ["stream-open"]
+    with app.app_context():
+        assert [(p.user, p.info) for p in sse.present("room")] == [("ann", {"n": 1})]
+        assert [p.user for p in sse.present(user_channel("ann"))] == ["ann"]
+        response.close()
+        assert [p.user for p in sse.present("room")] == ["ann"]
+        again.close()
+        wait_for(lambda: not sse.present("room"))
+
+
+def test_publish_to_user(app, client, sse):
+    """One user's streams get it, wherever they are."""
+    ann, bob = client.get("/room/ann"), client.get("/room/bob")
+    with app.app_context():
+        sse.publish_to_user("ann", {"for": "ann"}, event="note")
+    assert [(e.event, e.data) for e in read_events(ann)][1:] == [("note", '{"for": "ann"}')]
+    assert [e.event for e in read_events(bob)] == ["stream-open"]
+
+
+@pytest.mark.parametrize("for_good", [False, True])
+def test_disconnect(app, client, sse, for_good):
+    """The page is told why; for good, a browser gets 204 when it comes back."""
+    ann, bob = client.get("/room/ann"), client.get("/room/bob")
+    with app.app_context():
+        sse.disconnect(user="ann", reason="bye", for_good=for_good)
+    *_, last = read_events(ann)
+    assert last.event == ("stream-end" if for_good else "stream-disconnect")
+    assert last.data == "bye"
+    assert [event.event for event in read_events(bob)] == ["stream-open"]
+    back = client.get("/room/ann", headers={"Last-Event-ID": last.id})
+    assert back.status_code == (204 if for_good else 200)
+    assert (last.id == END_ID) == for_good
+
+
+def test_generator_of_a_user(app, client, sse):
+    """A generator's stream has a user, too; the decorator asks in the request."""
+
+    @app.get("/decorated")
+    @event_stream(user=lambda: flask.request.args["user"])
+    def decorated():
+        yield from "abc"
+
+    @app.get("/response")
+    def response():
+        return EventSourceResponse(iter("abc"), user=flask.request.args["user"])
+
+    for url in ("/decorated", "/response"):
+        stream = client.get(f"{url}?user=7")
+        assert len(read_events(stream, 1)) == 1
+        with app.app_context():
+            sse.disconnect(user=7)
+        assert [event.event for event in read_events(stream)] == ["stream-disconnect"]
+
+
+def test_recheck(app, client, sse):
+    """The hook is asked in an application context, without a request."""
+    asked = []
+
+    @sse.recheck
+    def may_go_on(user, channels):
+        asked.append((user, channels, flask.current_app.name, flask.has_request_context()))
+        return user != "ann"
+
+    ann, bob = client.get("/room/ann"), client.get("/room/bob")
+    with app.app_context():
+        sse.reauthorize(channel="room")
+    wait_for(lambda: len(asked) == 2)
+    assert ("ann", ("room", "user:ann"), app.name, False) in asked
+    wait_for(lambda: len(sse_visits(app)) == 2 and any(v._order for v in sse_visits(app)))
+    assert [event.event for event in read_events(ann)][1:] == ["stream-disconnect"]
+    assert [event.event for event in read_events(bob)] == ["stream-open"]
+
+
+def sse_visits(app):
+    return list(app.extensions["sse_sync"].channels.hub().people._visits)
+
+
+def test_recheck_by_configuration(sse):
+    """An application's own hook wins over the extension's."""
+    app = flask.Flask("configured")
+    app.config["SSE_RECHECK"] = lambda user, channels: True
+    sse.init_app(app)
+    sse.recheck(lambda user, channels: False)
+    people = app.extensions["sse_sync"].channels.hub().people
+    assert people._recheck() is app.config["SSE_RECHECK"]
+
+
+def test_limits(client, app):
+    """One stream too many of a user or an address is told to come back later."""
+    app.extensions["sse_sync"].options.__dict__["max_streams_per_user"] = 1
+    first = client.get("/room/ann")
+    refused = client.get("/room/ann")
+    assert refused.status_code == 200
+    assert b"too many streams of this user or address" in refused.get_data()
+    assert [e.event for e in read_events(client.get("/room/bob"), 1)] == ["stream-open"]
+    first.close()
+    assert [e.event for e in read_events(client.get("/room/ann"), 1)] == ["stream-open"]
+
+
+def test_limit_of_an_address():
+    """Behind a trusted proxy the client's own address counts."""
+    app = flask.Flask("limited")
+    app.config.update(SSE_MAX_STREAMS_PER_ADDRESS=1, SSE_TRUSTED_PROXIES=["127.0.0.1"])
+    SSE(app)
+    app.add_url_rule("/", view_func=event_stream(lambda: iter("abc")))
+    client = app.test_client()
+
+    def get(address):
+        response = client.get("/", headers={"X-Forwarded-For": address}, buffered=False)
+        return response, read_events(response, 1)
+
+    one, events = get("198.51.100.1")
+    assert len(events) == 1
+    assert get("198.51.100.1")[1] == []
+    assert len(get("198.51.100.2")[1]) == 1
+    one.close()
+    assert len(get("198.51.100.1")[1]) == 1
+
+
+@pytest.mark.parametrize("names", [["a\nb"], ["x" * 201], ["c"] * 101])
+def test_names_are_checked_before_anybody_is_asked(app, client, sse, names):
+    """What is no channel is the client's mistake; the hook need not know what channels are."""
+    asked = []
+    sse.authorize(lambda channel: asked.append(channel) or True)
+    app.add_url_rule("/named", view_func=lambda: sse.subscribe(*names, authorize=True))
+    assert client.get("/named").status_code == 400
+    assert asked == []
+
+
+async def asynchronous(channel):
+    return True
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+@pytest.mark.parametrize("hook", [asynchronous, lambda c: ("no", 403), lambda c: 1])
+def test_only_true_allows(app, client, sse, hook, caplog):
+    """A hook that is not written for this refuses everything, and the log says why."""
+    sse.authorize(hook)
+    app.register_blueprint(sse.blueprint())
+    assert client.get("/events?channel=a").status_code == 403
+    assert "has to return True or False" in caplog.text
+
+
+def test_preflight(app, client):
+    """A decorated view answers what browsers ask for pages of other origins."""
+    calls = []
+
+    @app.get("/stream")
+    @event_stream(cors_credentials=True)
+    def stream():
+        calls.append(1)
+        yield "a"
+
+    asking = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
+    response = client.options("/stream", headers=asking)
+    assert response.status_code == 204
+    assert response.headers["Access-Control-Allow-Origin"] == "https://a.example"
+    assert response.headers["Access-Control-Allow-Credentials"] == "true"
+    asking["Origin"] = "https://b.example"
+    response = client.options("/stream", headers=asking)
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert calls == []
+    assert client.post("/stream").status_code == 405
+
+
+def test_vary_of_the_view(app, client):
+    """The view's own Vary is kept beside ours."""
+    app.add_url_rule(
+        "/stream", view_func=lambda: EventSourceResponse(iter("a"), headers={"Vary": "Cookie"})
+    )
+    response = client.get("/stream", headers={"Origin": "https://a.example"})
+    assert sorted(response.vary) == ["Cookie", "Origin"]
+
+
+def test_stream_ends_with_its_token(app, client, sse):
+    """Whoever had a token may not read on when it has expired; the user is the token's."""
+    app.register_blueprint(sse.blueprint(lifetime=3600))
+    with app.app_context():
+        token = sse.sign_channels("room", user="ann", ttl=60)
+        response = client.get(f"/events?token={token}")
+        assert read_events(response, 1)[0].event == "stream-open"
+        (visit,) = sse_visits(app)
+        assert visit._stream._options.lifetime <= 60
+        sse.disconnect(user="ann")
+    assert [event.event for event in read_events(response)] == ["stream-disconnect"]
+
+
+def test_blueprint_of_users(app, client, sse):
+    """A ready-made endpoint asks in the request whose stream it is."""
+    app.register_blueprint(
+        sse.blueprint("room", url="/mine", presence=lambda: flask.request.args["me"])
+    )
+    response = client.get("/mine?me=zoe")
+    assert read_events(response, 1)[0].event == "stream-open"
+    with app.app_context():
+        assert [present.user for present in sse.present("room")] == ["zoe"]
+    response.close()
+
+
+def test_no_secret_key(sse):
+    """Without a key no token is valid, and no client can make a view fail."""
+    app = flask.Flask("keyless")
+    sse.init_app(app)
+    app.register_blueprint(sse.blueprint())
+    assert app.test_client().get("/events?token=x").status_code == 403

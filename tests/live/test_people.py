@@ -1,0 +1,319 @@
+"""
+People come, go, reload, are killed with their worker, and are kicked; and at every checkpoint the
+server knows exactly who is there, and has announced each coming and leaving once.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import random
+import selectors
+import signal
+import socket
+import threading
+import time
+from collections import Counter, defaultdict
+
+import pytest
+
+from tests.live.servers import wait_for
+from tests.redis_server import RedisServer
+
+PEOPLE = 200
+ROUNDS = 5
+GRACE = 4.0
+FIRST = int(os.environ.get("PEOPLE_FIRST", "0"))
+RUNS = int(os.environ.get("PEOPLE_RUNS", "1"))
+
+
+class Tab:
+    """One page of somebody. It comes back as a browser does, until it is closed or told to stop."""
+
+    def __init__(self, user):
+        self.user = user
+        self.socket = None
+        self.received = b""
+        self.is_wanted = True
+        self.stopped_at = None
+        self.connect_at = 0.0
+
+    @property
+    def is_open(self):
+        return self.socket is not None and b"event: stream-" in self.received
+
+
+class Browsers:
+    """All pages, in one thread."""
+
+    def __init__(self, server):
+        self.server = server
+        self.tabs = []
+        self.last_ids = {}
+        self.selector = selectors.DefaultSelector()
+        self.lock = threading.Lock()
+        self.stopping = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def open(self, user):
+        tab = Tab(user)
+        with self.lock:
+            self.tabs.append(tab)
+        return tab
+
+    def close(self, tab):
+        with self.lock:
+            tab.is_wanted = False
+            self.tabs.remove(tab)
+            self.drop(tab)
+
+    def of(self, user):
+        return [tab for tab in self.tabs if tab.user == user]
+
+    def stop(self):
+        self.stopping = True
+        self.thread.join(10)
+        for tab in list(self.tabs):
+            self.close(tab)
+        self.selector.close()
+        assert not self.thread.is_alive()
+
+    def run(self):
+        while not self.stopping:
+            with self.lock:
+                now = time.monotonic()
+                for tab in self.tabs:
+                    if tab.socket is None and tab.stopped_at is None and now >= tab.connect_at:
+                        self.connect(tab)
+            for key, _ in self.selector.select(0.02):
+                with self.lock:
+                    self.read(key.data)
+
+    def connect(self, tab):
+        tab.received = b""
+        try:
+            tab.socket = socket.create_connection(("127.0.0.1", self.server.port), timeout=5)
+        except OSError:
+            tab.connect_at = time.monotonic() + 0.1
+            return
+        tab.socket.sendall(
+            f"GET /room/all?user={tab.user}&grace={GRACE} HTTP/1.1\r\n"
+            "Host: test\r\nAccept: text/event-stream\r\n\r\n".encode()
+        )
+        tab.socket.setblocking(False)
+        self.selector.register(tab.socket, selectors.EVENT_READ, tab)
+
+    def read(self, tab):
+        if tab.socket is None:
+            return
+        try:
+            data = tab.socket.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        # Enough to see how it begins and how it ends.
+        tab.received = (tab.received + data)[:2000] + data[-500:]
+        if b"event: stream-end" in tab.received:
+            assert b"data: kicked" in tab.received
+            tab.stopped_at = time.monotonic()
+            self.drop(tab)
+        elif not data:
+            self.drop(tab)
+            tab.connect_at = time.monotonic() + random.uniform(0.05, 0.5)
+
+    def drop(self, tab):
+        if tab.socket is not None:
+            self.selector.unregister(tab.socket)
+            tab.socket.close()
+            tab.socket = None
+
+
+class Watcher:
+    """Somebody who is not there, but sees everybody come and go; resumes as a browser does."""
+
+    def __init__(self, server):
+        self.server = server
+        self.announced = []
+        self.resets = 0
+        self.is_open = False
+        self.stopping = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        last = None
+        while not self.stopping:
+            with (
+                contextlib.suppress(OSError, http.client.HTTPException),
+                self.server.stream("/subscribe/all", last_event_id=last) as stream,
+            ):
+                for event in stream:
+                    last = event.id or last
+                    self.is_open = True
+                    if event.event in ("presence-join", "presence-leave"):
+                        self.announced.append((event.event, json.loads(event.data)["user"]))
+                    elif event.event == "stream-reset":
+                        self.resets += 1
+                    if self.stopping:
+                        return
+            time.sleep(0.1)
+
+    def present(self):
+        """Who is there by what was announced."""
+        present = set()
+        for event, user in list(self.announced):
+            (present.add if event == "presence-join" else present.discard)(user)
+        return present
+
+
+class Model:
+    """Who should be there, and how often each has come and gone."""
+
+    def __init__(self):
+        self.present = set()
+        self.joins, self.leaves = Counter(), Counter()
+
+    def come(self, user):
+        assert user not in self.present
+        self.present.add(user)
+        self.joins[user] += 1
+
+    def go(self, user):
+        self.present.remove(user)
+        self.leaves[user] += 1
+
+
+KINDS = [
+    ("gunicorn-gevent-flask", 3),
+    ("gunicorn-gevent-flask", 1),
+    ("gunicorn-gevent-django", 1),
+]
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + RUNS))
+@pytest.mark.parametrize(("kind", "workers"), KINDS)
+def test_people(start, tmp_path, kind, workers, seed):
+    chance = random.Random(seed)
+    with contextlib.ExitStack() as stack:
+        environ = {"TEST_HEARTBEAT": "2"}
+        if workers > 1:
+            environ["TEST_BROKER_URL"] = stack.enter_context(RedisServer(tmp_path)).url
+        server = start(kind, "--workers", str(workers), "--log-level", "critical", **environ)
+        watcher = Watcher(server)
+        wait_for(lambda: watcher.is_open, "the watcher")
+        browsers = Browsers(server)
+        stack.callback(browsers.stop)
+        model = Model()
+        for _ in range(ROUNDS):
+            disturb(chance, server, browsers, model, kill=workers > 1)
+            check(server, browsers, watcher, model)
+        for tab in list(browsers.tabs):
+            browsers.close(tab)
+        for user in list(model.present):
+            model.go(user)
+        check(server, browsers, watcher, model)
+        watcher.stopping = True
+        assert watcher.resets == 0
+        assert Counter(user for event, user in watcher.announced if event.endswith("join")) == (
+            model.joins
+        )
+        assert Counter(user for event, user in watcher.announced if event.endswith("leave")) == (
+            model.leaves
+        )
+        by_user = defaultdict(list)
+        for event, user in watcher.announced:
+            by_user[user].append(event)
+        for events in by_user.values():
+            assert events == ["presence-join", "presence-leave"] * (len(events) // 2)
+        assert "Traceback" not in server.output()
+
+
+def disturb(chance, server, browsers, model, kill):
+    """Let everybody do something, at most once."""
+    people = [f"user{number}" for number in range(PEOPLE)]
+    chance.shuffle(people)
+    victims = set()
+    for number, user in enumerate(people):
+        if user not in model.present:
+            if chance.random() < 0.5:
+                for tab in browsers.of(user):
+                    browsers.close(tab)  # It was kicked, and is opened anew.
+                for _ in range(chance.randint(1, 4)):
+                    browsers.open(user)
+                model.come(user)
+            continue
+        what = chance.choice(["stay", "stay", "go", "reload", "tab", "kick", "die"])
+        tabs = browsers.of(user)
+        if what == "go" or (what == "die" and not kill):
+            for tab in tabs:
+                browsers.close(tab)
+            model.go(user)
+        elif what == "reload":
+            for tab in tabs:
+                browsers.close(tab)
+                browsers.open(user)
+        elif what == "tab":
+            if len(tabs) > 1 and chance.random() < 0.5:
+                browsers.close(tabs[0])
+            else:
+                browsers.open(user)
+        elif what == "kick" and chance.random() < 0.3:
+            wait_for(lambda tabs=tabs: all(tab.is_open for tab in tabs), f"the tabs of {user}", 20)
+            server.get(f"/kick?user={user}")
+            kicked = time.monotonic()
+            wait_for(lambda tabs=tabs: all(tab.stopped_at for tab in tabs), f"{user} to go", 10)
+            assert max(tab.stopped_at for tab in tabs) - kicked < 1.0
+            model.go(user)
+        elif what == "die":
+            victims.add(user)
+        if kill and number == PEOPLE // 2:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                os.kill(server.json("/figures")["pid"], signal.SIGKILL)
+            # Their machines go with the worker.
+            for victim in victims:
+                for tab in browsers.of(victim):
+                    browsers.close(tab)
+                model.go(victim)
+            victims.clear()
+
+
+def check(server, browsers, watcher, model):
+    """What the server says, and what it has announced, is what the model expects."""
+    expected = model.present
+    deadline = 30
+    wait_for(
+        lambda: all(tab.is_open or tab.stopped_at for tab in list(browsers.tabs)),
+        "all tabs to be open",
+        deadline,
+    )
+    wait_for(
+        lambda: set(server.json("/present/all")) == expected, "those who are present", deadline
+    )
+    wait_for(lambda: watcher.present() == expected, "what was announced", deadline)
+    assert len(server.json("/present/all")) == len(expected)
+
+
+def test_limit_of_all_workers(start, tmp_path):
+    """The limit of an address is that of all workers; behind a proxy it is the client's."""
+    with RedisServer(tmp_path) as redis, contextlib.ExitStack() as stack:
+        server = start(
+            "gunicorn-gevent-flask", "--workers", "3",
+            TEST_BROKER_URL=redis.url, TEST_MAX_STREAMS_PER_ADDRESS="5",
+        )  # fmt: skip
+
+        def opened(address):
+            headers = {"X-Forwarded-For": f"1.1.1.1, {address}"}
+            stream = stack.enter_context(server.stream("/subscribe/x", headers=headers))
+            return stream, [event.event for event in stream.take(1)]
+
+        mine = [opened("198.51.100.1") for _ in range(5)]
+        assert [events for _, events in mine] == [["stream-open"]] * 5
+        for _ in range(4):
+            refused, events = opened("198.51.100.1")
+            assert events == []
+            assert refused.parser.retry >= 30_000
+        assert opened("198.51.100.2")[1] == ["stream-open"]
+        mine[0][0].close()
+        wait_for(lambda: opened("198.51.100.1")[1] == ["stream-open"], "a place")
