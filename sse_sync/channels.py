@@ -5,7 +5,6 @@ The hub of an application: made when it is first used, once in each process.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -56,23 +55,21 @@ class Channels:
         self._recheck = recheck or self._configured_recheck
         self._within = within
         self._lock = threading.Lock()
-        self._hub: tuple[int, Hub] | None = None
+        self._hub: Hub | None = None
 
     def hub(self) -> Hub:
         """
-        Return the hub of this process. A fork has one of its own.
+        Return the hub of this process, which begins anew in a fork.
 
         Raises:
             ConfigurationError: If the broker's URL is unusable.
 
         """
-        made = self._hub
-        if made is None or made[0] != os.getpid():
+        if self._hub is None:
             with self._lock:
-                made = self._hub
-                if made is None or made[0] != os.getpid():
-                    made = self._hub = (os.getpid(), self._make_hub())
-        return made[1]
+                if self._hub is None:
+                    self._hub = self._make_hub()
+        return self._hub
 
     def shared_hub(self) -> Hub:
         """

@@ -6,6 +6,7 @@ One per process and broker: what applications and streams talk to.
 from __future__ import annotations
 
 import json
+import os
 import random
 import secrets
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+from weakref import WeakSet
 
 from .brokers.attendance import Present
 from .brokers.base import Broker, History, Position, check_channel
@@ -63,6 +65,7 @@ class Hub:
     Publish events, and hand them to subscribers.
 
     Its methods may be called from any thread or greenlet. As a context manager it closes itself.
+    After a fork it begins anew in the child, with connections of its own and no subscribers.
 
     Args:
         broker: What keeps and carries events.
@@ -84,12 +87,17 @@ class Hub:
         self._clock = clock
         # Looked up here, not at import, so that gevent may have patched it.
         self._sleep = sleep or time.sleep
+        self._arguments = people
+        self._begin()
+        _hubs.add(self)
+
+    def _begin(self) -> None:
         self._published = 0
-        self.people = People(self, broker, clock=clock, **people)
+        self.people = People(self, self._broker, clock=self._clock, **self._arguments)
         """Whose streams there are, and who is there."""
-        self.dispatch = Dispatch(broker, self.people.review)
+        self.dispatch = Dispatch(self._broker, self.people.review)
         """Who subscribes."""
-        broker.start(self.dispatch)
+        self._broker.start(self.dispatch)
 
     def __enter__(self) -> Hub:
         return self
@@ -271,19 +279,22 @@ class Hub:
         """
         return self._broker.position()
 
-    def history(self, channels: Sequence[str], after: Position) -> History:
+    def history(
+        self, channels: Sequence[str], after: Position, limit: int | None = None
+    ) -> History:
         """
         Return what is still there of some channels after a position.
 
         Args:
             channels: Which channels.
             after: Where a client left.
+            limit: Bytes of events after which it may stop; :obj:`None` for however many there are.
 
         Raises:
             BrokerUnavailable: If that cannot be read now.
 
         """
-        return self._broker.history(channels, after)
+        return self._broker.history(channels, after, limit)
 
     def statistics(self) -> HubStatistics:
         """
@@ -320,3 +331,19 @@ def _size_beside(key: str | None, meta: Mapping[str, Any] | None) -> int:
         return len(key or "") + len(json.dumps(meta))
     except (TypeError, ValueError) as exc:
         raise EventError("meta", f"cannot be written as JSON: {exc}") from exc
+
+
+def _begin_anew() -> None:
+    # In a child nothing of what was inherited can be relied on: not a lock, not a connection.
+    for hub in list(_hubs):
+        try:
+            hub._broker.after_fork()
+            hub._begin()
+        except Exception:
+            pass  # There is nothing better to be done in a child that has just begun.
+
+
+_hubs: WeakSet[Hub] = WeakSet()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

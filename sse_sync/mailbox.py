@@ -118,6 +118,16 @@ class Mailbox:
             self._bytes = 0
         return taken
 
+    def clear(self) -> None:
+        """
+        Forget everything, and take events again.
+
+        """
+        with self._lock:
+            self._events.clear()
+            self._bytes = 0
+            self.overflowed = False
+
     def _is_full(self, size: int) -> bool:
         return len(self._events) >= self._max_events or self._bytes + size > self._max_bytes
 

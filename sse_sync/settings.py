@@ -127,6 +127,8 @@ class Option:
     """What it does, with its unit."""
     per_stream: bool = True
     """Whether one stream may differ from the others."""
+    is_secret: bool = False
+    """Whether the value may hold a password, so that errors do not show it."""
 
     @property
     def default(self) -> Any:
@@ -148,7 +150,8 @@ class Option:
         try:
             return self.check(value)
         except ValueError as exc:
-            raise ConfigurationError(key, f"must be {exc}, not {value!r}") from None
+            shown = "" if self.is_secret else f", not {value!r}"
+            raise ConfigurationError(key, f"must be {exc}{shown}") from None
 
 
 def problems(given: Mapping[str, Any]) -> list[ConfigurationError]:
@@ -273,8 +276,10 @@ def _origins(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-# As browsers write it: a scheme, a host in lower case, and a port that is not the scheme's own.
-_is_origin = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*A-Z]+\Z").match
+# As browsers write it: a scheme, a host in lower case and ASCII, and a port that is not the
+# scheme's own.
+_OWN_PORTS = r"(?!http://[^/]*:80\Z)(?!https://[^/]*:443\Z)"
+_is_origin = re.compile(_OWN_PORTS + r"[a-z][a-z0-9+.-]*://(?:(?![/?#@*A-Z])[!-~])+\Z").match
 
 
 def _hook(value: Any) -> Any:
@@ -369,6 +374,7 @@ OPTIONS: tuple[Option, ...] = (
         " them; redis+cluster://host:port,host:port; redis+sentinel://host:port/name; memory://"
         " serves a single one.",
         per_stream=False,
+        is_secret=True,
     ),
     Option(
         "channel_prefix",

@@ -114,6 +114,7 @@ class ChannelFeed:
         self._ready: deque[bytes] = deque()
         self._behind: Position | None = None
         self._interrupted = False
+        self._replaying = False
         self._degraded: bool | None = None
 
     # What the stream calls.
@@ -138,6 +139,8 @@ class ChannelFeed:
                 interrupted, self._interrupted = self._interrupted, False
                 if interrupted:
                     self._context.run(self._start_anew)
+                elif self._replaying:
+                    self._context.run(self._replay_on)
                 elif self._subscription.filter is None:
                     self._collect()  # Nothing of the application's runs.
                 else:
@@ -202,16 +205,33 @@ class ChannelFeed:
             self._begin_degraded()
             return
         position = Position.parse(left)
-        history = wanted.hub.history(wanted.channels, position) if position is not None else None
-        if position is None or history is None:
+        if position is None:
             self._start_at(here, "stream-reset")
-        elif not history.complete:
+        elif not self._replay(position):
             # Asked anew: if the store has begun another epoch, the process may not know yet.
             self._start_at(wanted.hub.position(), "stream-reset")
-        else:
-            self._behind = position
-            self._sort_out(history.messages)
         self._begin_degraded()
+
+    def _replay(self, behind: Position) -> bool:
+        # As much of the history as may wait for the client; what comes meanwhile is in the history,
+        # too. Returns whether nothing is missing.
+        wanted = self._subscription
+        self._mailbox.clear()
+        history = wanted.hub.history(wanted.channels, behind, wanted.max_bytes)
+        self._replaying = False
+        if history.complete:
+            self._behind = behind
+            size = 0
+            for at, message in enumerate(history.messages, 1):
+                size += len(message.body)
+                if size >= wanted.max_bytes:
+                    # Perhaps not all of it was read, or not all of it is wanted now.
+                    self._replaying = True
+                    self._sort_out(history.messages[:at])
+                    break
+            else:
+                self._sort_out(history.messages)
+        return history.complete
 
     def _begin_degraded(self) -> None:
         if self._subscription.hub.problem is not None:
@@ -238,14 +258,21 @@ class ChannelFeed:
         # The process may have missed something. This client has not if it resumed in a new epoch
         # before the process noticed that; otherwise it has to ask for the state again.
         wanted = self._subscription
-        self._mailbox.take()
+        self._mailbox.clear()
         here = wanted.hub.dispatch.add(self, wanted.channels)
-        if self._behind is not None and self._behind.epoch == here.epoch:
-            history = wanted.hub.history(wanted.channels, self._behind)
-            if history.complete:
-                self._sort_out(history.messages)
-                return
-        self._start_at(here, "stream-reset")
+        behind = self._behind
+        if behind is None or behind.epoch != here.epoch or not self._replay(behind):
+            self._replaying = False
+            self._start_at(here, "stream-reset")
+
+    def _replay_on(self) -> None:
+        # In a loop, as long as the filter lets nothing pass.
+        while self._replaying and not self._ready and not self._interrupted:
+            assert self._behind is not None
+            if not self._replay(self._behind):
+                self._start_at(self._subscription.hub.position(), "stream-reset")
+        if not self._ready and not self._interrupted:
+            self._collect()  # What came meanwhile.
 
     def _collect(self) -> None:
         # In this order: what was put before it overflowed is sent without a gap.

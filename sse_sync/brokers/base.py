@@ -122,6 +122,12 @@ class Receiver(Protocol):
 
         """
 
+    def reached(self, position: Position) -> None:
+        """
+        Note that everything up to a position has been received, though nothing may have come.
+
+        """
+
     def degraded(self, problem: str | None) -> None:
         """
         Note that nothing arrives for now, or that it does again.
@@ -155,9 +161,16 @@ class Broker(Protocol):
 
         """
 
+    def after_fork(self) -> None:
+        """
+        Begin anew in a child process, with nothing that is its parent's; :meth:`start` is called
+        again.
+
+        """
+
     def start(self, receiver: Receiver) -> None:
         """
-        Begin to receive. Called once.
+        Begin to receive. Called once in a process.
 
         Args:
             receiver: Whom to give events to.
@@ -227,7 +240,9 @@ class Broker(Protocol):
 
         """
 
-    def history(self, channels: Sequence[str], after: Position) -> History:
+    def history(
+        self, channels: Sequence[str], after: Position, limit: int | None = None
+    ) -> History:
         """
         Return what is still there of some channels after a position.
 
@@ -235,6 +250,8 @@ class Broker(Protocol):
             channels: Which channels.
             after: From where on; a position of another epoch or of the future makes the
                 history incomplete.
+            limit: Bytes of events after which it may stop; :obj:`None` for however many there are.
+                If there are as many, there may be more behind the last one.
 
         Raises:
             BrokerUnavailable: If that cannot be read now.

@@ -5,6 +5,7 @@ The broker of a single process.
 
 from __future__ import annotations
 
+import heapq
 import secrets
 import threading
 import time
@@ -24,12 +25,14 @@ TOKEN_AGE = 600 * 1_000_000
 
 
 class _Channel:
-    __slots__ = ("messages", "trimmed")
+    __slots__ = ("latest", "messages", "trimmed")
 
     def __init__(self, trimmed: int) -> None:
         self.messages: deque[Message] = deque()
         self.trimmed = trimmed
         """Number up to which events may have been dropped."""
+        self.latest = trimmed
+        """Number of the latest event."""
 
 
 class MemoryBroker:
@@ -58,12 +61,17 @@ class MemoryBroker:
     ) -> None:
         self._retention = Retention(history, max_age, channels)
         self._now = now
+        self._begin()
+
+    def _begin(self) -> None:
+        now = self._now
         # Positions are given out and events handed on under it, so that they arrive in order.
         self._lock = threading.Lock()
         self._epoch = to_base36(int(now() * 1000)) + secrets.token_hex(2)
         self._number = int(now() * 1_000_000)
-        # In the order of their latest events, so that the first is the next to be forgotten.
         self._channels: dict[str, _Channel] = {}
+        # When to look whether a channel can be forgotten; each is there once.
+        self._reviews: list[tuple[int, str]] = []
         self._forgotten = self._number
         # The oldest first.
         self._tokens: dict[str, Position] = {}
@@ -72,6 +80,13 @@ class MemoryBroker:
         self._closed = False
         self.attendance = MemoryAttendance(self._announce, now=now)
         """Who is there, in this process."""
+
+    def after_fork(self) -> None:
+        """
+        Forget everything: the parent has another history from here on.
+
+        """
+        self._begin()
 
     def start(self, receiver: Receiver) -> None:
         """
@@ -105,10 +120,14 @@ class MemoryBroker:
             if token is not None:
                 self._tokens[token] = position
             message = Message(channel, position, body, event, key, meta)
-            kept = self._channels.pop(channel, None) or _Channel(self._forgotten)
-            self._channels[channel] = kept
+            retention = self._retention.of(channel)
+            kept = self._channels.get(channel)
+            if kept is None:
+                kept = self._channels[channel] = _Channel(self._forgotten)
+                heapq.heappush(self._reviews, (now + retention.memory, channel))
             kept.messages.append(message)
-            self._trim(kept, self._retention.of(channel), now)
+            kept.latest = position.number
+            self._trim(kept, retention, now)
             self._forget(now)
             if self._receiver is not None and channel in self._subscribed:
                 self._receiver.receive([message])
@@ -141,7 +160,9 @@ class MemoryBroker:
             self._check_open()
             return Position(self._epoch, self._number)
 
-    def history(self, channels: Sequence[str], after: Position) -> History:
+    def history(
+        self, channels: Sequence[str], after: Position, limit: int | None = None
+    ) -> History:
         """
         Return what is still there of some channels after a position.
 
@@ -171,6 +192,7 @@ class MemoryBroker:
         with self._lock:
             self._closed = True
             self._channels.clear()
+            self._reviews.clear()
             self._subscribed.clear()
 
     def _announce(self, channel: str, what: Announcement) -> None:
@@ -183,12 +205,18 @@ class MemoryBroker:
             channel.trimmed = messages.popleft().position.number
 
     def _forget(self, now: int) -> None:
-        # Channels that nobody publishes to any more; one a publish is enough to keep up.
-        name, kept = next(iter(self._channels.items()))
-        self._trim(kept, self._retention.of(name), now)
-        if not kept.messages:
-            self._forgotten = max(self._forgotten, kept.trimmed)
-            del self._channels[name]
+        # Channels that nobody publishes to any more, but not before what they have dropped is older
+        # than what any channel has to remember.
+        while self._reviews and self._reviews[0][0] <= now:
+            _, name = heapq.heappop(self._reviews)
+            kept, retention = self._channels[name], self._retention.of(name)
+            self._trim(kept, retention, now)
+            due = kept.latest + retention.memory
+            if kept.messages or due > now:
+                heapq.heappush(self._reviews, (max(due, now + 1), name))
+            else:
+                self._forgotten = max(self._forgotten, kept.trimmed)
+                del self._channels[name]
 
     def _forget_tokens(self, now: int) -> None:
         while self._tokens:

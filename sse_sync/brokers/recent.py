@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..natives import native_lock
 from .base import History, Message, Position
@@ -173,6 +173,56 @@ class Recent:
                     found.append(message)
         found.sort(key=_number)
         return History(found, True)
+
+    def known(self, channels: Iterable[str]) -> Mapping[str, int] | None:
+        """
+        Return the number since when each channel is received, or :obj:`None` if one is not.
+
+        """
+        with self._lock:
+            wanted = list(channels)
+            if not all(channel in self._since for channel in wanted):
+                return None
+            return {channel: self._since[channel] for channel in wanted}
+
+    def extend(
+        self,
+        channels: Iterable[str],
+        after: Position,
+        messages: Sequence[Message],
+        known: Mapping[str, int],
+    ) -> None:
+        """
+        Keep what was read of the time before, too, unless that would be too much.
+
+        Args:
+            channels: Of which channels.
+            after: Behind what it was read.
+            messages: All there is of them from there on, at least up to what was known.
+            known: What :meth:`known` returned before it was read.
+
+        """
+        size = sum(len(message.body) for message in messages)
+        with self._lock:
+            if self._last is None or self._last.epoch != after.epoch:
+                return
+            room = len(self._order) + len(messages) <= MAX_EVENTS // 2
+            if not room or self._bytes + size > MAX_BYTES // 2:
+                return
+            for channel in channels:
+                # Otherwise it was given up, dropped in part, or extended by somebody else.
+                if self._since.get(channel) != known[channel] or known[channel] <= after.number:
+                    continue
+                older = [
+                    m
+                    for m in messages
+                    if m.channel == channel and m.position.number <= known[channel]
+                ]
+                if older:
+                    self._events.setdefault(channel, deque()).extendleft(reversed(older))
+                    self._order.extendleft(reversed(older))
+                    self._bytes += sum(len(message.body) for message in older)
+                self._since[channel] = after.number
 
     def _drop_oldest(self) -> None:
         dropped = self._order.popleft()

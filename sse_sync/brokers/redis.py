@@ -5,11 +5,13 @@ The broker for several processes and machines: Redis.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..clock import Clock, monotonic
-from ..exceptions import ConfigurationError
+from ..exceptions import BrokerUnavailable, ConfigurationError
+from .attendance import Attendance
 from .base import History, Position, Receiver
 from .recent import Recent
 from .redis_attendance import RedisAttendance
@@ -19,6 +21,11 @@ from .redis_store import Store
 from .retention import Retention
 
 __all__ = ["RedisBroker"]
+
+# How many clients' histories are read at the same time, so that connections are left for those who
+# publish; and seconds that the others wait.
+READERS = 3
+READ_PATIENCE = 20.0
 
 
 class RedisBroker:
@@ -63,14 +70,30 @@ class RedisBroker:
     ) -> None:
         if "{" in prefix or "}" in prefix:
             raise ConfigurationError("channel_prefix", "must not contain braces")
-        tag = f"{{{prefix}}}"
+        self._url = url
+        self._prefix = f"{{{prefix}}}"
+        self._retention = Retention(history, max_age, channels)
         self._clock = clock
-        self._nodes = Nodes(url, tag, clock=clock)
-        self._store = Store(self._nodes, tag, Retention(history, max_age, channels))
+        self._begin()
+
+    def _begin(self) -> None:
+        self._nodes = Nodes(self._url, self._prefix, clock=self._clock)
+        self._store = Store(self._nodes, self._prefix, self._retention)
         self._recent = Recent()
-        self.attendance = RedisAttendance(self._store)
+        # Held by those who read what the process has not received.
+        self._reading = threading.BoundedSemaphore(READERS)
+        self.attendance: Attendance = RedisAttendance(self._store)
         """Who is there, in all processes."""
         self._listener: Listener | None = None
+
+    def after_fork(self) -> None:
+        """
+        Begin anew, with connections of the child's own.
+
+        """
+        if self._listener is not None:
+            self._listener.abandon()
+        self._begin()
 
     def start(self, receiver: Receiver) -> None:
         """
@@ -125,14 +148,36 @@ class RedisBroker:
         """
         return self._store.position()
 
-    def history(self, channels: Sequence[str], after: Position) -> History:
+    def history(
+        self, channels: Sequence[str], after: Position, limit: int | None = None
+    ) -> History:
         """
         Return what is still there of some channels after a position.
+
+        What Redis is asked for is kept for those who come next: after a deploy all clients come
+        back at once, to processes that have received nothing yet.
 
         """
         self._store.check_open()
         names = list(dict.fromkeys(channels))
-        return self._recent.history(names, after) or self._store.history(names, after)
+        found = self._recent.history(names, after)
+        if found is not None:
+            return found
+        if not self._reading.acquire(timeout=READ_PATIENCE):
+            raise BrokerUnavailable(self._nodes.name, "too many clients read their history")
+        try:
+            found = self._recent.history(names, after)
+            if found is not None:
+                return found
+            known = self._recent.known(names)
+            read = self._store.history(names, after, limit=limit)
+            size = sum(len(message.body) for message in read.messages)
+            is_all = read.complete and (limit is None or size < limit)
+            if is_all and known is not None:
+                self._recent.extend(names, after, read.messages, known)
+            return read
+        finally:
+            self._reading.release()
 
     def close(self) -> None:
         """

@@ -26,16 +26,18 @@ __all__ = ["RedisAttendance"]
 AT_ONCE = 200
 
 # KEYS: the hash of the store.
-# ARGV: a new epoch, the prefix, the command that publishes, the process, its lease in milliseconds.
+# ARGV: a new epoch, the prefix, what topics begin with, the command that publishes, the process,
+# its lease in milliseconds.
 _SWEEP = (
     PUBLISHING
     + """
-local prefix, command, process, lease = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local prefix, topics, command = ARGV[2], ARGV[3], ARGV[4]
+local process, lease = ARGV[5], tonumber(ARGV[6])
 local clock, at_once = math.floor(now / 1000), 200
 local processes, leaving = prefix .. ':processes', prefix .. ':leaving'
 local announce = function (channel, what, kept)
   publish(prefix .. ':events:' .. channel, prefix .. ':floor:' .. channel,
-    prefix .. ':live:' .. channel, command, what[1], what[2], kept[1], kept[2])
+    topics .. channel, command, what[1], what[2], unpack(kept))
 end
 -- Nobody is left who holds the user, or whose grace is not over.
 local settle = function (channel, user, gone)
@@ -84,7 +86,7 @@ _REPORT = (
 local ends = redis.call('ZSCORE', processes, process)
 local known = ends and tonumber(ends) > clock and 1 or 0
 redis.call('ZADD', processes, text(clock + lease), process)
-for _, report in ipairs(cjson.decode(ARGV[6])) do
+for _, report in ipairs(cjson.decode(ARGV[7])) do
   local here = prefix .. ':here:' .. report.channel
   local what = cjson.encode({report.channel, report.user})
   local stored = redis.call('HGET', here, report.user)
@@ -113,7 +115,7 @@ return {epoch, known, more}
 _PRESENT = (
     _SWEEP
     + """
-return {more, redis.call('HGETALL', prefix .. ':here:' .. ARGV[6])}
+return {more, redis.call('HGETALL', prefix .. ':here:' .. ARGV[7])}
 """
 )
 
@@ -121,7 +123,7 @@ return {more, redis.call('HGETALL', prefix .. ':here:' .. ARGV[6])}
 _COUNT = (
     _SWEEP
     + """
-local name, own, limit = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
+local name, own, limit = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
 local streams, sum = prefix .. ':streams:' .. name, own
 local counts = redis.call('HGETALL', streams)
 for at = 1, #counts, 2 do

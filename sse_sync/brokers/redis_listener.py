@@ -11,13 +11,13 @@ When the connection breaks, all that begins again.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-from weakref import WeakSet
 
 from ..clock import Clock, monotonic
 from ..exceptions import BrokerClosed, BrokerUnavailable
@@ -27,6 +27,8 @@ from .redis_nodes import TIMEOUT, Node, redis
 from .redis_store import Store
 
 __all__ = ["Listener"]
+
+logger = logging.getLogger("sse_sync")
 
 # Seconds between two signs of life that are asked of the subscribed connection, and how long
 # without any sign it is taken for dead.
@@ -69,7 +71,6 @@ class Listener:
         self._confirmed: set[str] = set()
         self._unwanted: set[str] = set()
         self._failed_catch_ups = 0
-        _listeners.add(self)
 
     def subscribe(self, channels: Sequence[str]) -> None:
         """
@@ -126,6 +127,20 @@ class Listener:
             self._changed.notify_all()
         if pubsub is not None:
             self._disconnect(pubsub)
+
+    def abandon(self) -> None:
+        """
+        Let go of the subscribed connection in a child that inherited it: it is its parent's, but a
+        greenlet that was inherited, too, would read from it.
+
+        """
+        self._closed = True
+        connection = getattr(self._pubsub, "connection", None)
+        sock = getattr(connection, "_sock", None)
+        if sock is not None:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, sock.fileno())
+            os.close(nothing)
 
     def _run(self) -> None:
         pause = PAUSES[0]
@@ -195,13 +210,20 @@ class Listener:
             if message["type"] in _SUBSCRIBED:
                 waiting.discard(self._store.channel(message["channel"]))
             elif message["type"] in _PUBLISHED:
-                early.append(self._store.parse(message["channel"], message["data"]))
+                early += self._parse(message)
         return early
+
+    def _parse(self, message: Mapping[str, Any]) -> list[Message]:
+        try:
+            return [self._store.parse(message["channel"], message["data"])]
+        except (ValueError, UnicodeError):
+            logger.warning("%s holds what no publisher of ours has sent", message["channel"])
+            return []
 
     def _catch_up(self, channels: Sequence[str]) -> None:
         last = self._recent.last
         # Everything behind this position comes by the subscription, which holds already.
-        here = self._store.position()
+        here = self._store.position(own=True)
         missed: Sequence[Message] | None = None
         if last is not None and here.epoch == last.epoch and self._failed_catch_ups < CATCH_UPS:
             self._failed_catch_ups += 1
@@ -223,8 +245,9 @@ class Listener:
             now = self._clock()
             if now - heard > SILENCE:
                 raise redis.TimeoutError("the subscribed connection is silent")
-            if now - asked > PING_INTERVAL:
-                asked, here = now, self._store.position()
+            # One at a time: an answer stands for everything before its own question.
+            if here is None and now - asked > PING_INTERVAL:
+                asked, here = now, self._store.position(own=True)
                 if self._store.nodes.current() is not pubsub.node:
                     raise redis.ConnectionError("another node has the keys now")
                 with pubsub.sending:
@@ -240,13 +263,15 @@ class Listener:
                 # behind its history, and a flushed store is noticed.
                 if self._recent.reach(here) is News.GAP:
                     self._receiver.interrupted()
+                self._receiver.reached(here)
                 here = None
             else:
                 self._take(message)
 
     def _take(self, message: Mapping[str, Any]) -> None:
         if message["type"] in _PUBLISHED:
-            self._deliver(self._store.parse(message["channel"], message["data"]))
+            for each in self._parse(message):
+                self._deliver(each)
         elif message["type"] in _SUBSCRIBED:
             with self._changed:
                 self._confirmed.add(self._store.channel(message["channel"]))
@@ -305,7 +330,7 @@ class _PubSub(redis.client.PubSub):  # type: ignore[misc,unused-ignore]
     # know, since what was published meanwhile is missing.
 
     def __init__(self, node: Node, *, sharded: bool) -> None:
-        super().__init__(node.pool)
+        super().__init__(node.own_pool)
         self.node = node
         self.broken = False
         # Held while a command is sent, so that two do not mix.
@@ -321,19 +346,3 @@ class _PubSub(redis.client.PubSub):  # type: ignore[misc,unused-ignore]
 
     def on_connect(self, connection: Any) -> None:
         self.broken = True
-
-
-def _let_go_of_the_parents_connections() -> None:
-    # In a child that inherited a listener, as greenlets are: it would read what is its parent's.
-    for listener in list(_listeners):
-        listener._closed = listener._store.closed = True
-        connection = getattr(listener._pubsub, "connection", None)
-        sock = getattr(connection, "_sock", None)
-        if sock is not None:
-            nothing = os.open(os.devnull, os.O_RDWR)
-            os.dup2(nothing, sock.fileno())
-            os.close(nothing)
-
-
-_listeners: WeakSet[Listener] = WeakSet()
-os.register_at_fork(after_in_child=_let_go_of_the_parents_connections)

@@ -17,8 +17,10 @@ from . import redis_scripts as scripts
 
 try:
     import redis
+    from redis.backoff import NoBackoff
     from redis.connection import parse_url
     from redis.crc import key_slot
+    from redis.retry import Retry
     from redis.sentinel import Sentinel
 except ModuleNotFoundError as exc:
     if (exc.name or "").split(".")[0] != "redis":
@@ -36,8 +38,13 @@ TIMEOUT = 2.0
 CONNECTIONS = 8
 # Seconds after a search that failed until the next one; until then the same error is raised.
 SEARCH_PAUSE = 0.5
+# Seconds after which a search asks nobody else; the one it is asking may take its time still.
+SEARCH = 4.0
 
 Address = tuple[str, int]
+
+# Options of connections that are meant for sentinels, too.
+_TO_SENTINELS = ("socket_", "ssl_", "retry")
 
 # What tells that another node has to be asked.
 _MISPLACED: tuple[type[Exception], ...] = (
@@ -64,12 +71,15 @@ class Node:
     def __init__(self, address: Address | None, options: dict[str, Any]) -> None:
         self.address = address
         where = {} if address is None else {"host": address[0], "port": address[1]}
-        self.pool = redis.BlockingConnectionPool(
-            max_connections=CONNECTIONS, timeout=TIMEOUT, **{**options, **where}
-        )
+        given = {"max_connections": CONNECTIONS, "timeout": TIMEOUT, **options, **where}
+        self.pool = redis.BlockingConnectionPool(**given)
+        # The listener's: one is subscribed, and one asks.
+        self.own_pool = redis.BlockingConnectionPool(**{**given, "max_connections": 2})
         client = redis.Redis(connection_pool=self.pool)
         self.publish = client.register_script(scripts.PUBLISH)
         self.position = client.register_script(scripts.POSITION)
+        own = redis.Redis(connection_pool=self.own_pool)
+        self.own_position = own.register_script(scripts.POSITION)
         self.history = client.register_script(scripts.HISTORY)
         self._client = client
         self._scripts: dict[str, Callable[..., Any]] = {}
@@ -100,7 +110,8 @@ class Nodes:
         url: ``redis://``, ``rediss://`` or ``unix://`` as redis-py reads them;
             ``redis+cluster://host:port,host:port`` with some of a cluster's nodes;
             ``redis+sentinel://host:port,host:port/name/db`` with sentinels and the name of
-            what they watch. ``rediss+…`` for TLS.
+            what they watch; ``?sentinel_username=…&sentinel_password=…`` if these want a login of
+            their own. ``rediss+…`` for TLS.
         key: Any of our keys.
         clock: Tells the time.
 
@@ -110,7 +121,10 @@ class Nodes:
     """
 
     def __init__(self, url: str, key: str, *, clock: Clock = monotonic) -> None:
-        scheme, _, kind = urlsplit(url).scheme.partition("+")
+        try:
+            scheme, _, kind = urlsplit(url).scheme.partition("+")
+        except ValueError:
+            raise ConfigurationError("broker_url", "is no URL") from None
         self.name = _without_password(url)
         """The URL without what is secret."""
         self.is_cluster = kind == "cluster"
@@ -121,12 +135,26 @@ class Nodes:
         self._addresses, self._service, plain = _split(url, scheme, kind)
         try:
             given = parse_url(plain)
-        except ValueError as exc:
-            raise ConfigurationError("broker_url", f"cannot be read: {exc}") from None
+        except ValueError:
+            # What exactly is wrong might quote a part of the password.
+            raise ConfigurationError(
+                "broker_url",
+                "cannot be read; in a password, / # ? and @ are written %2F %23 %3F %40",
+            ) from None
+        if "decode_responses" in given:
+            raise ConfigurationError("broker_url", "must not decode responses: they are bytes")
+        self._login = {
+            name: given.pop(f"sentinel_{name}")
+            for name in ("username", "password")
+            if f"sentinel_{name}" in given
+        }
+        self.database = int(given.get("db") or 0)
+        """Number of the database."""
         self._options = {
             "socket_timeout": TIMEOUT,
             "socket_connect_timeout": TIMEOUT,
-            "retry_on_timeout": False,
+            # Commands are tried again here, where another node may be asked.
+            "retry": Retry(NoBackoff(), 0),
             **given,
         }
         self._find: Callable[[], Address | None] = {
@@ -171,6 +199,8 @@ class Nodes:
             with _redirections():
                 yield node
         except _DOUBTFUL as exc:
+            if "No connection available" in str(exc):
+                raise  # Of our own pool, which says nothing about the node.
             if isinstance(exc, redis.exceptions.MovedError) and exc.host:
                 # Asked first: others, replicas above all, may not have heard of it yet.
                 new = str(exc.host), int(exc.port)
@@ -184,7 +214,7 @@ class Nodes:
         Return whether a command that failed with that error may succeed at once.
 
         """
-        return isinstance(error, _MISPLACED)
+        return isinstance(error, _MISPLACED) and "No connection available" not in str(error)
 
     def close(self) -> None:
         """
@@ -193,6 +223,7 @@ class Nodes:
         """
         if self._node is not None:
             self._node.pool.disconnect()
+            self._node.own_pool.disconnect()
 
     def _search(self) -> None:
         if self._failure is not None and self._clock() < self._failure[0] + SEARCH_PAUSE:
@@ -210,13 +241,19 @@ class Nodes:
 
     def _find_in_cluster(self) -> Address:
         error: redis.RedisError | None = None
+        deadline = self._clock() + SEARCH
         for address in list(self._addresses):
             try:
-                slots = self._slots(address)
+                found = self._primary(self._slots(address), address)
             except redis.RedisError as exc:
                 error = exc
+                if self._clock() > deadline:
+                    break
                 continue
-            return self._primary(slots, address)
+            # Asked last the next time: what it says may be out of date.
+            self._addresses.remove(address)
+            self._addresses.append(address)
+            return found
         raise error or redis.ConnectionError("no node of the cluster is known")
 
     def _slots(self, address: Address) -> list[Any]:
@@ -248,9 +285,11 @@ class Nodes:
         return found
 
     def _ask_sentinels(self) -> Address:
-        options = {k: v for k, v in self._options.items() if k.startswith(("socket_", "ssl_"))}
-        options["ssl"] = self._secure
-        host, port = Sentinel(self._addresses, **options).discover_master(self._service)
+        options = {k: v for k, v in self._options.items() if k.startswith(_TO_SENTINELS)}
+        options.update(self._login, ssl=self._secure)
+        # To the sentinels themselves; what redis-py passes on by itself leaves out TLS.
+        sentinel = Sentinel(self._addresses, sentinel_kwargs=options)
+        host, port = sentinel.discover_master(self._service)
         return str(host), int(port)
 
 

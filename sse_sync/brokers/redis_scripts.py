@@ -2,7 +2,8 @@
 The Lua scripts of the Redis broker. Each runs as one step.
 
 KEYS[1] is a hash with the store's epoch, the number of its latest event, what tells the Redis that
-wrote them from any other state of it, and the shortest age that any publisher keeps events for.
+wrote them from any other state of it, and the shortest time that any publisher keeps events for
+where nothing else is said of a channel.
 Numbers are microseconds of Redis's clock, or one more than the latest; they fit a double exactly
 until the year 2255.
 
@@ -34,17 +35,16 @@ end
 
 POSITION = _BEGIN + "return {epoch, text(number)}"
 
-# The floor of a channel: the number up to which its events may have been dropped. Where one of its
-# two keys was deleted, what it said is not known. Both live as long as the events; where both
-# are gone, whatever is older than the shortest age may have been dropped.
+# The floor of a channel: the number up to which its events may have been dropped. It is kept with
+# the number of the channel's latest event, for at least the usual time. So where neither it nor
+# any event is left, whatever is older than that may have been dropped, and nothing else.
 _FLOOR = """
-local floor_of = function (stream, key, age, latest)
-  local floor = redis.call('GET', key)
+local floor_of = function (stream, key, memory)
+  local known = redis.call('GET', key)
   local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-  if not floor and not first then return now - math.min(age, shortest or age) end
-  if not first then return latest end
-  if not floor then return tonumber(string.match(first[1], '^%d+')) end
-  return tonumber(floor)
+  if not known and not first then return now - math.min(memory, shortest or memory) end
+  if not known then return tonumber(string.match(first[1], '^%d+')) end
+  return tonumber(string.match(known, first and '^%d+' or '%d+$'))
 end
 """
 
@@ -54,13 +54,13 @@ PUBLISHING = (
     _BEGIN
     + _FLOOR
     + """
-local publish = function (stream, key, topic, command, header, body, most, age)
+local publish = function (stream, key, topic, command, header, body, most, age, memory, usual)
   number = math.max(number + 1, now)
   redis.call('HSET', KEYS[1], 'number', text(number))
-  local floor = floor_of(stream, key, age, number - 1)
-  if not shortest or age < shortest then
-    shortest = age
-    redis.call('HSET', KEYS[1], 'age', text(age))
+  local floor = floor_of(stream, key, memory)
+  if not shortest or usual < shortest then
+    shortest = usual
+    redis.call('HSET', KEYS[1], 'age', text(usual))
   end
   local added = redis.pcall('XADD', stream, text(number) .. '-0', 'h', header, 'b', body)
   if type(added) == 'table' and added.err then
@@ -78,17 +78,16 @@ local publish = function (stream, key, topic, command, header, body, most, age)
   if redis.call('XTRIM', stream, 'MINID', text(now - age)) > 0 then
     floor = math.max(floor, now - age)
   end
-  local lifetime = math.ceil(age / 1000)
-  redis.call('SET', key, text(floor), 'PX', lifetime)
-  redis.call('PEXPIRE', stream, lifetime)
+  redis.call('SET', key, text(floor) .. ' ' .. text(number), 'PX', math.ceil(memory / 1000))
+  redis.call('PEXPIRE', stream, math.ceil(age / 1000))
   redis.call(command, topic, table.concat({epoch, text(number), header, body}, '\\n'))
 end
 """
 )
 
 # KEYS: the hash, the channel's stream, its floor, the token.
-# ARGV: a new epoch, the topic, header, body, most events, age in microseconds, the token's age in
-# milliseconds, the command that publishes.
+# ARGV: a new epoch, the topic, header, body, the command that publishes, the token's age in
+# milliseconds, and how much of the channel is kept: four numbers.
 PUBLISH = (
     PUBLISHING
     + """
@@ -97,15 +96,17 @@ if stored then
   local at = string.find(stored, ' ')
   return {string.sub(stored, 1, at - 1), string.sub(stored, at + 1)}
 end
-publish(KEYS[2], KEYS[3], ARGV[2], ARGV[8], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]))
-redis.call('SET', KEYS[4], epoch .. ' ' .. text(number), 'PX', ARGV[7])
+publish(KEYS[2], KEYS[3], ARGV[2], ARGV[5], ARGV[3], ARGV[4], tonumber(ARGV[7]), tonumber(ARGV[8]),
+  tonumber(ARGV[9]), tonumber(ARGV[10]))
+redis.call('SET', KEYS[4], epoch .. ' ' .. text(number), 'PX', ARGV[6])
 return {epoch, text(number)}
 """
 )
 
 # KEYS: the hash, and for each channel its stream and its floor.
 # ARGV: a new epoch, the position's epoch, the number up to which to read or '', how many events and
-# bytes to read, and for each channel the number behind which to read and its age in microseconds.
+# bytes to read, and for each channel the number behind which to read, and for how many microseconds
+# it is remembered that events were dropped.
 #
 # Returns whether nothing is missing, the number up to which was read, and for each channel its
 # events and whether that is all. It stops at the first channel of which it is not: one script must
@@ -119,9 +120,9 @@ local events, bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
 if epoch ~= ARGV[2] then return {0} end
 local found = {}
 for at = 2, #KEYS, 2 do
-  local after, age = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
+  local after, memory = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
   -- Behind the latest event of all nothing can be missing, however old it is.
-  if after > number or after < number and floor_of(KEYS[at], KEYS[at + 1], age, number) > after then
+  if after > number or after < number and floor_of(KEYS[at], KEYS[at + 1], memory) > after then
     return {0}
   end
   local channel, from, some = {}, text(after), nil

@@ -22,7 +22,7 @@ __all__ = ["Store"]
 # What one script reads, which nothing else can interrupt.
 CHANNELS_AT_ONCE = 500
 EVENTS_AT_ONCE = 2000
-BYTES_AT_ONCE = 4 << 20
+BYTES_AT_ONCE = 512 << 10
 # Seconds that a publish is known again by its token: by one the caller chose, who may come back
 # much later, and by one that only tells a repeated attempt.
 TOKEN_AGES = (600, 30)
@@ -66,29 +66,42 @@ class Store:
         keys = [self._meta(), stream, floor, f"{self._prefix}:token:{kind}"]
         token_age = TOKEN_AGES[token is None] * 1000
         kept = self._retention.of(channel)
-        args: list[Any] = [_new_epoch(), self.topic(channel), header, body, *kept, token_age]
-        args.append(self._publishes)
+        args: list[Any] = [_new_epoch(), self.topic(channel), header, body, self._publishes]
+        args += [token_age, *kept]
         return _position(self._ask(lambda node: node.publish(keys=keys, args=args)))
 
-    def position(self) -> Position:
+    def position(self, *, own: bool = False) -> Position:
         """
         Return the position of the latest event.
 
+        Args:
+            own: Whether to use the listener's own connections, so that it need not wait for those
+                who publish and replay.
+
         """
         keys, args = [self._meta()], [_new_epoch()]
-        return _position(self._ask(lambda node: node.position(keys=keys, args=args)))
+        return _position(
+            self._ask(
+                lambda node: (node.own_position if own else node.position)(keys=keys, args=args)
+            )
+        )
 
     def history(
-        self, channels: Sequence[str], after: Position, until: Position | None = None
+        self,
+        channels: Sequence[str],
+        after: Position,
+        until: Position | None = None,
+        limit: int | None = None,
     ) -> History:
         """
-        Return the events of some channels between two positions, however many there are.
+        Return the events of some channels between two positions.
 
         Args:
             channels: Which channels.
             after: Behind what.
             until: Up to what; :obj:`None` for the latest at the time of asking. What is
                 published while a long history is read is not in it.
+            limit: Bytes after which it stops; :obj:`None` for however many there are.
 
         """
         left = dict.fromkeys(channels, after.number)
@@ -102,10 +115,16 @@ class Store:
             number, events = page
             for name, (entries, is_all) in zip(names, events, strict=False):
                 found += _messages(name, after.epoch, entries)
-                if is_all:
-                    del left[name]
-                else:
-                    left[name] = found[-1].position.number
+                del left[name]
+                if not is_all:
+                    left[name] = found[-1].position.number  # At the end: the others first.
+            if limit is not None and left:
+                # Up to where all channels have been read.
+                bound = min(left.values())
+                certain = [m for m in found if m.position.number <= bound]
+                if sum(len(message.body) for message in certain) >= limit:
+                    found = certain
+                    break
         return History(sorted(found, key=lambda message: message.position), True)
 
     def run(self, script: str, *args: Any) -> Any:
@@ -114,10 +133,11 @@ class Store:
 
         Args:
             script: Its text; the same one each time.
-            args: Its arguments behind the new epoch, the prefix and the command that publishes.
+            args: Its arguments behind the new epoch, the prefix, what topics begin with, and the
+                command that publishes.
 
         """
-        before = [_new_epoch(), self._prefix, self._publishes]
+        before = [_new_epoch(), self._prefix, self.topic(""), self._publishes]
         return self._ask(lambda node: node.run(script, [self._meta()], [*before, *args]))
 
     def kept(self, channel: str) -> Kept:
@@ -132,7 +152,8 @@ class Store:
         Return what a channel's events are published to. The empty channel has one, too.
 
         """
-        return f"{self._prefix}:live:{channel}"
+        # With the database, because publish and subscribe know none.
+        return f"{self._prefix}:live{self.nodes.database}:{channel}"
 
     def channel(self, topic: bytes) -> str:
         """
@@ -170,7 +191,7 @@ class Store:
         args: list[Any] = [_new_epoch(), epoch, bounds, EVENTS_AT_ONCE, BYTES_AT_ONCE]
         for name, after in left.items():
             keys += self._keys(name)
-            args += [after, self._retention.of(name).age]
+            args += [after, self._retention.of(name).memory]
         complete, *rest = self._ask(lambda node: node.history(keys=keys, args=args))
         return (int(rest[0]), rest[1]) if complete else None
 

@@ -25,6 +25,10 @@ class Kept(NamedTuple):
     """How many events, at most."""
     age: int
     """How long, at most, in microseconds, as positions count."""
+    memory: int
+    """How long it is remembered that events were dropped; the same."""
+    usual: int
+    """The age of channels for which nothing else is said."""
 
 
 class Retention:
@@ -45,8 +49,12 @@ class Retention:
         max_age: float = 3600.0,
         channels: Mapping[str, tuple[int, float]] | None = None,
     ) -> None:
-        self._others = _kept(history, max_age)
-        self._patterns = {name: _kept(*kept) for name, kept in (channels or {}).items()}
+        usual = _microseconds(max_age)
+        self._others = Kept(history, usual, usual, usual)
+        self._patterns = {
+            name: Kept(events, _microseconds(age), max(_microseconds(age), usual), usual)
+            for name, (events, age) in (channels or {}).items()
+        }
         self._known: dict[str, Kept] = {}
 
     def of(self, channel: str) -> Kept:
@@ -66,5 +74,5 @@ class Retention:
         return kept
 
 
-def _kept(events: int, seconds: float) -> Kept:
-    return Kept(events, int(seconds * 1_000_000))
+def _microseconds(seconds: float) -> int:
+    return int(seconds * 1_000_000)

@@ -9,7 +9,7 @@ import time
 import pytest
 import redis
 
-from sse_sync import BrokerClosed, BrokerUnavailable, ConfigurationError
+from sse_sync import BrokerUnavailable, ConfigurationError, connect, listen
 from sse_sync.brokers import redis_listener, redis_nodes, redis_store
 from sse_sync.brokers.redis import RedisBroker
 from tests.core.broker_contract import BrokerContract, Receiver
@@ -658,22 +658,28 @@ def test_quiet_process_does_not_fall_behind(server, started, monkeypatch):
     assert received.interruptions == 0
 
 
-def test_fork(server, started):
-    """A child reads nothing of what is its parent's."""
-    broker, received = started(server, prefix=next(_prefixes))
-    broker.subscribe(["a"])
-    pid = os.fork()
-    if not pid:
-        try:
-            broker.position()
-        except BrokerClosed:
-            os._exit(0)
-        os._exit(1)
-    _, status = os.waitpid(pid, 0)
-    assert status == 0
-    positions = [broker.publish("a", b"data: %d\n\n" % number) for number in range(5)]
-    wait_until(lambda: len(received.messages) == 5)
-    assert [message.position for message in received.messages] == positions
+@pytest.mark.parametrize("is_subscribed", [False, True])
+def test_fork(server, is_subscribed):
+    """A hub goes on in a child, with connections of its own; the parent loses nothing."""
+    with connect(server.url, channel_prefix=next(_prefixes)) as hub:
+        listening = listen(hub, "a")
+        if is_subscribed:
+            next(listening)
+        pid = os.fork()
+        if not pid:
+            with contextlib.suppress(BaseException):
+                own = listen(hub, "a")
+                assert next(own).event == "stream-open"
+                hub.publish("a", "child")
+                assert next(own).data == "child"
+                os._exit(0)
+            os._exit(1)
+        _, status = os.waitpid(pid, 0)
+        assert status == 0
+        hub.publish("a", "parent")
+        if is_subscribed:
+            assert [next(listening).data, next(listening).data] == ["child", "parent"]
+        listening.close()
 
 
 def test_publishing_alone_opens_no_subscription(own_server, started):

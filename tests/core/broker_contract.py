@@ -22,6 +22,9 @@ class Receiver:
     def interrupted(self):
         self.interruptions += 1
 
+    def reached(self, position):
+        self.position = position
+
     def degraded(self, problem):
         self.problems.append(problem)
 

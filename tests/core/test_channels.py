@@ -151,9 +151,9 @@ def test_replay_while_events_are_published(runtime):
     hub.publish("a", "1")
     history = broker.history
 
-    def busy_history(channels, after):
+    def busy_history(channels, after, limit=None):
         hub.publish("a", "2")
-        found = history(channels, after)
+        found = history(channels, after, limit)
         hub.publish("a", "3")
         return found
 
@@ -482,7 +482,7 @@ def test_history_is_asked_for_once_registered(runtime):
             seen.append("subscribe")
             return super().subscribe(channels)
 
-        def history(self, channels, after):
+        def history(self, channels, after, limit=None):
             seen.append("history")
             return History([], True)
 
@@ -514,20 +514,88 @@ def test_unsendable(hub):
         hub.publish("a", "x", event="a\nb")
 
 
-def test_a_hub_for_each_process():
-    """A fork has a hub of its own."""
-    channels = Channels(Options())
-    hub = channels.hub()
-    assert channels.hub() is hub
+def test_fork(runtime):
+    """In a child the hub begins anew: without subscribers, locks or a history of its parent's."""
+    hub = Channels(Options()).hub()
+    stream = opened(hub)
+    next(stream)
+    hub.publish("a", "x")
+    epoch = hub.position().epoch
     reader, writer = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.write(writer, b"new" if channels.hub() is not hub else b"old")
-        os._exit(0)
-    os.waitpid(pid, 0)
-    assert os.read(reader, 3) == b"new"
+    with hub.dispatch._asking:
+        pid = os.fork()
+        if not pid:
+            own = opened(hub)
+            told = f"{hub.statistics().subscriptions} {hub.position().epoch != epoch}"
+            own.close()
+            os.write(writer, told.encode())
+            os._exit(0)
+        os.waitpid(pid, 0)
+    assert os.read(reader, 100) == b"0 True"
     os.close(reader)
     os.close(writer)
+    assert hub.statistics().subscriptions == 1
+    stream.close()
+
+
+def test_long_replay(environ):
+    """A client that missed much gets it in parts, none of which is larger than it may be."""
+    hub = Hub(MemoryBroker())
+    last = hub.publish("a", "seen")
+    expected = [str(number).ljust(1000, ".") for number in range(500)]
+    for text in expected:
+        hub.publish("a", text, key="odd" if text[0] in "13579" else "even")
+    stream = opened(hub, environ=environ, last_event_id=last, max_bytes=10_000)
+    got = []
+    while len(got) < 500:
+        got += data(stream, 5)
+        assert sum(len(chunk) for chunk in feed_of(stream)._ready) <= 12_000
+        # What comes meanwhile does not fit into the mailbox, and comes at the end all the same.
+        if len(expected) < 600:
+            expected.append(f"new {len(expected)}".ljust(1000, "."))
+            hub.publish("a", expected[-1], key="odd")
+    got += data(stream, len(expected) - 500)
+    assert got == expected
+    stream.close()
+
+
+def feed_of(stream):
+    return stream._feed
+
+
+def test_long_replay_with_a_filter(environ):
+    """Where the filter lets nothing of a part pass, the next one is looked at."""
+    hub = Hub(MemoryBroker())
+    last = hub.publish("a", "seen")
+    for number in range(500):
+        hub.publish("a", str(number).ljust(1000, "."), key=str(number))
+    stream = opened(
+        hub,
+        environ=environ,
+        last_event_id=last,
+        max_bytes=10_000,
+        filter=lambda event, key, meta: key in ("7", "499", "live"),
+    )
+    assert [text.rstrip(".") for text in data(stream, 2)] == ["7", "499"]
+    hub.publish("a", "live", key="live")
+    assert data(stream, 1) == ["live"]
+    stream.close()
+
+
+def test_history_is_lost_during_a_long_replay(runtime):
+    """When the rest has been dropped meanwhile, the client has to ask for the state anew."""
+    hub = Hub(MemoryBroker(history=50))
+    last = hub.publish("a", "seen")
+    for number in range(40):
+        hub.publish("a", str(number).ljust(1000, "."))
+    stream = opened(hub, last_event_id=last, max_bytes=5_000)
+    assert len(data(stream, 5)) == 5
+    for number in range(60):
+        hub.publish("a", str(number))
+    assert [event.event for event in events(stream, 1)] == ["stream-reset"]
+    hub.publish("a", "new")
+    assert data(stream, 1) == ["new"]
+    stream.close()
 
 
 def test_memory_with_several_processes():

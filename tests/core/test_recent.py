@@ -134,7 +134,9 @@ def test_retention_remembers_a_bounded_number(monkeypatch):
     monkeypatch.setattr("sse_sync.brokers.retention._REMEMBERED", 10)
     retention = Retention(5, 60, {"user-*": (2, 1), "*": (3, 2)})
     for number in range(100):
-        assert retention.of(f"user-{number}") == (2, 1_000_000)
+        # What was dropped is remembered for the usual time.
+        assert retention.of(f"user-{number}") == (2, 1_000_000, 60_000_000, 60_000_000)
         assert retention.of(f"room-{number}").events == 3
     assert len(retention._known) <= 10
-    assert Retention(5, 60).of("x") == (5, 60_000_000)
+    assert Retention(5, 60).of("x") == (5, 60_000_000, 60_000_000, 60_000_000)
+    assert Retention(5, 60, {"x": (9, 90)}).of("x").memory == 90_000_000

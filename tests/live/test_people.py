@@ -33,14 +33,10 @@ class Tab:
     def __init__(self, user):
         self.user = user
         self.socket = None
-        self.received = b""
-        self.is_wanted = True
+        self.is_open = False
+        self.tail = b""
         self.stopped_at = None
         self.connect_at = 0.0
-
-    @property
-    def is_open(self):
-        return self.socket is not None and b"event: stream-" in self.received
 
 
 class Browsers:
@@ -52,6 +48,7 @@ class Browsers:
         self.last_ids = {}
         self.selector = selectors.DefaultSelector()
         self.lock = threading.Lock()
+        self.turns = 0
         self.stopping = False
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -64,12 +61,16 @@ class Browsers:
 
     def close(self, tab):
         with self.lock:
-            tab.is_wanted = False
             self.tabs.remove(tab)
             self.drop(tab)
 
     def of(self, user):
         return [tab for tab in self.tabs if tab.user == user]
+
+    def notice(self):
+        """Let every tab read what has come until now."""
+        before = self.turns
+        wait_for(lambda: self.turns > before + 1, "the browsers")
 
     def stop(self):
         self.stopping = True
@@ -89,9 +90,10 @@ class Browsers:
             for key, _ in self.selector.select(0.02):
                 with self.lock:
                     self.read(key.data)
+            self.turns += 1
 
     def connect(self, tab):
-        tab.received = b""
+        tab.tail = b""
         try:
             tab.socket = socket.create_connection(("127.0.0.1", self.server.port), timeout=5)
         except OSError:
@@ -113,10 +115,11 @@ class Browsers:
             return
         except OSError:
             data = b""
-        # Enough to see how it begins and how it ends.
-        tab.received = (tab.received + data)[:2000] + data[-500:]
-        if b"event: stream-end" in tab.received:
-            assert b"data: kicked" in tab.received
+        tab.is_open = tab.is_open or b"event: stream-" in tab.tail + data
+        tab.tail = (tab.tail + data)[-500:]
+        end = tab.tail.partition(b"event: stream-end")[2]
+        if b"\n\n" in end:
+            assert b"data: kicked" in end
             tab.stopped_at = time.monotonic()
             self.drop(tab)
         elif not data:
@@ -128,6 +131,7 @@ class Browsers:
             self.selector.unregister(tab.socket)
             tab.socket.close()
             tab.socket = None
+            tab.is_open = False
 
 
 class Watcher:
@@ -277,6 +281,9 @@ def disturb(chance, server, browsers, model, kill):
                     browsers.close(tab)
                 model.go(victim)
             victims.clear()
+            # Who has not noticed yet that its worker is gone would count as open, and come back
+            # after it was kicked: a kick ends the streams that there are.
+            browsers.notice()
 
 
 def check(server, browsers, watcher, model):
