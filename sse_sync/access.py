@@ -14,6 +14,7 @@ from typing import Any
 
 from .brokers.base import check_channel
 from .exceptions import ConfigurationError
+from .ledger import user_key
 
 __all__ = ["SALT", "Grant", "is_allowed", "is_yes", "load_hook", "what_is_wrong_with"]
 
@@ -43,17 +44,17 @@ class Grant:
     """Until when, in seconds since 1970."""
 
     @classmethod
-    def issue(cls, channels: Sequence[str], user: str | None, ttl: float) -> Grant:
+    def issue(cls, channels: Sequence[str], user: Any, ttl: float) -> Grant:
         """
         Return a grant that begins now.
 
         Args:
             channels: Which channels.
-            user: Whom it is given to.
+            user: Whom it is given to: text, a number or a UUID.
             ttl: For how many seconds.
 
         Raises:
-            ConfigurationError: If a channel or the time is unusable.
+            ConfigurationError: If a channel, the user or the time is unusable.
 
         """
         problem = what_is_wrong_with(channels)
@@ -61,7 +62,8 @@ class Grant:
             raise ConfigurationError("channels", f"cannot be signed: {problem}")
         if not 0 < ttl <= 86_400:
             raise ConfigurationError("ttl", "must be more than 0, and at most a day's seconds")
-        return cls(tuple(channels), user, time.time() + ttl)
+        key = None if user is None else user_key(user)
+        return cls(tuple(channels), key, time.time() + ttl)
 
     def lifetime(self, configured: float | None) -> float:
         """

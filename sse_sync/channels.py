@@ -5,6 +5,7 @@ The hub of an application: made when it is first used, once in each process.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -17,14 +18,17 @@ from .brokers.memory import MemoryBroker
 from .exceptions import ConfigurationError
 from .hub import Hub
 from .ledger import Presence, user_key
-from .people import Recheck, Visit
-from .proxies import client_address
+from .proxies import UNKNOWN, client_address
+from .rechecks import Recheck
 from .settings import Options
+from .visits import Visit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 __all__ = ["Channels", "connect", "make_broker"]
+
+logger = logging.getLogger("sse_sync")
 
 
 _REDIS = (
@@ -41,6 +45,7 @@ class Channels:
         options: Which broker, how much it keeps, and what is asked about open streams.
         recheck: Returns what is asked, where that is not the option.
         within: Returns the context in which to ask.
+        denials: Exceptions by which the framework says no.
 
     """
 
@@ -50,12 +55,15 @@ class Channels:
         *,
         recheck: Callable[[], Recheck | None] | None = None,
         within: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        denials: tuple[type[Exception], ...] = (),
     ) -> None:
         self._options = options
         self._recheck = recheck or self._configured_recheck
         self._within = within
+        self._denials = denials
         self._lock = threading.Lock()
         self._hub: Hub | None = None
+        self._warned_unknown = False
 
     def hub(self) -> Hub:
         """
@@ -120,8 +128,13 @@ class Channels:
             limits.append((f"the user {user_key(user)}", options.max_streams_per_user))
         if options.max_streams_per_address is not None:
             address = client_address(environ, self._options.trusted_proxies)
-            if address:
-                limits.append((f"the address {address}", options.max_streams_per_address))
+            if address == UNKNOWN and not self._warned_unknown:
+                self._warned_unknown = True
+                logger.warning(
+                    "the server tells no address of a client, so that all of them share one limit:"
+                    ' for a proxy that comes through a unix socket add "unix" to trusted_proxies'
+                )
+            limits.append((f"the address {address}", options.max_streams_per_address))
         if user is None and not channels and not limits:
             return None
         self.check(environ)
@@ -130,9 +143,12 @@ class Channels:
         )
 
     def _make_hub(self) -> Hub:
-        every = self._options.recheck_every
         return Hub(
-            make_broker(self._options), recheck=self._recheck, every=every, within=self._within
+            make_broker(self._options),
+            recheck=self._recheck,
+            every=self._options.recheck_every,
+            within=self._within,
+            denials=self._denials,
         )
 
     def _configured_recheck(self) -> Recheck | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from . import runtime as _runtime
 from .natives import native_lock
-from .runtime import Signal
+from .runtime import Runtime, Signal
 
 __all__ = ["Chore"]
 
@@ -38,13 +38,26 @@ class Chore:
         self._lock = native_lock()
         self._wanted = False
         self._signal: Signal | None = None
+        self._home: Runtime | None = None
+
+    def live_in(self, runtime: Runtime) -> None:
+        """
+        Work in this world from now on, whoever asks: in that of whoever asks first, a thread of
+        a pool, nothing might ever run. Only the first call counts.
+
+        Args:
+            runtime: Where the streams are.
+
+        """
+        if self._home is None:
+            self._home = runtime
 
     def wake(self) -> None:
         """
         Ask for the work to be done soon. Anything may call it, and it never blocks.
 
         """
-        runtime = _runtime.current()
+        runtime = self._home or _runtime.current()
         with self._lock:
             self._wanted = True
             signal = self._signal
@@ -61,8 +74,17 @@ class Chore:
             logger.exception("%s could not be started", self._name)
 
     def _run(self) -> None:
-        reactor, signal = _runtime.current().reactor, self._signal
+        signal = self._signal
         assert signal is not None
+        try:
+            self._run_until_done(signal)
+        except BaseException:
+            # It was killed, and whoever asks next starts it again.
+            self._signal = None
+            raise
+
+    def _run_until_done(self, signal: Signal) -> None:
+        reactor = _runtime.current().reactor
 
         def wake(now: float) -> None:
             signal.set()
@@ -71,7 +93,9 @@ class Chore:
             self._wanted = False
             try:
                 delay = self._work()
-            except Exception:
+            except BaseException as exc:
+                if _runtime.is_exit(exc):
+                    raise
                 logger.exception("%s failed", self._name)
                 delay = PAUSE
             if delay is None:

@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from .brokers.base import Broker, Message, Position
+from .event import ServerSentEvent
 from .exceptions import BrokerUnavailable
 
-__all__ = ["Dispatch", "Subscriber"]
+__all__ = ["Dispatch", "Subscriber", "degraded_event"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -37,6 +38,13 @@ class Subscriber(Protocol):
     Whom a hub gives events to. It never blocks.
 
     """
+
+    @property
+    def clients(self) -> int:
+        """
+        How many clients it stands for.
+
+        """
 
     def put(self, message: Message) -> None:
         """
@@ -84,6 +92,8 @@ class Dispatch:
         self._wanted: set[str] = set()
         # Channels that had no subscribers when the broker last asked.
         self._idle: set[str] = set()
+        self.shared: dict[object, Subscriber] = {}
+        """Subscribers that stand for several clients, by what these have in common."""
         self.problem: str | None = None
         """Why nothing arrives at the moment; :obj:`None` if all is well."""
         self.interruptions = 0
@@ -96,11 +106,15 @@ class Dispatch:
 
     def counts(self) -> list[int]:
         """
-        Return how many subscribers each channel has that has any.
+        Return how many clients each channel has that has any.
 
         """
         everybody = list(self._subscribers.items())
-        return [len(some) for name, some in everybody if some and name.isprintable()]
+        return [
+            sum(subscriber.clients for subscriber in list(some))
+            for name, some in everybody
+            if some and name.isprintable()
+        ]
 
     def add(self, subscriber: Subscriber, channels: Sequence[str]) -> Position:
         """
@@ -291,6 +305,19 @@ class Dispatch:
             if self._latest is not None:
                 since.append(self._latest)
         return max(since, key=lambda position: position.number)
+
+
+def degraded_event(degraded: bool) -> bytes:
+    """
+    Return what a client is told when nothing can arrive, or when it can again.
+
+    Without an id, so that the client's position stays. What is wrong is not its business.
+
+    """
+    text, comment = (
+        ("true", "no events arrive for now") if degraded else ("false", "events arrive again")
+    )
+    return ServerSentEvent(text, event="stream-degraded", comment=comment).encode()
 
 
 def _guarded(function: Callable[..., object], *args: object) -> None:

@@ -19,7 +19,7 @@ from .natives import system_epoll
 from .reactor import Reactor
 
 if TYPE_CHECKING:
-    from .runtime import Runtime
+    from .runtime import Runtime, Task
 
 __all__ = [
     "GeventReactor",
@@ -172,6 +172,16 @@ class GreenletTask:
             self._hub.loop.run_callback_threadsafe(throw)
 
 
+class _Unreachable:
+    # A task that was started from another thread.
+
+    def interrupt(self, running: Callable[[], bool]) -> None:
+        """
+        Do nothing.
+
+        """
+
+
 class GeventReactor(Reactor):
     """
     A reactor that the hub drives: its epoll is one descriptor among those the hub watches.
@@ -250,11 +260,15 @@ class GeventRuntime:
         """
         return GreenletSignal(self.hub)
 
-    def spawn(self, function: Callable[[], None], name: str) -> GreenletTask:
+    def spawn(self, function: Callable[[], None], name: str) -> Task:
         """
-        Run a function in a greenlet.
+        Run a function in a greenlet of this hub. Only from there can it be interrupted.
 
         """
-        greenlet = gevent.Greenlet(function)
-        greenlet.start()
-        return GreenletTask(self.hub, greenlet)
+        if get_hub_if_exists() is self.hub:
+            greenlet = gevent.Greenlet(function)
+            greenlet.start()
+            return GreenletTask(self.hub, greenlet)
+        # From another thread: there the greenlet would belong to a hub that nobody runs.
+        self.hub.loop.run_callback_threadsafe(lambda: gevent.spawn(function))
+        return _Unreachable()

@@ -93,7 +93,9 @@ class Hub:
 
     def _begin(self) -> None:
         self._published = 0
-        self.people = People(self, self._broker, clock=self._clock, **self._arguments)
+        self.people = People(
+            self, self._broker, clock=self._clock, sleep=self._sleep, **self._arguments
+        )
         """Whose streams there are, and who is there."""
         self.dispatch = Dispatch(self._broker, self.people.review)
         """Who subscribes."""

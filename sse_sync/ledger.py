@@ -40,6 +40,9 @@ TICK = LEASE / 4
 # Seconds to wait for others who tell the broker something.
 PATIENCE = 3.0
 
+# Bytes of what others see of somebody: everybody who asks gets that of everybody.
+MAX_INFO = 16 * 1024
+
 # Seconds longer than a grace that are waited, so that it is certainly over.
 MARGIN = 0.005
 
@@ -66,9 +69,11 @@ class Presence:
             raise ConfigurationError("grace", "must be 0 to 3600 seconds")
         try:
             self.arrival("")
-            json.dumps(self.info)
+            size = len(json.dumps(self.info))
         except (EventError, TypeError, ValueError) as exc:
             raise ConfigurationError("presence", f"cannot be announced: {exc}") from exc
+        if size > MAX_INFO:
+            raise ConfigurationError("info", f"must be at most {MAX_INFO:,} bytes as JSON")
 
     @classmethod
     def of(
@@ -162,6 +167,7 @@ class Ledger:
         # When somebody's grace is over.
         self._graces: list[float] = []
         self._begun = False
+        self._told_at = clock()
 
     def enter(self, channel: str, presence: Presence) -> None:
         """
@@ -206,19 +212,21 @@ class Ledger:
             limit: How many all processes may have.
 
         """
+        # Taken before anybody is asked, so that others who ask meanwhile count it. What the book
+        # says then may be older than what holds, so it is told once more.
+        with self._lock:
+            own = self._counts[name] = self._counts.get(name, 0) + 1
+            self._stale[name] = None
+        allowed = False
         try:
-            with self._asking():
-                own = self._counts.get(name, 0) + 1
-                allowed = own <= limit and self._count(name, own, limit)
-                if allowed:
-                    self._add(name)
+            allowed = own <= limit and self._attendance.count(name, own, limit)
         except BrokerUnavailable as exc:
             logger.warning("streams of other processes are not counted: %s", exc)
-            allowed = self._counts.get(name, 0) < limit
-            if allowed:
-                self._add(name)
-                self._stale[name] = None
-        if allowed:
+            allowed = True
+        finally:
+            if not allowed:
+                with self._lock:
+                    self._counts[name] -= 1
             self._changed()
         return allowed
 
@@ -255,6 +263,20 @@ class Ledger:
                 delay = min(delay, max(0.0, self._graces[0] - self._clock()))
             return delay
 
+    def tell(self) -> None:
+        """
+        Tell the broker what has changed, unless somebody else has done so meanwhile, and that this
+        process lives, unless it has been told lately.
+
+        Raises:
+            BrokerUnavailable: If it cannot be told now.
+
+        """
+        with self._asking():
+            is_late = self._clock() > self._told_at + 2 * TICK
+            if self._stale or (is_late and (self._here or self._counts)):
+                self._tell()
+
     @contextmanager
     def _asking(self) -> Iterator[None]:
         if not self._telling.acquire(timeout=PATIENCE):
@@ -287,9 +309,11 @@ class Ledger:
 
     def _report(self, stale: dict[_At | str, None]) -> bool:
         reports: list[Arrival | Departure] = []
+        counts: dict[str, int] = {}
         with self._lock:
             for at in stale:
                 if isinstance(at, str):
+                    counts[at] = self._counts.get(at, 0)
                     continue
                 held = self._here.get(at)
                 if held is not None and held.streams:
@@ -301,14 +325,12 @@ class Ledger:
                 elif held is not None:
                     del self._here[at]  # Come and gone before anybody was told.
         began, self._begun = self._begun, True
-        known = self._attendance.report(reports)
-        self._forget(reports)
-        for name in stale:
-            if isinstance(name, str):
-                self._restate(name)
+        known = self._attendance.report(reports, counts)
+        self._told_at = self._clock()
+        self._forget(reports, counts)
         return known or not began
 
-    def _forget(self, reports: list[Arrival | Departure]) -> None:
+    def _forget(self, reports: list[Arrival | Departure], counts: dict[str, int]) -> None:
         now = self._clock()
         with self._lock:
             while self._graces and self._graces[0] <= now:
@@ -321,22 +343,9 @@ class Ledger:
                     held = self._here.get(at)
                     if held is not None and not held.streams:
                         del self._here[at]
-
-    def _restate(self, name: str) -> None:
-        own = self._counts.get(name, 0)
-        self._attendance.count(name, own)
-        with self._lock:
-            if not own and not self._counts.get(name, 0):
-                self._counts.pop(name, None)
-
-    def _add(self, name: str) -> None:
-        with self._lock:
-            self._counts[name] = self._counts.get(name, 0) + 1
-
-    def _count(self, name: str, own: int, limit: int) -> bool:
-        if not self._begun:
-            self._tell()
-        return self._attendance.count(name, own, limit)
+            for name, own in counts.items():
+                if not own and not self._counts.get(name, 0):
+                    self._counts.pop(name, None)
 
 
 def user_key(user: Any) -> str:

@@ -16,14 +16,17 @@ __all__ = ["native_lock", "system_epoll"]
 
 def native_lock() -> threading.Lock:
     """
-    Return a lock of the operating system.
+    Return a lock of the operating system, which its thread may take again.
 
     For what is never held while anything blocks or switches greenlets: then it is right in both
-    worlds, cheaper than gevent's, and may be taken in gevent's hub.
+    worlds, cheaper than gevent's, and may be taken in gevent's hub. The one exception is a
+    finalizer that the garbage collector calls meanwhile and that waits: with a simple lock, the
+    next greenlet that wants it would stop the whole thread for ever.
 
     """
-    allocate: Callable[[], threading.Lock] = _saved("_thread", "allocate_lock") or threading.Lock
-    return allocate()
+    allocate: Callable[[], Any] = _saved("threading", "_CRLock") or threading.RLock
+    lock: threading.Lock = allocate()
+    return lock
 
 
 def system_epoll() -> Callable[[], Any] | None:

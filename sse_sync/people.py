@@ -11,15 +11,13 @@ that comes meanwhile is not missed.
 from __future__ import annotations
 
 import logging
-import random
-from collections import defaultdict
+import threading
+import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from .access import is_yes
-from .admission import Refusal
+from . import runtime as _runtime
 from .brokers.attendance import Present
 from .brokers.base import Broker, Message, check_channel
 from .chores import Chore
@@ -27,11 +25,13 @@ from .clock import Clock, monotonic
 from .exceptions import BrokerUnavailable, ConfigurationError
 from .ledger import Ledger, Presence, user_key
 from .natives import native_lock
+from .rechecks import Rechecks
+from .visits import Visit
 
 if TYPE_CHECKING:
     from .hub import Hub
 
-__all__ = ["People", "Recheck", "Visit"]
+__all__ = ["People"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -41,138 +41,14 @@ ORDERS = "\x01orders"
 # Seconds until a broker that could not be told who is there is told again.
 PAUSE = 1.0
 
-# Seconds until a re-check that raised an exception is made again, and how often that may happen
-# before the client has to come back and be asked in a request.
-RETRY = 5.0
-PATIENCE = 5
+# Bytes of the reason that a page is told.
+MAX_REASON = 4096
 
-Recheck = Callable[[str | None, tuple[str, ...]], Any]
-"""Takes a user key and channels; tells whether the user may still read them."""
+# Seconds between two attempts to hear orders.
+LISTEN_AGAIN = 1.0
 
-
-class Dismissable(Protocol):
-    """
-    A stream.
-
-    """
-
-    def dismiss(self, reason: str, for_good: bool) -> None:
-        """
-        End the stream soon. It never blocks, and anything may call it.
-
-        Args:
-            reason: What the page is told.
-            for_good: Whether the client is told to stop; otherwise it comes back.
-
-        """
-
-
-class Visit:
-    """
-    One stream and whose it is. Made by :meth:`People.visit`.
-
-    """
-
-    __slots__ = (
-        *("__weakref__", "_entered", "_order", "_places", "_stream"),
-        *("channels", "failures", "limits", "people", "presence", "user"),
-    )
-
-    def __init__(
-        self,
-        people: People,
-        user: str | None,
-        channels: tuple[str, ...],
-        presence: Presence | None,
-        limits: tuple[tuple[str, int], ...],
-    ) -> None:
-        self.people = people
-        self.user = user
-        self.channels = channels
-        self.presence = presence
-        self.limits = limits
-        self.failures = 0
-        """How many re-checks in a row have raised an exception."""
-        self._stream: Dismissable | None = None
-        self._order: tuple[str, bool] | None = None
-        self._places: list[str] = []
-        self._entered = False
-
-    def begin(self, stream: Dismissable) -> Refusal | None:
-        """
-        Count the stream, and let it be reached from now on. It may block.
-
-        Args:
-            stream: The stream.
-
-        Returns:
-            Why it may not be opened, or :obj:`None` if it may.
-
-        """
-        ledger = self.people.ledger
-        for name, limit in self.limits:
-            if not ledger.take_place(name, limit):
-                logger.warning("no more streams for %s: %d are open", name, limit)
-                self._give_places()
-                return Refusal.LIMITED
-            self._places.append(name)
-        self._stream = stream
-        self.people.begun(self)
-        if self._order is not None:
-            stream.dismiss(*self._order)
-        return None
-
-    def arrive(self) -> None:
-        """
-        Show the user on the channels. It may block.
-
-        """
-        if self.presence is None or not self._is_open():
-            return
-        for channel in self.channels:
-            self.people.ledger.enter(channel, self.presence)
-        self._entered = True
-        if not self._is_open():
-            self._leave()  # It has ended meanwhile.
-            return
-        try:
-            self.people.ledger.settle()
-        except BrokerUnavailable as exc:
-            logger.warning("the presence of a user is told later: %s", exc)
-        self.people.book.wake()
-
-    def end(self) -> None:
-        """
-        Note that the stream has ended. It never blocks. Idempotent.
-
-        """
-        self._stream = None
-        self.people.ended(self)
-        self._leave()
-        self._give_places()
-
-    def dismiss(self, reason: str, for_good: bool) -> None:
-        """
-        End the stream, or keep it from being opened. It never blocks.
-
-        """
-        self._order = reason, for_good
-        stream = self._stream
-        if stream is not None:
-            stream.dismiss(reason, for_good)
-
-    def _is_open(self) -> bool:
-        return self._stream is not None
-
-    def _leave(self) -> None:
-        entered, self._entered = self._entered, False
-        if entered and self.presence is not None:
-            for channel in self.channels:
-                self.people.ledger.leave(channel, self.presence)
-
-    def _give_places(self) -> None:
-        while self._places:
-            self.people.ledger.give_place(self._places.pop())
+# Seconds to wait for somebody else who makes the hub give us orders.
+PATIENCE = 4.0
 
 
 class People:
@@ -184,11 +60,9 @@ class People:
     Args:
         hub: What events come from.
         broker: What carries orders, and knows who is there.
-        recheck: Asked whether an open stream may go on, in a greenlet or thread of its own.
-            Without it, the client has to come back and be asked in a request.
-        every: Seconds between two times that everybody is asked; :obj:`None` for only when told.
-        within: Returns the context in which to ask.
         clock: Tells the time.
+        sleep: Waits, for so many seconds.
+        rechecks: Further arguments for :class:`~sse_sync.rechecks.Rechecks`.
 
     """
 
@@ -197,28 +71,27 @@ class People:
         hub: Hub,
         broker: Broker,
         *,
-        recheck: Callable[[], Recheck | None] = lambda: None,
-        every: float | None = None,
-        within: Callable[[], AbstractContextManager[Any]] = nullcontext,
         clock: Clock = monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+        **rechecks: Any,
     ) -> None:
         self._hub = hub
         self._broker = broker
-        self._recheck = recheck
-        self._every = every
-        self._within = within
-        self._clock = clock
+        self.sleep = sleep
+        """Waits, for so many seconds."""
         self._lock = native_lock()
         self._visits: dict[Visit, None] = {}
         # Those whose streams have not been opened yet; some never are.
         self._expected: WeakSet[Visit] = WeakSet()
-        self._doubted: dict[Visit, None] = {}
-        self._next_round = 0.0
         self._is_listening = False
+        # Held by who makes the hub give us orders.
+        self._tuning = threading.Lock()
         self._is_told = True
+        self._has_to_sweep = False
         self.book = Chore(self._keep_book, "sse-sync presence")
         """Tells the other processes who is there."""
-        self._asking = Chore(self._ask, "sse-sync recheck")
+        self._rechecks = Rechecks(lambda: list(self._visits), clock=clock, **rechecks)
+        self._hearing = Chore(self._hear, "sse-sync orders")
         self.ledger = Ledger(broker.attendance, self.book.wake, clock=clock)
         """What this process holds."""
 
@@ -279,6 +152,8 @@ class People:
 
         """
         check_channel(channel)
+        # So that nobody here has gone only because nothing could be told for a while.
+        self.ledger.tell()
         return self._broker.attendance.present(channel)
 
     # What visits call.
@@ -288,12 +163,13 @@ class People:
         Note that a stream has been opened.
 
         """
+        for chore in (self.book, self._rechecks.chore, self._hearing):
+            chore.live_in(_runtime.current())
         with self._lock:
             self._visits[visit] = None
             self._expected.discard(visit)
         self._listen()
-        if self._every is not None and visit.user is not None:
-            self._asking.wake()
+        self._rechecks.begun(visit)
 
     def ended(self, visit: Visit) -> None:
         """
@@ -307,14 +183,18 @@ class People:
 
     def review(self) -> None:
         """
-        Let go of what nobody needs. Called now and then; it may block.
+        Let go of what nobody needs. Called now and then; it never blocks.
 
         """
         with self._lock:
             self._listen_no_more()
-        self._broker.attendance.sweep()
+        self._has_to_sweep = True
+        self.book.wake()
 
     # What the hub calls.
+
+    clients = 0
+    """Nobody's client gets orders."""
 
     def put(self, message: Message) -> None:
         """
@@ -327,15 +207,15 @@ class People:
             for visit in found:
                 visit.dismiss(order["reason"], order["for_good"])
         elif message.event == "reauthorize":
-            self._doubt(found)
+            self._rechecks.doubt(found)
 
     def interrupted(self) -> None:
         """
-        Note that orders may be missing: ask about everybody, if there is anybody to ask.
+        Note that orders may be missing: ask about everybody who has a user, or have them come
+        back.
 
         """
-        if self._recheck() is not None:
-            self._doubt(self._find(None, None))
+        self._rechecks.doubt([visit for visit in self._find(None, None) if visit.user is not None])
 
     def degraded(self, problem: str | None) -> None:
         """
@@ -348,6 +228,7 @@ class People:
             raise ConfigurationError(kind, "needs a user or a channel")
         if channel is not None:
             check_channel(channel)
+        _check_reason(arguments.get("reason", ""))
         key = None if user is None else user_key(user)
         meta = {"user": key, "channel": channel, **arguments}
         self._broker.publish(ORDERS, b"", event=kind, meta=meta)
@@ -358,20 +239,35 @@ class People:
         return [
             visit
             for visit in everybody
-            if (user is None or visit.user == user)
+            if (user is None or visit.is_of(user))
             and (channel is None or channel in visit.channels)
         ]
 
     def _listen(self) -> None:
-        if self._is_listening:
+        # One at a time: who fails takes back what another one has just got.
+        if self._is_listening or not self._tuning.acquire(timeout=PATIENCE):
             return
         try:
-            self._hub.dispatch.add(self, (ORDERS,))
-            self._is_listening = True
+            if not self._is_listening:
+                self._hub.dispatch.add(self, (ORDERS,))
+                self._is_listening = True
         except BrokerUnavailable as exc:
-            # A stream of channels ends by itself then. Another one is reached as soon as another
-            # is opened.
             logger.warning("streams cannot be ended from other processes now: %s", exc)
+            self._hearing.wake()
+        finally:
+            self._tuning.release()
+
+    def _hear(self) -> float | None:
+        # What could not be done when a stream was opened.
+        with self._lock:
+            is_wanted = bool(self._visits) and not self._is_listening
+        if not is_wanted:
+            return None
+        self._listen()
+        if not self._is_listening:
+            return LISTEN_AGAIN
+        self.interrupted()
+        return None
 
     def _listen_no_more(self) -> None:
         if self._is_listening and not self._visits and not self._expected:
@@ -381,6 +277,9 @@ class People:
     def _keep_book(self) -> float | None:
         was_told = self._is_told
         try:
+            if self._has_to_sweep:
+                self._has_to_sweep = False
+                self._broker.attendance.sweep()
             delay = self.ledger.settle()
             self._is_told = True
             return delay
@@ -390,60 +289,13 @@ class People:
                 logger.warning("who is present is told later: %s", exc)
             return PAUSE
 
-    def _doubt(self, visits: list[Visit]) -> None:
-        if self._recheck() is None:
-            for visit in visits:
-                visit.dismiss("", False)
-            return
-        self._doubted.update(dict.fromkeys(visits))
-        self._asking.wake()
 
-    def _ask(self) -> float | None:
-        now = self._clock()
-        if self._every is not None and now >= self._next_round:
-            self._next_round = now + self._every * random.uniform(0.9, 1.0)
-            self._doubted.update(dict.fromkeys(v for v in list(self._visits) if v.user is not None))
-        failed = self._ask_about(self._take_doubted())
-        self._doubted.update(dict.fromkeys(failed))
-        if failed:
-            return RETRY
-        if self._every is not None and any(v.user is not None for v in list(self._visits)):
-            return max(0.0, self._next_round - self._clock())
-        return None
-
-    def _take_doubted(self) -> list[Visit]:
-        doubted = []
-        while self._doubted:
-            doubted.append(self._doubted.popitem()[0])
-        return doubted
-
-    def _ask_about(self, visits: list[Visit]) -> list[Visit]:
-        # Once for all streams of a user that have the same channels. Returns whom to ask about
-        # again.
-        same = defaultdict(list)
-        for visit in visits:
-            same[visit.user, visit.channels].append(visit)
-        hook, failed = self._recheck(), []
-        if hook is None:
-            return []
-        for (user, channels), some in same.items():
-            try:
-                with self._within():
-                    allowed = hook(user, channels)
-            except Exception:
-                logger.exception("asking whether a stream may go on failed")
-                failed += [visit for visit in some if not self._give_up(visit)]
-                continue
-            for visit in some:
-                visit.failures = 0
-                if not is_yes(allowed, "recheck"):
-                    logger.info("a stream of %s has lost its permission", user)
-                    visit.dismiss("", False)
-        return failed
-
-    def _give_up(self, visit: Visit) -> bool:
-        visit.failures += 1
-        if visit.failures < PATIENCE:
-            return False
-        visit.dismiss("", False)
-        return True
+def _check_reason(reason: object) -> None:
+    if not isinstance(reason, str):
+        raise ConfigurationError("reason", f"must be text, not {type(reason).__name__}")
+    try:
+        size = len(reason.encode())
+    except UnicodeEncodeError as exc:
+        raise ConfigurationError("reason", f"cannot be sent: {exc}") from exc
+    if size > MAX_REASON:
+        raise ConfigurationError("reason", f"must be at most {MAX_REASON:,} bytes")

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["UNIX", "Network", "client_address", "parse_proxies"]
+__all__ = ["UNIX", "UNKNOWN", "Network", "client_address", "parse_proxies"]
 
 UNIX = "unix"
 """Stands for whoever connects through a unix socket."""
+
+UNKNOWN = "unknown"
+"""Stands for all addresses that cannot be found out."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -48,7 +51,7 @@ def parse_proxies(given: Any) -> tuple[Network | str, ...]:
 
 def client_address(environ: WSGIEnvironment, proxies: Sequence[Network | str]) -> str:
     """
-    Return the address of a request's client; empty if it is not known.
+    Return the address of a request's client; ``unknown`` for all of those that are not known.
 
     The peer's own address counts, unless that is a trusted proxy's: then the last one in
     ``X-Forwarded-For`` that is not, since whatever stands before it anybody can have written.
@@ -67,8 +70,9 @@ def client_address(environ: WSGIEnvironment, proxies: Sequence[Network | str]) -
         found = chain.pop()
     address = _address(found)
     if address is None:
-        # What a trusted proxy wrote, or nothing: better one count for all than one for each lie.
-        return "" if found != peer else found
+        # What a trusted proxy wrote, or nothing: better one count for all than one for each lie,
+        # or none at all.
+        return found if found == peer and peer else UNKNOWN
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, CUSTOMER), strict=False))
     return str(address)
@@ -99,4 +103,9 @@ def _address(text: str) -> _Address | None:
 def _network(text: Any) -> Network:
     if not isinstance(text, str):
         raise TypeError
-    return ipaddress.ip_network(text, strict=False)
+    network = ipaddress.ip_network(text, strict=False)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is not None and network.prefixlen >= 96:
+        # As addresses are compared.
+        return ipaddress.ip_network((mapped, network.prefixlen - 96))
+    return network

@@ -5,7 +5,8 @@ Theory of operation. Streams register a socket (:meth:`Reactor.watch`) and a tim
 (:meth:`Reactor.call_at`). A driver, which is a daemon thread or the gevent hub, calls
 :meth:`Reactor.poll` whenever the epoll descriptor is readable or the earliest time has come.
 Callbacks run there, one after another, so they must not block: they note what happened and set
-a :class:`~sse_sync.runtime.Signal`.
+a :class:`~sse_sync.runtime.Signal`. Longer work is a job (:meth:`Reactor.call_soon`), which does a
+little of it in each turn, so that the driver gets to everything else in between.
 
 A time is not moved when a stream sends something, which would cost a heap operation per event.
 The callback looks at how late it really is, and returns when it wants to be called again.
@@ -17,6 +18,8 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import os
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +32,10 @@ logger = logging.getLogger("sse_sync")
 
 # Linux, include/uapi/linux/eventpoll.h. HUP and ERR are always reported. RDHUP is the peer's
 # FIN, which is seen even behind unread pipelined bytes and under TLS, where a peek sees neither.
-EPOLLRDHUP = 0x2000
+EPOLLIN, EPOLLOUT, EPOLLRDHUP = 0x1, 0x4, 0x2000
+
+Job = Callable[[], bool]
+"""Does a little work, and tells whether there is more."""
 
 
 class Timer:
@@ -73,6 +79,13 @@ class Reactor:
         # the look-up another thread may close the socket, and a new client get its number.
         self._lock = native_lock()
         self._hung_up: dict[int, Callable[[], None]] = {}
+        self._writable: dict[int, Callable[[], None]] = {}
+        self._jobs: deque[Job] = deque()
+        # Makes the epoll readable as long as there are jobs.
+        self._bell, self._is_ringing = -1, False
+        if self._epoll is not None:
+            self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self._epoll.register(self._bell, EPOLLIN)
         self._heap: list[tuple[float, int, Timer]] = []
         self._number = itertools.count()
 
@@ -108,8 +121,36 @@ class Reactor:
 
         """
         with self._lock:
+            self._writable.pop(fd, None)
             if self._hung_up.pop(fd, None) is not None:
                 self._unregister(fd)
+
+    def watch_writable(self, fd: int, callback: Callable[[], None]) -> None:
+        """
+        Call back once when something can be written to a socket.
+
+        Args:
+            fd: Descriptor that is watched already.
+            callback: What to call; it must not block.
+
+        """
+        assert self._epoll is not None
+        with self._lock:
+            if fd in self._hung_up:
+                self._writable[fd] = callback
+                self._epoll.modify(fd, EPOLLRDHUP | EPOLLOUT)
+
+    def call_soon(self, job: Job) -> None:
+        """
+        Do a job: call it in the driver's next turn, and again in each as long as it tells that
+        there is more. Anything may call this, from any thread.
+
+        Args:
+            job: What to call; it must not block, and should return within some milliseconds.
+
+        """
+        self._jobs.append(job)
+        self._ring()
 
     def call_at(self, when: float, callback: Callable[[float], float | None]) -> Timer:
         """
@@ -138,8 +179,10 @@ class Reactor:
         if self._epoll is not None:
             if timeout:
                 self._epoll.poll(timeout, 1)  # Only to wait: what it reports may be old already.
-            for hung_up in self._take_gone():
-                self._guarded(hung_up)
+            for happened in self._take_reports():
+                self._guarded(happened)
+        if self._jobs:
+            self._do_jobs()
         return self._run_due(self.clock())
 
     def defer(self, function: Callable[[], object]) -> None:
@@ -159,12 +202,29 @@ class Reactor:
         """
         if self._epoll is not None:
             self._epoll.close()
+            os.close(self._bell)
 
     def wake(self) -> None:
         """
         Tell the driver that the earliest time has changed.
 
         """
+
+    def _ring(self) -> None:
+        # Once is enough until it has been heard. The job is there before this is asked, and the
+        # driver looks for jobs after it has heard the bell.
+        if not self._is_ringing:
+            self._is_ringing = True
+            if self._bell >= 0:
+                os.eventfd_write(self._bell, 1)
+
+    def _do_jobs(self) -> None:
+        for _ in range(len(self._jobs)):
+            job = self._jobs.popleft()
+            if self._guarded(job):
+                self._jobs.append(job)
+        if self._jobs:
+            self._ring()
 
     def _run_due(self, now: float) -> float | None:
         heap = self._heap
@@ -189,16 +249,25 @@ class Reactor:
         earliest = self._heap[:1]
         return not earliest or earliest[0] is entry
 
-    def _take_gone(self) -> list[Callable[[], None]]:
+    def _take_reports(self) -> list[Callable[[], None]]:
         assert self._epoll is not None
-        gone = []
+        reports = []
         with self._lock:
-            for fd, _ in self._epoll.poll(0, 256):
-                self._unregister(fd)
-                hung_up = self._hung_up.pop(fd, None)
-                if hung_up is not None:
-                    gone.append(hung_up)
-        return gone
+            for fd, what in self._epoll.poll(0, 256):
+                report: Callable[[], None] | None = None
+                if fd == self._bell:
+                    self._is_ringing = False
+                    os.eventfd_read(fd)
+                elif what & ~EPOLLOUT:
+                    report = self._hung_up.pop(fd, None)
+                    self._writable.pop(fd, None)
+                    self._unregister(fd)
+                else:
+                    report = self._writable.pop(fd, None)
+                    self._epoll.modify(fd, EPOLLRDHUP)
+                if report is not None:
+                    reports.append(report)
+        return reports
 
     def _guarded(self, function: Callable[..., Any], *args: Any) -> Any:
         # One stream's mistake must not stop the others' clock.

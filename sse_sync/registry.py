@@ -58,6 +58,8 @@ class CloseReason(enum.Enum):
     """The client was slower than the events of its channels, and has to resume."""
     DISMISSED = "dismissed"
     """Its user was disconnected, or has lost the permission."""
+    INTERRUPTED = "interrupted"
+    """Events may have been lost, and the client has to come back for the state."""
     CLOSED = "closed"
     """The application ended it."""
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from .reactor import Reactor
 
-__all__ = ["Runtime", "Signal", "Task", "current"]
+__all__ = ["Runtime", "Signal", "Task", "current", "is_exit"]
 
 
 class Signal(Protocol):
@@ -96,6 +96,15 @@ class Runtime(Protocol):
             name: What to call it in lists of threads.
 
         """
+
+
+def is_exit(error: BaseException) -> bool:
+    """
+    Return whether an exception ends its thread or greenlet, rather than tells that something has
+    failed. gevent's time-outs do not, though they are no :exc:`Exception`.
+
+    """
+    return isinstance(error, (SystemExit, KeyboardInterrupt, GeneratorExit, *current().exits))
 
 
 _threads: Runtime | None = None

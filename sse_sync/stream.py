@@ -22,7 +22,8 @@ from . import runtime as _runtime
 from .admission import Refusal, admission
 from .clock import Clock, monotonic
 from .connection import Connection, find_connection
-from .event import ServerSentEvent, encode, encode_retry
+from .event import encode, encode_retry
+from .farewell import END_ID, last_words, spread
 from .pump import Encode, Feed, FeedSource, Inline, Pump, Source, iterate
 from .reactor import Timer
 from .registry import CloseReason, Registry, registry
@@ -32,17 +33,11 @@ from .settings import Options
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-    from .people import Visit
+    from .visits import Visit
 
 __all__ = ["END_ID", "EventStream"]
 
 logger = logging.getLogger("sse_sync")
-
-END_ID = "sse-sync:end"
-"""
-Event ID of the last event of a finished stream. A client that repeats it is told to stop.
-
-"""
 
 _NO_CONTEXT = contextvars.Context()
 
@@ -56,8 +51,8 @@ CLEANUP_PATIENCE = 0.5
 # source's cleanup.
 STOP_PATIENCE = 1.0
 
-# An event with data, because Firefox and WebKit do not commit the id of one without.
-_END = ServerSentEvent("", event="stream-end", id=END_ID).encode()
+# Where the end does not wait for a client that does not read.
+_URGENT = (CloseReason.SERVER_STOPPING, CloseReason.DISMISSED)
 
 # For people with curl; a browser shows it to nobody.
 _LIMITED = b": too many streams of this user or address\n"
@@ -247,7 +242,7 @@ class EventStream:
         if self._reasons:
             return
         self._reasons.append(reason)
-        if reason is CloseReason.SERVER_STOPPING and self._runtime is not None:
+        if reason in _URGENT and self._runtime is not None:
             reactor = self._runtime.reactor
             reactor.call_at(reactor.clock() + STOP_PATIENCE, self._cut_off)
         feed, signal = self._feed, self._signal
@@ -300,7 +295,11 @@ class EventStream:
         gate.prepare(environ, self._registry)
         refusal = gate.admit(self, self._registry, self._options.max_streams)
         if refusal is None:
-            refusal = self._begin_visit()
+            try:
+                refusal = self._begin_visit()
+            except BaseException:
+                self._registry.withdraw(self)
+                raise
             if refusal is not None:
                 self._registry.withdraw(self)
         return refusal
@@ -353,11 +352,11 @@ class EventStream:
         self._registry.refused()
         self._over = True
         if refusal is Refusal.FULL:
-            return encode_retry(_spread(self._options.retry_full))
+            return encode_retry(spread(self._options.retry_full))
         if refusal is Refusal.LIMITED:
-            return _LIMITED + encode_retry(_spread(self._options.retry_full))
+            return _LIMITED + encode_retry(spread(self._options.retry_full))
         self._reasons.append(CloseReason.SERVER_STOPPING)
-        return encode_retry(_spread(self._options.retry_stopping))
+        return encode_retry(spread(self._options.retry_stopping))
 
     # The middle.
 
@@ -403,8 +402,9 @@ class EventStream:
         self.end_for(CloseReason.CLIENT_GONE)
 
     def _cut_off(self, now: float) -> float | None:
-        # The server stops: a client that does not read must not hold it. Looked at until the
-        # stream is closed, since the last words may be what is not read.
+        # The server stops, or the user may not be there any more: a client that does not read must
+        # not hold that up. Looked at until the stream is closed, since the last words may be what
+        # is not read.
         if self._closed or self._connection is None:
             return None
         if not self._writing or now < self._last_sent + STOP_PATIENCE:
@@ -450,32 +450,14 @@ class EventStream:
                 self._connection.forget_error()
             return b""
         feed.stop()
-        return (feed.take() or b"") + self._last_words(reason, feed.error)
-
-    def _last_words(self, reason: CloseReason, failure: BaseException | None) -> bytes:
-        options = self._options
-        if reason in (CloseReason.FINISHED, CloseReason.CLOSED) and self._final:
-            return _END
-        if reason is CloseReason.DISMISSED:
-            return self._dismissed()
-        if reason is CloseReason.SERVER_STOPPING:
-            return encode_retry(_spread(options.retry_stopping))
-        if reason is CloseReason.FAILED:
-            message = _describe(failure) if options.debug else "internal error"
-            error = ServerSentEvent(
-                message, event="stream-error", retry=_spread(options.retry_failed)
-            )
-            return error.encode()
-        return b""
-
-    def _dismissed(self) -> bytes:
-        if self._final:
-            event = ServerSentEvent(self._dismissal, event="stream-end", id=END_ID)
-        else:
-            # Spread, because it may concern everybody at once.
-            retry = _spread(self._options.retry)
-            event = ServerSentEvent(self._dismissal, event="stream-disconnect", retry=retry)
-        return event.encode()
+        words = last_words(
+            reason,
+            self._options,
+            is_final=self._final,
+            message=self._dismissal,
+            failure=feed.error,
+        )
+        return (feed.take() or b"") + words
 
     def _let_connection_go(self) -> None:
         # Before the server closes the socket: its number may be another client's right after.
@@ -590,11 +572,3 @@ def _reason_of_close() -> CloseReason:
 def _expiry(now: float, lifetime: float | None) -> float | None:
     # Not all at once: streams that were opened together end apart.
     return None if lifetime is None else now + lifetime * random.uniform(0.8, 1.0)
-
-
-def _spread(milliseconds: int) -> int:
-    return int(milliseconds * random.uniform(1.0, 2.0))
-
-
-def _describe(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {error}".encode(errors="replace").decode()

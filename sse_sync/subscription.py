@@ -15,14 +15,15 @@ from typing import Any
 
 from . import runtime
 from .brokers.base import Message, Position, check_channel
+from .dispatch import degraded_event
 from .event import ServerSentEvent, encode
 from .exceptions import BrokerUnavailable, ConfigurationError
 from .hub import Hub
 from .mailbox import Mailbox, Overflow
 from .parser import EventStreamParser
-from .people import Visit
 from .pump import Encode, FeedSource
 from .runtime import Signal
+from .visits import Visit
 
 __all__ = ["ChannelFeed", "Filter", "Subscription", "listen"]
 
@@ -168,6 +169,9 @@ class ChannelFeed:
 
     # What the hub calls.
 
+    clients = 1
+    """How many clients it stands for."""
+
     def put(self, message: Message) -> None:
         """
         Take an event.
@@ -238,14 +242,8 @@ class ChannelFeed:
             self.degraded(self._subscription.hub.problem)
 
     def _say_degraded(self) -> None:
-        # Without an id, so that the client's position stays. What is wrong is not its business.
         degraded, self._degraded = self._degraded, None
-        told = ServerSentEvent(
-            "true" if degraded else "false",
-            event="stream-degraded",
-            comment="no events arrive for now" if degraded else "events arrive again",
-        )
-        self._ready.append(told.encode())
+        self._ready.append(degraded_event(bool(degraded)))
 
     def _start_at(self, here: Position, event: str) -> None:
         self._behind = here

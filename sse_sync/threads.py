@@ -5,7 +5,6 @@ The world of real threads.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 
@@ -79,10 +78,6 @@ class ThreadReactor(Reactor):
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._changed = threading.Event()
-        self._bell = -1
-        if self._epoll is not None:
-            self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            self._epoll.register(self._bell, 1)  # EPOLLIN
 
     def watch(self, fd: int, callback: Callable[[], None]) -> bool:
         """
@@ -102,25 +97,17 @@ class ThreadReactor(Reactor):
         except Exception:
             pass  # A log handler that fails has nobody left to tell.
 
-    def abandon(self) -> None:
-        """
-        Let go of everything, in a child process that inherited it.
-
-        """
-        super().abandon()
-        if self._bell >= 0:
-            os.close(self._bell)
-
     def wake(self) -> None:
         """
         Make the thread look at the earliest time again.
 
         """
+        self._ring()
+
+    def _ring(self) -> None:
         self._start()
-        if self._epoll is not None:
-            os.eventfd_write(self._bell, 1)
-        else:
-            self._changed.set()
+        super()._ring()
+        self._changed.set()
 
     def _start(self) -> None:
         if self._thread is None:
@@ -140,12 +127,6 @@ class ThreadReactor(Reactor):
                 self._changed.wait(None if timeout < 0 else timeout)
                 self._changed.clear()
                 due = self.poll()
-
-    def _unregister(self, fd: int) -> None:
-        if fd == self._bell:
-            os.eventfd_read(fd)
-        else:
-            super()._unregister(fd)
 
 
 class ThreadRuntime:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 __all__ = [
@@ -57,9 +58,9 @@ class Arrival:
     info: Any = None
     """Anything that JSON can express."""
     join: Announcement | None = None
-    """What is published if nobody held the user there."""
+    """What is published if the user's presence there has not been announced."""
     leave: Announcement | None = None
-    """What will be published when nobody does any more."""
+    """What will be published when nobody holds the user any more, if a join was."""
 
 
 @dataclass(frozen=True)
@@ -96,19 +97,26 @@ class Attendance(Protocol):
     """
     Keep who is there, for all processes of a broker.
 
-    Its methods may be called from any thread or greenlet, and may block for a bounded time. One
-    caller at a time may call :meth:`report` and :meth:`count`. All raise
-    :exc:`BrokerUnavailable` if nothing can be asked or told now; told twice is told once.
+    Its methods may be called from any thread or greenlet, :meth:`report` by one caller at a time,
+    and may block for a bounded time. All raise :exc:`BrokerUnavailable` if nothing can be asked or
+    told now; told twice is told once.
 
     """
 
-    def report(self, reports: Sequence[Arrival | Departure] = ()) -> bool:
+    def report(
+        self,
+        reports: Sequence[Arrival | Departure] = (),
+        counts: Mapping[str, int] = MappingProxyType({}),
+    ) -> bool:
         """
         Note who came and went, renew the lease of this process, and let go of those whose time is
         over, whosever they were. Joins and leaves are published in the same step.
 
+        Where nobody could report for a while, nobody's lease ends because of that.
+
         Args:
             reports: What has changed. It may repeat what was told before.
+            counts: How many of what this process has now.
 
         Returns:
             Whether everything that this process told before is still known; otherwise it has to
@@ -118,7 +126,8 @@ class Attendance(Protocol):
 
     def sweep(self) -> None:
         """
-        Let go of those whose time is over. For processes that report nothing.
+        Let go of those whose time is over. For processes that report nothing, which cannot know
+        whether others can: where nobody has for a while, a lease lasts twice as long for them.
 
         """
 
@@ -133,8 +142,8 @@ class Attendance(Protocol):
 
     def count(self, name: str, own: int, limit: int | None = None) -> bool:
         """
-        State how many of something this process has, unless all have too many then. It counts as
-        long as the process reports.
+        State how many of something this process has, unless all have too many then. It renews the
+        lease, and counts as long as the process reports.
 
         Args:
             name: Of what.
@@ -188,7 +197,11 @@ class MemoryAttendance:
         self._book = _Book()
         self._begun = False
 
-    def report(self, reports: Sequence[Arrival | Departure] = ()) -> bool:
+    def report(
+        self,
+        reports: Sequence[Arrival | Departure] = (),
+        counts: Mapping[str, int] = MappingProxyType({}),
+    ) -> bool:
         """
         Note who came and went.
 
@@ -237,11 +250,13 @@ class MemoryAttendance:
         at = arrival.channel, arrival.user
         entry = self._book.entries.get(at)
         self._book.leaving.pop(at, None)
-        if entry is not None:
-            entry.arrival, entry.until = arrival, None
-            return
-        self._book.entries[at] = _Entry(self._now(), arrival)
-        if arrival.join is not None:
+        was_announced = entry is not None and entry.arrival.leave is not None
+        if entry is None:
+            self._book.entries[at] = _Entry(self._now(), arrival)
+        else:
+            leave = arrival.leave or entry.arrival.leave
+            entry.arrival, entry.until = replace(arrival, leave=leave), None
+        if arrival.join is not None and not was_announced:
             self._publish(arrival.channel, arrival.join)
 
     def _depart(self, departure: Departure) -> None:

@@ -1,11 +1,12 @@
 """
 The attendance book of several processes: kept in Redis, written by one script at a time.
 
-Keys, behind the prefix: ``processes`` has when each process's lease ends, in milliseconds;
-``held:`` with a process, what it holds; ``here:`` with a channel, who is there, and who holds each;
-``leaving``, when to look whether somebody is held at all; ``streams:`` with a name, how many each
-process has of it. Where a process's lease is over, the next script of any process undoes what it
-held, some hundred at a time.
+Keys, behind the prefix: ``processes`` has when each process's lease ends, in milliseconds of
+Redis's clock; ``held:`` with a process, what it holds; ``here:`` with a channel, who is there, and
+who holds each; ``leaving``, when to look whether somebody is held at all; ``streams:`` with a name,
+how many each process has of it. A process whose lease is over becomes one of the ``dead``, and the
+next scripts of any process undo what it held, some hundred at a time. Should it live after all, it
+takes another name, and tells everything again.
 
 """
 
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from .attendance import LEASE, Announcement, Arrival, Departure, Present
@@ -25,16 +27,41 @@ __all__ = ["RedisAttendance"]
 # What one script is told; it undoes as much. Nothing else can interrupt it.
 AT_ONCE = 200
 
-# KEYS: the hash of the store.
+# KEYS: the hash of the store; its field "seen" is when anybody reported last.
 # ARGV: a new epoch, the prefix, what topics begin with, the command that publishes, the process,
 # its lease in milliseconds.
-_SWEEP = (
+_BEGIN = (
     PUBLISHING
     + """
 local prefix, topics, command = ARGV[2], ARGV[3], ARGV[4]
 local process, lease = ARGV[5], tonumber(ARGV[6])
-local clock, at_once = math.floor(now / 1000), 200
-local processes, leaving = prefix .. ':processes', prefix .. ':leaving'
+local at_once = 200
+-- Redis's clock as it is: that of positions stands still after it has been set back.
+local clock = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local processes, leaving, dead = prefix .. ':processes', prefix .. ':leaving', prefix .. ':dead'
+local seen = tonumber(redis.call('HGET', KEYS[1], 'seen') or '0')
+local is_silent = clock - seen > lease / 2
+for _, each in ipairs(redis.call('ZRANGEBYSCORE', processes, '(' .. text(clock + lease), '+inf')) do
+  redis.call('ZADD', processes, text(clock + lease), each)
+end
+"""
+)
+
+# Whoever runs it lives. Where nobody has reported for a while nobody could, and who lived then
+# still does.
+_LIVE = """
+local known = redis.call('ZSCORE', processes, process) and 1 or 0
+if is_silent then
+  for _, each in ipairs(redis.call('ZRANGEBYSCORE', processes, text(seen), '+inf')) do
+    redis.call('ZADD', processes, text(clock + lease), each)
+  end
+end
+redis.call('ZADD', processes, text(clock + lease), process)
+redis.call('HSET', KEYS[1], 'seen', text(clock))
+is_silent = false
+"""
+
+_SWEEP = """
 local announce = function (channel, what, kept)
   publish(prefix .. ':events:' .. channel, prefix .. ':floor:' .. channel,
     topics .. channel, command, what[1], what[2], unpack(kept))
@@ -55,19 +82,25 @@ local settle = function (channel, user, gone)
     if entry.leave then announce(channel, entry.leave, entry.kept) end
   end
 end
+local over = is_silent and clock - lease or clock
+for _, each in ipairs(redis.call('ZRANGEBYSCORE', processes, '-inf', text(over))) do
+  redis.call('ZREM', processes, each)
+  redis.call('SADD', dead, each)
+end
 local more = 0
-for _, dead in ipairs(redis.call('ZRANGEBYSCORE', processes, '-inf', clock, 'LIMIT', 0, 1)) do
-  local held = prefix .. ':held:' .. dead
+local gone = redis.call('SRANDMEMBER', dead)
+if gone then
+  local held = prefix .. ':held:' .. gone
   for _, what in ipairs(redis.call('SPOP', held, at_once)) do
     local name, user = unpack(cjson.decode(what))
     if user then
-      settle(name, user, dead)
+      settle(name, user, gone)
     else
-      redis.call('HDEL', prefix .. ':streams:' .. name, dead)
+      redis.call('HDEL', prefix .. ':streams:' .. name, gone)
     end
   end
-  if redis.call('EXISTS', held) == 0 then redis.call('ZREM', processes, dead) end
-  more = redis.call('ZCOUNT', processes, '-inf', clock)
+  if redis.call('EXISTS', held) == 0 then redis.call('SREM', dead, gone) end
+  more = redis.call('SCARD', dead)
 end
 local due = redis.call('ZRANGEBYSCORE', leaving, '-inf', clock, 'LIMIT', 0, at_once)
 for _, what in ipairs(due) do
@@ -76,28 +109,45 @@ for _, what in ipairs(due) do
 end
 if #due == at_once then more = 1 end
 """
-)
 
-# ARGV, further: a list of reports as JSON. Returns the epoch, whether the process's lease held, and
-# whether there is more to undo.
+# How many the process has of something.
+_STATE = """
+local state = function (name, own)
+  local streams, what = prefix .. ':streams:' .. name, cjson.encode({name})
+  if own > 0 then
+    redis.call('HSET', streams, process, own)
+    redis.call('SADD', prefix .. ':held:' .. process, what)
+  else
+    redis.call('HDEL', streams, process)
+    redis.call('SREM', prefix .. ':held:' .. process, what)
+  end
+end
+"""
+
+# ARGV, further: a list of reports, and one of names and counts, as JSON. Returns the epoch, whether
+# the process was known, and whether there is more to undo.
 _REPORT = (
-    _SWEEP
+    _BEGIN
+    + _LIVE
+    + _SWEEP
+    + _STATE
     + """
-local ends = redis.call('ZSCORE', processes, process)
-local known = ends and tonumber(ends) > clock and 1 or 0
-redis.call('ZADD', processes, text(clock + lease), process)
 for _, report in ipairs(cjson.decode(ARGV[7])) do
   local here = prefix .. ':here:' .. report.channel
   local what = cjson.encode({report.channel, report.user})
   local stored = redis.call('HGET', here, report.user)
   local entry = stored and cjson.decode(stored)
   if not report.grace then
-    entry = entry or {since = text(now), by = {}}
-    entry.info, entry.leave, entry.kept = report.info, report.leave, report.kept
+    entry = entry or {since = text(clock * 1000), by = {}}
+    local was_announced = entry.leave
+    if report.leave then entry.leave, entry.kept = report.leave, report.kept end
+    entry.info = report.info
     entry.by[process] = 0
     redis.call('HSET', here, report.user, cjson.encode(entry))
     redis.call('SADD', prefix .. ':held:' .. process, what)
-    if not stored and report.join then announce(report.channel, report.join, report.kept) end
+    if report.join and not was_announced then
+      announce(report.channel, report.join, report.kept)
+    end
   elseif entry then
     entry.by[process] = clock + report.grace
     redis.call('HSET', here, report.user, cjson.encode(entry))
@@ -106,6 +156,7 @@ for _, report in ipairs(cjson.decode(ARGV[7])) do
     if report.grace == 0 then settle(report.channel, report.user) end
   end
 end
+for _, counted in ipairs(cjson.decode(ARGV[8])) do state(unpack(counted)) end
 return {epoch, known, more}
 """
 )
@@ -113,39 +164,36 @@ return {epoch, known, more}
 # ARGV, further: the channel. Returns whether there is more to undo, and users with what is known
 # of each.
 _PRESENT = (
-    _SWEEP
+    _BEGIN
+    + _SWEEP
     + """
 return {more, redis.call('HGETALL', prefix .. ':here:' .. ARGV[7])}
 """
 )
 
-# ARGV, further: the name, how many the process wants, how many all may have or ''.
+# ARGV, further: the name, how many the process wants, how many all may have or ''. Returns whether
+# it may have them, whether the process was known, and the epoch.
 _COUNT = (
-    _SWEEP
+    _BEGIN
+    + _LIVE
+    + _SWEEP
+    + _STATE
     + """
 local name, own, limit = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
 local streams, sum = prefix .. ':streams:' .. name, own
 local counts = redis.call('HGETALL', streams)
 for at = 1, #counts, 2 do
-  local ends = redis.call('ZSCORE', processes, counts[at])
   if counts[at] == process then
     -- It is stated anew.
-  elseif ends and tonumber(ends) > clock then
+  elseif redis.call('ZSCORE', processes, counts[at]) then
     sum = sum + tonumber(counts[at + 1])
   else
     redis.call('HDEL', streams, counts[at])
   end
 end
-if limit and sum > limit then return 0 end
-local what = cjson.encode({name})
-if own > 0 then
-  redis.call('HSET', streams, process, own)
-  redis.call('SADD', prefix .. ':held:' .. process, what)
-else
-  redis.call('HDEL', streams, process)
-  redis.call('SREM', prefix .. ':held:' .. process, what)
-end
-return 1
+local allowed = not limit or sum <= limit
+if allowed then state(name, own) end
+return {allowed and 1 or 0, known, epoch}
 """
 )
 
@@ -165,30 +213,43 @@ class RedisAttendance:
         self._store = store
         self._process = secrets.token_hex(8)
         self._epoch: bytes | None = None
+        # Whether nothing has been told under this name yet.
+        self._is_new = True
+        # Whether what was told may be lost, as somebody has noticed who only counts.
+        self._is_forgotten = False
 
-    def report(self, reports: Sequence[Arrival | Departure] = ()) -> bool:
+    def report(
+        self,
+        reports: Sequence[Arrival | Departure] = (),
+        counts: Mapping[str, int] = MappingProxyType({}),
+    ) -> bool:
         """
         Note who came and went.
 
         """
-        left = list(reports)
-        all_known = True
-        while True:
-            some, left = left[:AT_ONCE], left[AT_ONCE:]
-            told = json.dumps([self._as_json(each) for each in some])
-            epoch, known, more = self._run(_REPORT, told)
+        has_begun, forgotten = self._epoch is not None, self._is_forgotten
+        self._is_forgotten = False
+        told, counted = [self._as_json(each) for each in reports], list(counts.items())
+        is_known = not forgotten
+        more = 1
+        while told or counted or more:
+            some = json.dumps(told[:AT_ONCE]), json.dumps(counted[:AT_ONCE])
+            epoch, known, more = self._run(_REPORT, *some)
+            told, counted = told[AT_ONCE:], counted[AT_ONCE:]
             # A store that may have lost something may have lost this, too.
-            all_known = all_known and bool(known) and epoch == self._epoch
-            self._epoch = epoch
-            if not left and not more:
-                return all_known
+            is_known = is_known and (bool(known) or self._is_new) and epoch == self._epoch
+            self._epoch, self._is_new = epoch, False
+        if has_begun and not is_known:
+            # What is still there under the old name goes when its lease is over.
+            self._process, self._is_new = secrets.token_hex(8), True
+        return is_known
 
     def sweep(self) -> None:
         """
         Let go of those whose time is over.
 
         """
-        while self._run(_SWEEP + "return more"):
+        while self._run(_BEGIN + _SWEEP + "return more"):
             pass
 
     def present(self, channel: str) -> list[Present]:
@@ -206,7 +267,10 @@ class RedisAttendance:
         State how many of something this process has.
 
         """
-        return bool(self._run(_COUNT, name, own, "" if limit is None else limit))
+        allowed, known, epoch = self._run(_COUNT, name, own, "" if limit is None else limit)
+        if self._epoch is not None and not ((known or self._is_new) and epoch == self._epoch):
+            self._is_forgotten = True
+        return bool(allowed)
 
     def _run(self, script: str, *args: Any) -> Any:
         return self._store.run(script, self._process, int(LEASE * 1000), *args)

@@ -9,12 +9,12 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views import View
 
-from ..access import Grant, is_allowed, what_is_wrong_with
+from ..access import Grant
 from .preflights import is_preflight, preflight
 from .publishing import may_read, subscribe
 from .response import EventSourceResponse, configured
@@ -134,11 +134,11 @@ class RequestedChannelView(ChannelView):
 
     def get_channels(self) -> Sequence[str]:
         """
-        Return what the client names, if it may read all of it.
+        Return what the client names. :meth:`authorize` is asked about it after that, when an order
+        to end the stream would not be missed any more.
 
         Raises:
-            BadRequest: If it names nothing, too much, or what is no channel.
-            PermissionDenied: If it may not read one of them.
+            PermissionDenied: If its token is not valid.
 
         """
         token = self.request.GET.get("token")
@@ -150,13 +150,7 @@ class RequestedChannelView(ChannelView):
             self._grant = grant
             return [self.kwargs["channel"]] if "channel" in self.kwargs else grant.channels
         named = self.kwargs.get("channel")
-        names = [named] if named is not None else self.request.GET.getlist("channel")
-        problem = what_is_wrong_with(names)
-        if problem:
-            raise BadRequest(problem)
-        if not is_allowed(names, self.authorize):
-            raise PermissionDenied
-        return names
+        return [named] if named is not None else self.request.GET.getlist("channel")
 
     def get_stream_options(self) -> dict[str, Any]:
         """
@@ -169,6 +163,8 @@ class RequestedChannelView(ChannelView):
             configured_lifetime = given.get("lifetime", configured().lifetime)
             given["lifetime"] = grant.lifetime(configured_lifetime)
             given["user"] = given.get("user") or grant.user
+        else:
+            given["authorize"] = self.authorize
         return given
 
     def authorize(self, channel: str) -> bool:

@@ -209,7 +209,7 @@ def subscribe(
     max_events: int = 1000,
     max_bytes: int = 1 << 20,
     tell_degraded: bool = False,
-    authorize: bool = False,
+    authorize: bool | Callable[[str], Any] = False,
     **arguments: Any,
 ) -> EventSourceResponse:
     """
@@ -241,8 +241,8 @@ def subscribe(
         tell_degraded: Whether the client is told, in ``stream-degraded`` events with ``true`` or
             ``false``, when no events can arrive for now.
         authorize: Whether to ask the setting ``AUTHORIZE``, a function of the request and a
-            channel, about each, because the client names it; a refusal is a 403, which makes
-            a browser stop, and what is no channel a 400.
+            channel, about each, because the client names it; or another function, of a channel.
+            A refusal is a 403, which makes a browser stop, and what is no channel a 400.
         arguments: Further arguments for :class:`EventSourceResponse`.
 
     Raises:
@@ -264,7 +264,8 @@ def subscribe(
         channels=names,
         presence=Presence.of(presence, info, grace, announce),
     )
-    if authorize and not is_allowed(names, partial(may_read, request)):
+    hook = authorize if callable(authorize) else partial(may_read, request)
+    if authorize and not is_allowed(names, hook):
         raise PermissionDenied
     subscription = Subscription(
         hub=hub(),

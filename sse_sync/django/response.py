@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.core.serializers.json import DjangoJSONEncoder
 from django.core.signals import setting_changed
 from django.db import DatabaseError, connections
@@ -167,7 +168,9 @@ def channels() -> Channels:
     Return where the project's channels are.
 
     """
-    return Channels(configured(), within=_without_request)
+    return Channels(
+        configured(), within=_without_request, denials=(PermissionDenied, ObjectDoesNotExist)
+    )
 
 
 @contextmanager

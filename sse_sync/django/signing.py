@@ -5,6 +5,8 @@ Tokens with which a client may read channels.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.core import signing
 
 from ..access import SALT, Grant
@@ -12,7 +14,7 @@ from ..access import SALT, Grant
 __all__ = ["check_token", "sign_channels"]
 
 
-def sign_channels(*channels: str, user: str | None = None, ttl: float = 300.0) -> str:
+def sign_channels(*channels: str, user: Any = None, ttl: float = 300.0) -> str:
     """
     Return a token with which a client may read some channels, for clients that can send neither
     cookies nor headers: ``/events/?token=…`` at a :class:`RequestedChannelView`.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 import itsdangerous
+from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 
 from ..access import SALT, Grant, is_allowed, load_hook, what_is_wrong_with
 from ..admission import admission
@@ -23,7 +24,7 @@ from ..cors import preflight_headers
 from ..hub import Hub
 from ..ledger import Presence, user_channel
 from ..mailbox import Overflow
-from ..people import Recheck
+from ..rechecks import Recheck
 from ..registry import registry
 from ..settings import Options, misspelt, stream_options
 from ..subscription import Filter, Subscription
@@ -97,6 +98,7 @@ class SSE:
             options,
             recheck=lambda: load_hook(options.recheck, "recheck") or self._recheck,
             within=app.app_context,
+            denials=(Forbidden, Unauthorized, NotFound),
         )
         app.extensions["sse_sync"] = State(options, channels)
         for problem in misspelt(app.config, "SSE_"):
@@ -199,7 +201,7 @@ class SSE:
         """
         return self.hub.present(channel)
 
-    def sign_channels(self, *channels: str, user: str | None = None, ttl: float = 300.0) -> str:
+    def sign_channels(self, *channels: str, user: Any = None, ttl: float = 300.0) -> str:
         """
         Return a token with which a client may read some channels, for clients that can send
         neither cookies nor headers: ``/events?token=…`` at the endpoint of :meth:`blueprint`.

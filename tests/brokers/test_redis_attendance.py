@@ -6,6 +6,7 @@ import time
 import pytest
 
 from sse_sync.brokers import redis_attendance
+from sse_sync.brokers.attendance import Departure
 from sse_sync.brokers.redis import RedisBroker
 from tests.core.attendance_contract import SharedAttendanceContract, arrival, users
 from tests.core.broker_contract import Receiver
@@ -100,4 +101,61 @@ def test_store_that_lost_everything(tmp_path, loss):
             server.call("FLUSHALL")
         assert not book.report()
         assert users(book) == []
+        broker.close()
+
+
+def test_store_that_came_back_from_older_data(tmp_path, monkeypatch):
+    """Who left after the snapshot has left, and a place that was given back is free."""
+    monkeypatch.setattr(redis_attendance, "LEASE", 0.4)
+    with RedisServer(tmp_path) as server:
+        broker, other = RedisBroker(server.url), RedisBroker(server.url)
+        for each in (broker, other):
+            each.start(Receiver())
+        book = broker.attendance
+        book.report([arrival("room", "ann"), arrival("room", "bob")], {"the user ann": 1})
+        server.call("SAVE")
+        book.report([Departure("room", "ann", 0)], {"the user ann": 0})
+        server.kill()
+        server.start()
+        assert not book.report()
+        assert book.report([arrival("room", "bob")])
+
+        def is_right():
+            book.report()
+            return users(book) == ["bob"] and other.attendance.count("the user ann", 1, 1)
+
+        wait_for(is_right, "ann to be gone")
+        for each in (broker, other):
+            each.close()
+
+
+def test_clock_set_back(single, make_broker):
+    """Leases and graces go by Redis's clock, even where positions stand still."""
+    broker = make_broker(single.url)
+    book = broker.attendance
+    book.report()
+    meta = broker._store._meta()
+    ahead = int((time.time() + 60) * 1e6)
+    single.call("HSET", meta, "number", str(ahead))
+    book.report([arrival("room", "ann"), Departure("room", "ann", 0.1)])
+    time.sleep(0.2)
+    assert users(book) == []
+    # A lease that seems to last for long does not, either.
+    single.call("ZADD", broker._store._prefix + ":processes", str(int(time.time() * 1e4)), "other")
+    book.report()
+    score = float(single.call("ZSCORE", broker._store._prefix + ":processes", "other"))
+    assert score < (time.time() + 60) * 1000
+
+
+@pytest.fixture
+def make_broker():
+    brokers = []
+
+    def make_broker(url):
+        brokers.append(RedisBroker(url, prefix=next(_prefixes)))
+        brokers[-1].start(Receiver())
+        return brokers[-1]
+
+    yield make_broker
+    for broker in brokers:
         broker.close()

@@ -1,6 +1,7 @@
 """What every broker's attendance book has to do. Run by a test module for each broker."""
 
 import json
+import time
 
 import pytest
 
@@ -96,6 +97,15 @@ class AttendanceContract:
         book.report([Departure("room", "ann", 0), Departure("room", "nobody", 0)])
         announced(("join", "ann"), ("leave", "ann"))
 
+    def test_some_announce(self, book, announced):
+        """Of somebody's streams, the first that announces counts, and then the leave is, too."""
+        book.report([arrival("room", "ann", announced=False)])
+        book.report([arrival("room", "ann")])
+        book.report([arrival("room", "ann", 7, announced=False)])
+        assert [present.info for present in book.present("room")] == [7]
+        book.report([Departure("room", "ann", 0)])
+        announced(("join", "ann"), ("leave", "ann"))
+
     def test_grace(self, book, announced, sleep):
         """Who comes back in time was never away."""
         book.report([arrival("room", "ann")])
@@ -173,15 +183,58 @@ class SharedAttendanceContract(AttendanceContract):
         one.count("user:ann", 2)
         other.report([arrival("room", "both")])
         assert not other.count("user:ann", 1, 2)
-        for _ in range(3):
-            sleep(short_lease / 2)
+        for _ in range(6):
+            sleep(short_lease / 4)
             other.report()
         assert users(other) == ["both"]
         assert other.count("user:ann", 2, 2)
         # It only hung; it has to tell everything again.
         assert not one.report()
-        one.report([arrival("room", "user1")])
+        assert one.report([arrival("room", "user1")])
+        assert one.report()
         assert sorted(users(other)) == ["both", "user1"]
+
+    def test_everybody_was_silent(self, broker, two, sleep, short_lease, announced):
+        """Where nobody could report for longer than a lease, nobody has gone because of that."""
+        one, other = two
+        people = [arrival("room", f"user{n}") for n in range(300)]
+        assert not one.report(people)
+        other.report([arrival("room", "bob")])
+        sleep(short_lease * 2)
+        assert one.report()
+        assert other.report()
+        assert len(users(one)) == 301
+        announced(*[("join", each.user) for each in people], ("join", "bob"))
+
+    def test_telling_takes_long(self, broker, two, short_lease, monkeypatch, announced):
+        """Nobody goes while a process tells much, however long that takes."""
+        one, other = two
+        people = [arrival("room", f"user{n}") for n in range(10)]
+        names = {f"name{n}": 1 for n in range(2000)}
+        one.report(people)
+        run = one._run
+
+        def slow(*arguments):
+            time.sleep(short_lease / 4)
+            return run(*arguments)
+
+        monkeypatch.setattr(one, "_run", slow)
+        for _ in range(2):
+            assert one.report((), names)
+        announced(*[("join", each.user) for each in people])
+        assert not other.count("name1999", 1, 1)
+
+    def test_only_counts(self, two, sleep, short_lease):
+        """A process that has nothing but a place is believed as long as its lease lasts."""
+        one, other = two
+        one.report()
+        sleep(short_lease * 2)
+        assert one.count("user:ann", 1, 1)
+        assert not other.count("user:ann", 1, 1)
+        for _ in range(6):
+            sleep(short_lease / 4)
+            other.report()
+        assert other.count("user:ann", 1, 1)
 
     def test_counts_of_two(self, two):
         """A limit is that of all processes."""

@@ -1,6 +1,7 @@
 """Work that nobody waits for."""
 
 from sse_sync.chores import PAUSE, Chore
+from sse_sync.testing import FakeRuntime
 
 
 def test_work(runtime):
@@ -83,5 +84,54 @@ def test_no_more_threads(runtime, monkeypatch, caplog):
         chore.wake()
     assert "the work could not be started" in caplog.text
     chore.wake()
+    runtime.run_ready()
+    assert done == [1]
+
+
+class Timeout(BaseException):
+    """Like gevent's, which is no Exception."""
+
+
+def test_failure_that_is_no_exception(runtime, caplog):
+    """It is logged, and the work tried again, as after any other."""
+    done = []
+
+    def work():
+        done.append(runtime.now)
+        if len(done) == 1:
+            raise Timeout
+
+    chore = Chore(work, "the work")
+    chore.wake()
+    runtime.advance(PAUSE * 2)
+    assert done == [1000, 1000 + PAUSE]
+    assert "the work failed" in caplog.text
+
+
+def test_killed(runtime, monkeypatch):
+    """Whoever asks next starts it again."""
+    monkeypatch.setattr("threading.excepthook", lambda args: None)
+    done = []
+
+    def work():
+        done.append(1)
+        if len(done) == 1:
+            raise runtime.Interrupt
+
+    chore = Chore(work, "the work")
+    for _ in range(2):
+        chore.wake()
+        runtime.run_ready()
+    assert len(done) == 2
+
+
+def test_home(runtime, monkeypatch):
+    """It is done where the streams are, whoever asks."""
+    done = []
+    chore = Chore(lambda: done.append(1), "the work")
+    chore.live_in(runtime)
+    monkeypatch.setattr("sse_sync.runtime.current", lambda: FakeRuntime())
+    chore.wake()
+    monkeypatch.setattr("sse_sync.runtime.current", lambda: runtime)
     runtime.run_ready()
     assert done == [1]

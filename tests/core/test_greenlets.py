@@ -303,3 +303,21 @@ def test_fork():
         assert told == [True]
         """
     )
+
+
+def test_spawn_from_another_thread():
+    """The function runs in the hub whose runtime it is, not in one that nobody runs."""
+    run(
+        """
+        from sse_sync.chores import Chore
+        where = []
+        def work():
+            where.append(gevent.get_hub())
+        home = runtime.current()
+        chore = Chore(work, "test")
+        chore.live_in(home)
+        gevent.get_hub().threadpool.apply(chore.wake)
+        gevent.sleep(0.05)
+        assert where == [gevent.get_hub()], where
+        """
+    )

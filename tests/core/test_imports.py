@@ -15,8 +15,10 @@ ROOT = Path(sse_sync.__file__).parent
 LAYERS = [
     {"exceptions", "clock", "natives", "proxies"},
     {"event", "reactor", "settings", "connection", "brokers"},
-    {"parser", "runtime", "registry", "mailbox", "dispatch", "access", "ledger", "cors"},
-    {"threads", "greenlets", "admission", "pump", "chores"},
+    {"parser", "runtime", "registry", "mailbox", "dispatch", "ledger", "cors"},
+    {"threads", "greenlets", "admission", "pump", "chores", "access"},
+    {"farewell", "visits"},
+    {"rechecks"},
     {"people"},
     {"hub"},
     {"channels", "stream", "subscription"},

@@ -17,12 +17,13 @@ class Book:
         self.known = True
         self.on_report = lambda: None
 
-    def report(self, reports=()):
+    def report(self, reports=(), counts=()):
         self.on_report()
         if self.fails:
             self.fails -= 1
             raise BrokerUnavailable("the book", "test")
         self.told.append([(type(each), each.user) for each in reports])
+        self.counted += dict(counts).items()
         known, self.known = self.known, True
         return known
 
@@ -193,6 +194,7 @@ def test_places_while_the_broker_is_away(ledger, book):
         ("ann", None, "5", False),
         ("ann", {1, 2}, 5.0, False),
         ("ann", None, 5.0, ("a\nb", "c")),
+        ("ann", "x" * 20_000, 5.0, False),
         ("ann", None, 5.0, ("one",)),
         ("ann", None, 5.0, "ab"),
         (None, {"name": "Ann"}, 5.0, False),
@@ -213,3 +215,40 @@ def test_user_key():
     for wrong in (None, True, 1.5, b"x", "", "a\nb", "x" * 201):
         with pytest.raises(ConfigurationError, match="user"):
             user_key(wrong)
+
+
+def test_told_by_somebody_else(ledger, book, now):
+    """Of many who want to be known, most find that it has been told already."""
+    for number in range(10):
+        ledger.enter("room", Presence(f"user{number}"))
+    for _ in range(10):
+        ledger.tell()
+    assert [len(told) for told in book.told] == [10]
+    now[0] += 3 * TICK
+    ledger.tell()
+    assert len(book.told) == 2
+
+
+def test_places_that_were_given_back_while_it_was_told(ledger, book):
+    """What the book was told last is what holds."""
+    for _ in range(3):
+        assert ledger.take_place("ann", 5)
+    ledger.give_place("ann")
+    ledger.settle()
+    assert book.counted[-1] == ("ann", 2)
+
+
+def test_killed_while_it_asks(ledger, book):
+    """No place is lost."""
+
+    class Killed(BaseException):
+        pass
+
+    def count(name, own, limit):
+        raise Killed
+
+    book.count, count = count, book.count
+    with pytest.raises(Killed):
+        ledger.take_place("ann", 1)
+    book.count = count
+    assert ledger.take_place("ann", 1)

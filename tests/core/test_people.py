@@ -1,6 +1,7 @@
 """Whose streams there are: ending them, asking again, counting them, showing who is there."""
 
 import contextlib
+import threading
 
 import pytest
 
@@ -17,7 +18,8 @@ from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.exceptions import BrokerUnavailable
 from sse_sync.hub import Hub
 from sse_sync.ledger import Presence
-from sse_sync.people import PATIENCE, RETRY
+from sse_sync.people import LISTEN_AGAIN
+from sse_sync.rechecks import PATIENCE, RETRY
 from sse_sync.settings import Options
 from sse_sync.subscription import Subscription
 from sse_sync.testing import read_events
@@ -117,6 +119,23 @@ def test_disconnect_a_channel(hub, environ):
     assert ends(one).event == ends(both).event == "stream-disconnect"
     assert is_open(hub, other, "b")
     other.close()
+
+
+def test_disconnect_who_is_shown(hub):
+    """Somebody who is seen is found, even if the stream is somebody else's."""
+    stream = opened(hub, user="ann")
+    (visit,) = hub.people._visits
+    visit.presence = Presence("alice")
+    hub.disconnect(user="alice")
+    visit.presence = None
+    assert ends(stream).event == "stream-disconnect"
+
+
+@pytest.mark.parametrize("reason", [7, "\ud800", "x" * 5000])
+def test_unusable_reason(hub, reason):
+    """It is refused before anybody is disconnected."""
+    with pytest.raises(ConfigurationError, match="reason"):
+        hub.disconnect(user="ann", reason=reason)
 
 
 def test_disconnect_a_user_from_a_channel(hub, environ):
@@ -230,10 +249,58 @@ def test_broker_is_away(runtime, make_hub, caplog):
     stream = generated(hub, "ann")
     assert "cannot be ended from other processes" in caplog.text
     broker.away = False
-    other = generated(hub, "bob")
-    hub.disconnect(user="ann")
+    # Without another stream.
+    runtime.advance(LISTEN_AGAIN * 2)
+    # What was ordered meanwhile is not known, so everybody has to come back.
     assert ends(stream).event == "stream-disconnect"
-    other.close()
+    other = generated(hub, "bob")
+    hub.disconnect(user="bob")
+    assert ends(other).event == "stream-disconnect"
+
+
+def test_one_who_fails_to_listen_disturbs_nobody(make_hub):
+    """While one waits for the broker, another one's failure takes nothing from it."""
+
+    class Slow(MemoryBroker):
+        def subscribe(self, channels):
+            began.set()
+            assert goes_on.wait(10)
+            return super().subscribe(channels)
+
+    began, goes_on = threading.Event(), threading.Event()
+    hub = make_hub(Slow())
+    first = threading.Thread(target=lambda: visits.append(hub.people.visit(channels=("a",))))
+    visits = []
+    first.start()
+    assert began.wait(10)
+    hub.people._tuning = Impatient(hub.people._tuning)
+    visits.append(hub.people.visit(channels=("a",)))
+    goes_on.set()
+    first.join(10)
+    hub.disconnect(channel="a")
+    assert [visit._order for visit in visits] == [("", False)] * 2
+
+
+class Impatient:
+    """A lock that nobody waits for."""
+
+    def __init__(self, lock):
+        self.lock = lock
+
+    def acquire(self, timeout):
+        return self.lock.acquire(blocking=False)
+
+    def release(self):
+        self.lock.release()
+
+
+def test_review_never_fails(hub, monkeypatch):
+    """What lets go of the dead may wait; it must not disturb who receives events."""
+    stream = opened(hub, user="ann")
+    monkeypatch.setattr(hub._broker.attendance, "sweep", lambda: 1 / 0)
+    hub.dispatch.review()
+    assert is_open(hub, stream)
+    stream.close()
 
 
 # Asking again.
@@ -337,6 +404,94 @@ def test_asked_after_an_interruption(make_hub, asked, runtime):
     stream.close()
 
 
+def test_interruption_without_a_hook(hub):
+    """An order may be missing, so whoever has a user has to come back."""
+    ann, nobody = opened(hub, user="ann"), opened(hub)
+    hub.people.interrupted()
+    assert ends(ann).event == "stream-disconnect"
+    assert is_open(hub, nobody)
+    nobody.close()
+
+
+def test_hook_cannot_be_loaded(make_hub, caplog):
+    """Then nobody can be asked, and everybody has to come back."""
+
+    def missing():
+        raise ConfigurationError("recheck", "names nothing")
+
+    hub = make_hub(recheck=missing)
+    stream = opened(hub, user="ann")
+    hub.reauthorize(user="ann")
+    assert ends(stream).event == "stream-disconnect"
+    assert "nobody can be asked" in caplog.text
+
+
+class Timeout(BaseException):
+    """Like gevent's, which is no Exception."""
+
+
+def test_hook_that_takes_too_long(make_hub, asked, runtime):
+    """A time-out is a failure like any other; asking goes on."""
+    calls = []
+
+    def hook(user, channels):
+        calls.append(user)
+        if len(calls) == 1:
+            raise Timeout
+        return False
+
+    hub = make_hub(recheck=lambda: hook)
+    stream = opened(hub, user="ann")
+    hub.reauthorize(user="ann")
+    runtime.advance(RETRY * 2)
+    assert calls == ["ann", "ann"]
+    assert ends(stream).event == "stream-disconnect"
+
+
+def test_pause_is_kept(make_hub, asked, runtime):
+    """Other streams that come do not make a hook that fails be asked more often."""
+    hub = make_hub(every=600.0, **asking(asked, *[ValueError("oops")] * 3))
+    stream = opened(hub, user="ann")
+    hub.reauthorize(user="ann")
+    for _ in range(20):
+        runtime.advance(RETRY / 40)
+        opened(hub, user="bob").close()
+    assert asked.count(("ann", ("a",))) <= 2
+    assert is_open(hub, stream)
+    stream.close()
+
+
+def test_denial(make_hub, asked, runtime):
+    """An exception by which the framework says no is a no."""
+    hub = make_hub(denials=(PermissionError,), **asking(asked, PermissionError("no")))
+    stream = opened(hub, user="ann")
+    hub.reauthorize(user="ann")
+    runtime.run_ready()
+    assert ends(stream).event == "stream-disconnect"
+
+
+def test_who_was_told_of_does_not_wait_for_the_round(make_hub, runtime):
+    """In a long regular round, somebody whose permission has changed comes first."""
+    asked, told = [], []
+
+    def hook(user, channels):
+        asked.append(user)
+        if len(asked) == 30:
+            told.append(1)
+            hub.reauthorize(user="last")
+        return True
+
+    hub = make_hub(every=100.0, recheck=lambda: hook)
+    hub.people._rechecks._next_round = runtime.now + 100
+    names = [f"user{n}" for n in range(100)] + ["last"]
+    streams = [opened(hub, user=name) for name in names]
+    runtime.advance(120)
+    assert told
+    assert asked.index("last") <= 50
+    for stream in streams:
+        stream.close()
+
+
 def test_context_of_the_hook(make_hub, asked, runtime):
     """It is asked within what the front provides."""
 
@@ -385,6 +540,32 @@ def test_limit_gives_back_what_it_took(hub, runtime):
     runtime.run_ready()
     assert hub.people.ledger._counts == {"address": 1, "user": 1}
     one.close()
+
+
+def test_reload(hub, runtime):
+    """A page that is loaded anew may be faster than the news that it was left."""
+    one = opened(hub, user="ann", limits=[("user", 1)])
+    hub.people.sleep = lambda seconds: one.close()
+    opened(hub, user="ann", limits=[("user", 1)]).close()
+
+
+def test_killed_while_it_asks(hub, monkeypatch):
+    """Nothing of the stream is left."""
+
+    class Killed(BaseException):
+        pass
+
+    def count(*arguments):
+        raise Killed
+
+    monkeypatch.setattr(hub._broker.attendance, "count", count)
+    visit = hub.people.visit(user="ann", channels=("a",), limits=[("user", 1)])
+    stream = EventStream(Subscription(hub, ("a",), visit=visit), dict(SERVED), visit=visit)
+    with pytest.raises(Killed):
+        next(stream)
+    stream.close()
+    assert statistics().open == 0
+    assert list(hub.people._visits) == []
 
 
 # Presence.

@@ -177,7 +177,16 @@ def test_system_epoll_after_patching(monkeypatch):
     fake = types.SimpleNamespace(saved={"select": {"epoll": original}})
     monkeypatch.setitem(sys.modules, "gevent.monkey", fake)
     assert system_epoll() is original
-    assert type(native_lock()) is type(threading.Lock())
+
+
+def test_native_lock():
+    """A finalizer in the same thread may take it again; another thread may not."""
+    lock, others = native_lock(), []
+    with lock, lock:
+        thread = threading.Thread(target=lambda: others.append(lock.acquire(blocking=False)))
+        thread.start()
+        thread.join()
+    assert others == [False]
 
 
 def test_no_descriptors_are_left(pair):

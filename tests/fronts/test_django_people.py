@@ -102,6 +102,19 @@ def test_channel_view_knows_its_user():
     assert names(nobody) == []
 
 
+def test_order_while_permission_is_asked():
+    """Who is disconnected while the hook is asked does not read on."""
+
+    class View(RequestedChannelView):
+        def authorize(self, channel):
+            disconnect(user=7, reason="bye")
+            return True
+
+    request = factory.get("/?channel=room")
+    request.user = User(pk=7)
+    assert names(View.as_view()(request))[-1] == "stream-disconnect"
+
+
 def recheck(user, channels):
     """What RECHECK names; it uses the database, and leaves no connection behind."""
     return User.objects.filter(pk=user).exists()

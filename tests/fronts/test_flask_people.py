@@ -5,7 +5,7 @@ import time
 import flask
 import pytest
 
-from sse_sync import END_ID, user_channel
+from sse_sync import END_ID, ConfigurationError, user_channel
 from sse_sync.flask import SSE, EventSourceResponse, event_stream
 from sse_sync.testing import read_events
 
@@ -133,7 +133,7 @@ def test_recheck_by_configuration(sse):
     sse.init_app(app)
     sse.recheck(lambda user, channels: False)
     people = app.extensions["sse_sync"].channels.hub().people
-    assert people._recheck() is app.config["SSE_RECHECK"]
+    assert people._rechecks._recheck() is app.config["SSE_RECHECK"]
 
 
 def test_limits(client, app):
@@ -234,6 +234,14 @@ def test_stream_ends_with_its_token(app, client, sse):
         assert visit._stream._options.lifetime <= 60
         sse.disconnect(user="ann")
     assert [event.event for event in read_events(response)] == ["stream-disconnect"]
+
+
+def test_token_of_a_user(app, sse):
+    """Users are known as everywhere else."""
+    with app.app_context():
+        assert sse.check_token(sse.sign_channels("room", user=7)).user == "7"
+        with pytest.raises(ConfigurationError, match="user"):
+            sse.sign_channels("room", user="")
 
 
 def test_blueprint_of_users(app, client, sse):

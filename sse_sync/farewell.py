@@ -1,0 +1,75 @@
+"""
+The last words of a stream: what tells a client whether, and when, to come back.
+
+"""
+
+from __future__ import annotations
+
+import random
+
+from .event import ServerSentEvent, encode_retry
+from .registry import CloseReason
+from .settings import Options
+
+__all__ = ["END_ID", "last_words", "spread"]
+
+END_ID = "sse-sync:end"
+"""
+Event ID of the last event of a finished stream. A client that repeats it is told to stop.
+
+"""
+
+
+def last_words(
+    reason: CloseReason,
+    options: Options,
+    *,
+    is_final: bool = False,
+    message: str = "",
+    failure: BaseException | None = None,
+) -> bytes:
+    """
+    Return the last bytes of a stream.
+
+    Args:
+        reason: Why it ends.
+        options: How it behaves.
+        is_final: Whether the client is told to stop, where the reason leaves that open.
+        message: What the page of somebody who was dismissed is told.
+        failure: What failed, told in debug mode.
+
+    """
+    if reason in (CloseReason.FINISHED, CloseReason.CLOSED) and is_final:
+        return _end("")
+    if reason is CloseReason.DISMISSED and is_final:
+        return _end(message)
+    if reason is CloseReason.DISMISSED:
+        # Spread, because it may concern everybody at once.
+        retry = spread(options.retry)
+        return ServerSentEvent(message, event="stream-disconnect", retry=retry).encode()
+    if reason is CloseReason.SERVER_STOPPING:
+        return encode_retry(spread(options.retry_stopping))
+    if reason is CloseReason.INTERRUPTED:
+        return encode_retry(spread(options.retry))
+    if reason is CloseReason.FAILED:
+        text = _describe(failure) if options.debug else "internal error"
+        retry = spread(options.retry_failed)
+        return ServerSentEvent(text, event="stream-error", retry=retry).encode()
+    return b""
+
+
+def spread(milliseconds: int) -> int:
+    """
+    Return one to two times a reconnection time, so that not everybody comes back at once.
+
+    """
+    return int(milliseconds * random.uniform(1.0, 2.0))
+
+
+def _end(message: str) -> bytes:
+    # An event with data, because Firefox and WebKit do not commit the id of one without.
+    return ServerSentEvent(message, event="stream-end", id=END_ID).encode()
+
+
+def _describe(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}".encode(errors="replace").decode()
