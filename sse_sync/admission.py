@@ -67,6 +67,19 @@ class Capacity:
         return max(1, self.slots - max(1, self.slots // 10))
 
 
+@dataclass(frozen=True)
+class Limit:
+    """
+    How many streams there may be.
+
+    """
+
+    streams: int
+    """How many."""
+    advice: str
+    """How to get more."""
+
+
 class Admission:
     """
     Decide for one process. What the server can hold is found out once.
@@ -75,7 +88,9 @@ class Admission:
 
     def __init__(self) -> None:
         self._worker: Any = None
+        # What the server can serve at the same time, and how many connections it can have.
         self._capacity: Capacity | None = None
+        self._descriptors: Capacity | None = None
         self._known = False
         self._warned_full = False
 
@@ -96,32 +111,58 @@ class Admission:
         self._known = True
         if self._worker is not None:
             registry.end_when(self._is_stopping)
-        self._capacity = _smallest(_capacities(environ, self._worker))
+        self._capacity = _capacity(environ, self._worker)
+        self._descriptors = _descriptors()
         for warning in _warnings(environ, self._worker, self._capacity):
             logger.warning("%s", warning)
 
-    def refusal(self, registry: Registry, max_streams: int | None) -> Refusal | None:
+    def refusal(
+        self, registry: Registry, max_streams: int | None, *, passing: bool = False
+    ) -> Refusal | None:
         """
         Return why no stream may be opened now, or :obj:`None` if one may.
 
         Args:
             registry: The process's streams.
             max_streams: The configured limit; :obj:`None` for what the server can hold.
+            passing: Whether it will need its request for a moment only.
 
         """
         if self._worker is not None and self._is_stopping():
             return Refusal.STOPPING
-        limit = self.limit(max_streams)
-        if limit is not None and registry.open >= limit:
-            return self._full(f"{limit}. {self._advice()}")
-        if registry.lingering >= max(LINGERING_LIMIT, limit or 0):
+        limits = self.limits(max_streams)
+        full = self._limit_of(registry, (limits[0], None) if passing else limits)
+        if full is not None:
+            return self._full(f"{full.streams}. {full.advice}")
+        most = max([limit.streams for limit in limits if limit], default=0)
+        if registry.lingering >= max(LINGERING_LIMIT, most):
             return self._full(
                 f"{registry.lingering} sources that do not end although their streams have."
                 " Give their blocking calls a timeout"
             )
         return None
 
-    def admit(self, stream: Tracked, registry: Registry, max_streams: int | None) -> Refusal | None:
+    def is_over(self, registry: Registry, max_streams: int | None) -> bool:
+        """
+        Return whether there are more streams with a request than there may be.
+
+        Args:
+            registry: The process's streams.
+            max_streams: The configured limit.
+
+        """
+        _, requests = self.limits(max_streams)
+        held = registry.open - registry.handed_off
+        return requests is not None and held > requests.streams
+
+    def admit(
+        self,
+        stream: Tracked,
+        registry: Registry,
+        max_streams: int | None,
+        *,
+        passing: bool = False,
+    ) -> Refusal | None:
         """
         Add a stream to the registry, or return why it may not be opened.
 
@@ -129,28 +170,50 @@ class Admission:
             stream: The stream.
             registry: The process's streams.
             max_streams: The configured limit; :obj:`None` for what the server can hold.
+            passing: Whether it will need its request for a moment only.
 
         """
-        refusal = self.refusal(registry, max_streams)
+        refusal = self.refusal(registry, max_streams, passing=passing)
         if refusal is not None:
             return refusal
-        limit = self.limit(max_streams)
-        if not registry.open_if_below(limit, stream):
-            return self._full(f"{limit}. {self._advice()}")
+        limits = self.limits(max_streams)
+        if passing:
+            limits = limits[0], None
+        all_, requests = (None if limit is None else limit.streams for limit in limits)
+        if not registry.open_if_below(all_, stream, requests):
+            full = self._limit_of(registry, limits) or limits[0] or limits[1]
+            assert full is not None
+            return self._full(f"{full.streams}. {full.advice}")
         self._warned_full = False
         return None
 
     def limit(self, max_streams: int | None) -> int | None:
         """
-        Return how many streams the process may hold, :obj:`None` for any number.
+        Return how many streams with a request the process may hold, :obj:`None` for any number.
 
         Args:
             max_streams: The configured limit.
 
         """
+        found = [limit.streams for limit in self.limits(max_streams) if limit is not None]
+        return min(found, default=None)
+
+    def limits(self, max_streams: int | None) -> tuple[Limit | None, Limit | None]:
+        """
+        Return how many streams the process may hold, and how many of them may have a request;
+        :obj:`None` for any number.
+
+        Args:
+            max_streams: The configured limit, which counts instead of what was found out.
+
+        """
         if max_streams is not None:
-            return max_streams
-        return None if self._capacity is None else self._capacity.streams
+            return Limit(max_streams, "Raise max_streams"), None
+        capacities = self._descriptors, self._capacity
+        descriptors, requests = (
+            None if each is None else Limit(each.streams, each.advice) for each in capacities
+        )
+        return descriptors, requests
 
     def _is_stopping(self) -> bool:
         return not self._worker.alive
@@ -161,8 +224,16 @@ class Admission:
             logger.warning("no more streams: this process holds %s", problem)
         return Refusal.FULL
 
-    def _advice(self) -> str:
-        return "Raise max_streams" if self._capacity is None else self._capacity.advice
+    def _limit_of(
+        self, registry: Registry, limits: tuple[Limit | None, Limit | None]
+    ) -> Limit | None:
+        # The one that has been reached.
+        all_, requests = limits
+        if all_ is not None and registry.open >= all_.streams:
+            return all_
+        if requests is not None and registry.open - registry.handed_off >= requests.streams:
+            return requests
+        return None
 
 
 def find_worker() -> Any:
@@ -180,27 +251,21 @@ def find_worker() -> Any:
     return worker if isinstance(worker, base.Worker) else None
 
 
-def _smallest(capacities: Iterator[Capacity]) -> Capacity | None:
-    return min(capacities, key=lambda capacity: capacity.slots, default=None)
-
-
-def _capacities(environ: WSGIEnvironment, worker: Any) -> Iterator[Capacity]:
+def _capacity(environ: WSGIEnvironment, worker: Any) -> Capacity | None:
     if worker is not None:
         if _is_worker(worker, "gthread"):
-            yield Capacity(worker.cfg.threads, "Raise gunicorn's --threads, or use -k gevent")
-        elif _is_worker(worker, "ggevent"):
+            return Capacity(worker.cfg.threads, "Raise gunicorn's --threads, or use -k gevent")
+        if _is_worker(worker, "ggevent"):
             connections = worker.cfg.worker_connections
-            yield Capacity(connections, "Raise gunicorn's --worker-connections")
-        elif _is_worker(worker, "sync"):
-            yield Capacity(1, "Use gunicorn -k gevent")
+            return Capacity(connections, "Raise gunicorn's --worker-connections")
+        if _is_worker(worker, "sync"):
+            return Capacity(1, "Use gunicorn -k gevent")
     elif "waitress.client_disconnected" in environ:
         channel = environ["waitress.client_disconnected"].__self__
-        yield Capacity(channel.server.adj.threads, "Raise waitress's --threads")
+        return Capacity(channel.server.adj.threads, "Raise waitress's --threads")
     elif "uwsgi.version" in environ and "uwsgi" in sys.modules:
-        yield Capacity(_uwsgi_cores(), "Raise uWSGI's --threads, or use --gevent")
-    descriptors = _descriptors()
-    if descriptors is not None:
-        yield Capacity(descriptors, "Raise the limit of open files (ulimit -n)")
+        return Capacity(_uwsgi_cores(), "Raise uWSGI's --threads, or use --gevent")
+    return None
 
 
 def _warnings(environ: WSGIEnvironment, worker: Any, capacity: Capacity | None) -> Iterator[str]:
@@ -236,14 +301,16 @@ def _uwsgi_cores() -> int:
     return 1
 
 
-def _descriptors() -> int | None:
+def _descriptors() -> Capacity | None:
     # A stream needs one; what the application has open already is not known.
     try:
         import resource
     except ImportError:
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return None if soft == resource.RLIM_INFINITY else max(1, soft - 64)
+    if soft == resource.RLIM_INFINITY:
+        return None
+    return Capacity(max(1, soft - 64), "Raise the limit of open files (ulimit -n)")
 
 
 _admission = Admission()

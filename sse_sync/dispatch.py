@@ -158,6 +158,24 @@ class Dispatch:
             if subscribers is not None:
                 subscribers.pop(subscriber, None)
 
+    def replace(
+        self, subscriber: Subscriber, successor: Subscriber, channels: Sequence[str]
+    ) -> None:
+        """
+        Give another subscriber what one was given. It never blocks. What comes meanwhile may be
+        given to both.
+
+        Args:
+            subscriber: Whom no longer.
+            successor: Whom from now on.
+            channels: What was given to :meth:`add`.
+
+        """
+        with self._lock:
+            for channel in channels:
+                self._subscribers.setdefault(channel, {})[successor] = None
+        self.remove(subscriber, channels)
+
     # What the broker calls.
 
     def receive(self, messages: Iterable[Message]) -> None:

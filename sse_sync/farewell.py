@@ -5,13 +5,16 @@ The last words of a stream: what tells a client whether, and when, to come back.
 
 from __future__ import annotations
 
+import logging
 import random
 
 from .event import ServerSentEvent, encode_retry
 from .registry import CloseReason
 from .settings import Options
 
-__all__ = ["END_ID", "last_words", "spread"]
+__all__ = ["END_ID", "last_words", "log_end", "spread"]
+
+logger = logging.getLogger("sse_sync")
 
 END_ID = "sse-sync:end"
 """
@@ -56,6 +59,25 @@ def last_words(
         retry = spread(options.retry_failed)
         return ServerSentEvent(text, event="stream-error", retry=retry).encode()
     return b""
+
+
+def log_end(path: str, reason: CloseReason, seconds: float, events: int, size: int) -> None:
+    """
+    Write what the log says of every stream that has ended.
+
+    Args:
+        path: Path of its request.
+        reason: Why it ended.
+        seconds: How long it lasted.
+        events: What was sent: events.
+        size: What was sent: bytes.
+
+    """
+    # Plain values only: a record that is kept must not keep the request.
+    logger.info(
+        "event stream %s ended: %s, after %.1f s, %d events, %d bytes",
+        *(path, reason.value, seconds, events, size),
+    )
 
 
 def spread(milliseconds: int) -> int:

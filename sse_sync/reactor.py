@@ -78,8 +78,8 @@ class Reactor:
         # Held while a descriptor is watched, unwatched, or reported: between epoll's report and
         # the look-up another thread may close the socket, and a new client get its number.
         self._lock = native_lock()
-        self._hung_up: dict[int, Callable[[], None]] = {}
-        self._writable: dict[int, Callable[[], None]] = {}
+        self._hung_up: dict[int, Callable[[], object]] = {}
+        self._writable: dict[int, Callable[[], object]] = {}
         self._jobs: deque[Job] = deque()
         # Makes the epoll readable as long as there are jobs.
         self._bell, self._is_ringing = -1, False
@@ -89,7 +89,7 @@ class Reactor:
         self._heap: list[tuple[float, int, Timer]] = []
         self._number = itertools.count()
 
-    def watch(self, fd: int, callback: Callable[[], None]) -> bool:
+    def watch(self, fd: int, callback: Callable[[], object]) -> bool:
         """
         Call back once when the peer of a socket is gone.
 
@@ -125,7 +125,7 @@ class Reactor:
             if self._hung_up.pop(fd, None) is not None:
                 self._unregister(fd)
 
-    def watch_writable(self, fd: int, callback: Callable[[], None]) -> None:
+    def watch_writable(self, fd: int, callback: Callable[[], object]) -> None:
         """
         Call back once when something can be written to a socket.
 
@@ -249,12 +249,12 @@ class Reactor:
         earliest = self._heap[:1]
         return not earliest or earliest[0] is entry
 
-    def _take_reports(self) -> list[Callable[[], None]]:
+    def _take_reports(self) -> list[Callable[[], object]]:
         assert self._epoll is not None
         reports = []
         with self._lock:
             for fd, what in self._epoll.poll(0, 256):
-                report: Callable[[], None] | None = None
+                report: Callable[[], object] | None = None
                 if fd == self._bell:
                     self._is_ringing = False
                     os.eventfd_read(fd)

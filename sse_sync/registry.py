@@ -76,6 +76,8 @@ class Statistics:
 
     open: int
     """Streams that are open now."""
+    handed_off: int
+    """Of these, those whose request has ended, because they only relay channels."""
     lingering: int
     """Generators that still run although their stream has ended."""
     opened: int
@@ -116,6 +118,7 @@ class Registry:
         # whether gevent has patched it.
         self._lock = threading.Lock()
         self._open: set[Tracked] = set()
+        self._handed_off: set[Tracked] = set()
         self._lingering: dict[Tracked, float] = {}
         self._reported: set[Tracked] = set()
         self._closed: Counter[CloseReason] = Counter()
@@ -133,6 +136,14 @@ class Registry:
         return len(self._open)
 
     @property
+    def handed_off(self) -> int:
+        """
+        How many of them need no request any more.
+
+        """
+        return len(self._handed_off)
+
+    @property
     def lingering(self) -> int:
         """
         How many sources still run although their stream has ended.
@@ -140,7 +151,9 @@ class Registry:
         """
         return len(self._lingering)
 
-    def open_if_below(self, limit: int | None, stream: Tracked) -> bool:
+    def open_if_below(
+        self, limit: int | None, stream: Tracked, requests: int | None = None
+    ) -> bool:
         """
         Add a stream, unless there are as many as there may be.
 
@@ -149,6 +162,7 @@ class Registry:
         Args:
             limit: How many there may be; :obj:`None` for any number.
             stream: The stream.
+            requests: How many there may be that have not been handed off.
 
         Returns:
             Whether it was added.
@@ -156,6 +170,8 @@ class Registry:
         """
         with self._lock:
             if limit is not None and len(self._open) >= limit:
+                return False
+            if requests is not None and len(self._open) - len(self._handed_off) >= requests:
                 return False
             self._open.add(stream)
             self._opened += 1
@@ -179,6 +195,20 @@ class Registry:
 
             reactor.call_at(reactor.clock() + SWEEP_INTERVAL, sweep)
 
+    def hand_off(self, stream: Tracked, handed_off: Tracked) -> None:
+        """
+        Go on with a connection that needs no request any more.
+
+        Args:
+            stream: The stream that it was.
+            handed_off: What it is now.
+
+        """
+        with self._lock:
+            self._open.discard(stream)
+            self._open.add(handed_off)
+            self._handed_off.add(handed_off)
+
     def closed(self, stream: Tracked, reason: CloseReason) -> None:
         """
         Remove a stream.
@@ -186,6 +216,7 @@ class Registry:
         """
         with self._lock:
             self._open.discard(stream)
+            self._handed_off.discard(stream)
             self._closed[reason] += 1
 
     def withdraw(self, stream: Tracked) -> None:
@@ -246,6 +277,7 @@ class Registry:
         """
         return Statistics(
             open=len(self._open),
+            handed_off=len(self._handed_off),
             lingering=len(self._lingering),
             opened=self._opened,
             refused=self._refused,

@@ -15,15 +15,18 @@ import contextvars
 import logging
 import random
 import sys
+from _socket import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from . import runtime as _runtime
 from .admission import Refusal, admission
 from .clock import Clock, monotonic
 from .connection import Connection, find_connection
 from .event import encode, encode_retry
-from .farewell import END_ID, last_words, spread
+from .exceptions import BrokerUnavailable
+from .farewell import END_ID, last_words, log_end, spread
+from .handoff import OFFER, HandedOff, Offer, Relay, StreamState, hand_off
 from .pump import Encode, Feed, FeedSource, Inline, Pump, Source, iterate
 from .reactor import Timer
 from .registry import CloseReason, Registry, registry
@@ -133,6 +136,9 @@ class EventStream:
         self._source_over = False
         self._over = False
         self._closed = False
+        self._offer: Offer | None = None
+        self._is_handed_off = False
+        self._is_crowded_out = False
         self._writing = False
         self._final = not self._options.reconnect
         self._dismissal = ""
@@ -175,6 +181,11 @@ class EventStream:
         if self._closed:
             return
         self._closed = self._over = True
+        if self._is_handed_off:
+            # The request is over, and the stream goes on.
+            self._source_ended(None)
+            self._leave()
+            return
         if self._visit is not None:
             self._visit.end()
         if not self._tracked:
@@ -267,6 +278,8 @@ class EventStream:
         environ, self._environ = self._environ, {}
         self._registry = registry()
         self._connection = find_connection(environ)
+        if self._on_close is None and isinstance(self._source, FeedSource):
+            self._offer = environ.get(OFFER)
         # Test clients show neither; servers show one or both.
         if self._connection is not None or "SERVER_SOFTWARE" in environ:
             refusal = self._admit(environ)
@@ -293,7 +306,8 @@ class EventStream:
     def _admit(self, environ: WSGIEnvironment) -> Refusal | None:
         gate = admission()
         gate.prepare(environ, self._registry)
-        refusal = gate.admit(self, self._registry, self._options.max_streams)
+        max_streams = self._options.max_streams
+        refusal = gate.admit(self, self._registry, max_streams, passing=self._offer is not None)
         if refusal is None:
             try:
                 refusal = self._begin_visit()
@@ -376,9 +390,73 @@ class EventStream:
                 return b""  # A test has read what was published; waiting would hang it.
             elif self._is_heartbeat_due(self._clock()):
                 return HEARTBEAT
+            elif self._offer is not None and self._hand_off(feed):
+                return b""
             elif not self._reasons:
                 feed.wait()
         return self._farewell(self._reasons[0], feed)
+
+    def _hand_off(self, feed: Feed) -> bool:
+        # Tried once, when there is nothing to send for the first time.
+        offer, self._offer = self._offer, None
+        assert offer is not None
+        try:
+            problem = self._why_not(offer, feed)
+            handed_off = None if problem else self._take(offer, cast(Relay, feed))
+        except BrokerUnavailable as exc:
+            problem, handed_off = str(exc), None
+        if handed_off is None:
+            problem = problem or "its client is gone"
+            logger.debug("event stream %s stays with its request: %s", self._path, problem)
+            if admission().is_over(self._registry, self._options.max_streams):
+                # There is no room for it after all.
+                self._is_crowded_out = True
+                self.end_for(CloseReason.OVERFLOWED)
+            return False
+        self._is_handed_off = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._registry.hand_off(self, handed_off)
+        handed_off.begin()
+        if self._visit is not None:
+            self._visit.pass_on(handed_off)
+        if self._reasons:
+            handed_off.end_for(self._reasons[0])  # Somebody ended it just now.
+        logger.debug("event stream %s was handed off", self._path)
+        return True
+
+    def _why_not(self, offer: Offer, feed: Feed) -> str:
+        refusal = getattr(feed, "refusal", None)
+        if refusal is None:
+            return "a generator runs in it"
+        return str(refusal() or offer.refusal(self._bytes))
+
+    def _take(self, offer: Offer, relay: Relay) -> HandedOff | None:
+        assert self._runtime is not None
+        state = StreamState(
+            path=self._path,
+            visit=self._visit,
+            opened_at=self._opened_at,
+            expires=self._expires,
+            events=self._events,
+            bytes=self._bytes,
+        )
+
+        def take() -> socket | None:
+            if self._reasons:
+                return None  # The client has gone meanwhile, perhaps.
+            self._let_connection_go()
+            return offer.take()
+
+        return hand_off(
+            relay,
+            take,
+            options=self._options,
+            manner=relay.manner(self._options, chunked=offer.is_chunked),
+            reactor=self._runtime.reactor,
+            state=state,
+            registry=self._registry,
+        )
 
     def _start(self, feed: Feed) -> None:
         try:
@@ -450,6 +528,8 @@ class EventStream:
                 self._connection.forget_error()
             return b""
         feed.stop()
+        if self._is_crowded_out:
+            return encode_retry(spread(self._options.retry_full))
         words = last_words(
             reason,
             self._options,
@@ -515,15 +595,8 @@ class EventStream:
         timer.cancel()
 
     def _tell(self, reason: CloseReason) -> None:
-        # Plain values only: a record that is kept must not keep the request.
-        logger.info(
-            "event stream %s ended: %s, after %.1f s, %d events, %d bytes",
-            self._path,
-            reason.value,
-            self._clock() - self._opened_at,
-            self._events,
-            self._bytes,
-        )
+        seconds = self._clock() - self._opened_at
+        log_end(self._path, reason, seconds, self._events, self._bytes)
         if self._on_close is not None:
             try:
                 # A copy, because the source may be running in the context itself.

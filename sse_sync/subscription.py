@@ -15,14 +15,16 @@ from typing import Any
 
 from . import runtime
 from .brokers.base import Message, Position, check_channel
-from .dispatch import degraded_event
+from .dispatch import Subscriber, degraded_event
 from .event import ServerSentEvent, encode
 from .exceptions import BrokerUnavailable, ConfigurationError
+from .fanout import Manner
 from .hub import Hub
 from .mailbox import Mailbox, Overflow
 from .parser import EventStreamParser
 from .pump import Encode, FeedSource
 from .runtime import Signal
+from .settings import Options
 from .visits import Visit
 
 __all__ = ["ChannelFeed", "Filter", "Subscription", "listen"]
@@ -166,6 +168,51 @@ class ChannelFeed:
         """
         self.done = True
         self._subscription.hub.dispatch.remove(self, self._subscription.channels)
+
+    # What a hand-off calls.
+
+    @property
+    def hub(self) -> Hub:
+        """
+        Where its channels are.
+
+        """
+        return self._subscription.hub
+
+    def refusal(self) -> str:
+        """
+        Return why it has to stay with its request; an empty text if it does not.
+
+        """
+        if self._subscription.filter is not None:
+            return "its filter belongs to its request"
+        if self._ready or self._replaying or self._interrupted or self._degraded is not None:
+            return "it has something to send"
+        return ""
+
+    def manner(self, options: Options, *, chunked: bool) -> Manner:
+        """
+        Return what it has in common with others.
+
+        """
+        wanted = self._subscription
+        return Manner.of(
+            options,
+            channels=wanted.channels,
+            chunked=chunked,
+            bounds=(wanted.max_events, wanted.max_bytes, wanted.overflow),
+            tell_degraded=wanted.tell_degraded,
+            has_snapshot=wanted.snapshot is not None,
+        )
+
+    def hand_over(self, successor: Subscriber) -> tuple[Mailbox, int]:
+        """
+        Let another subscriber get what comes.
+
+        """
+        self.done = True
+        self.hub.dispatch.replace(self, successor, self._subscription.channels)
+        return self._mailbox, self._behind.number if self._behind is not None else 0
 
     # What the hub calls.
 

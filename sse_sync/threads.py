@@ -79,7 +79,7 @@ class ThreadReactor(Reactor):
         self._thread: threading.Thread | None = None
         self._changed = threading.Event()
 
-    def watch(self, fd: int, callback: Callable[[], None]) -> bool:
+    def watch(self, fd: int, callback: Callable[[], object]) -> bool:
         """
         Call back once when the peer of a socket is gone.
 

@@ -107,6 +107,15 @@ class Visit:
         """
         return user == self.user or (self.presence is not None and user == self.presence.user)
 
+    def pass_on(self, stream: Dismissable) -> None:
+        """
+        Reach something else in place of the stream, which has become that.
+
+        """
+        self._stream = stream
+        if self._order is not None:
+            stream.dismiss(*self._order)
+
     def arrive(self) -> None:
         """
         Show the user on the channels. It may block.

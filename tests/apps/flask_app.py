@@ -51,7 +51,6 @@ def subscribe(name):
         name,
         *request.args.getlist("also"),
         max_events=int(request.args.get("max_events", "1000")),
-        on_close=lambda reason: mark(name, reason.name),
     )
 
 

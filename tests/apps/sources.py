@@ -150,6 +150,7 @@ def figures():
     return {
         "pid": os.getpid(),
         "open": stats.open,
+        "handed_off": stats.handed_off,
         "lingering": stats.lingering,
         "opened": stats.opened,
         "refused": stats.refused,

@@ -198,3 +198,86 @@ def test_no_descriptors_are_left(pair):
         reactor.unwatch(pair[0].fileno())
         reactor.call_at(0, lambda time: None)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_jobs(reactor):
+    """A job is done a little in each turn, until it says that there is no more."""
+    done, left = [], [3, 1]
+
+    def job(which):
+        def work():
+            done.append(which)
+            left[which] -= 1
+            return left[which] > 0
+
+        return work
+
+    reactor.call_soon(job(0))
+    reactor.call_soon(job(1))
+    reactor.poll(1)
+    assert done == [0, 1]
+    reactor.poll(1)  # It does not wait: there is more.
+    reactor.poll(1)
+    assert done == [0, 1, 0, 0]
+    began = reactor.clock()
+    reactor.poll(0.01)
+    assert reactor.clock() - began >= 0.009
+
+
+def test_job_that_fails(reactor, caplog):
+    """It is logged, and the others are done."""
+    done = []
+    reactor.call_soon(lambda: 1 / 0)
+    reactor.call_soon(lambda: done.append(1))
+    reactor.poll()
+    assert done == [1]
+    assert "a reactor callback failed" in caplog.text
+
+
+def test_jobs_from_other_threads():
+    """None is forgotten, and the driver sleeps when there are none."""
+    reactor, done = ThreadReactor(), []
+
+    def ask():
+        for _ in range(500):
+            reactor.call_soon(lambda: done.append(1))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    deadline = reactor.clock() + 10
+    while len(done) < 2000 and reactor.clock() < deadline:
+        threading.Event().wait(0.005)
+    assert len(done) == 2000
+
+
+def test_writable(reactor, pair):
+    """The callback is called once when something can be written."""
+    ours, theirs = pair
+    ours.setblocking(False)
+    seen = []
+    reactor.watch(ours.fileno(), lambda: seen.append("gone"))
+    try:
+        while True:
+            ours.send(b"x" * 65536)
+    except BlockingIOError:
+        pass
+    reactor.watch_writable(ours.fileno(), lambda: seen.append("writable"))
+    reactor.poll()
+    assert seen == []
+    while len(theirs.recv(1 << 20)) == 1 << 20:
+        pass
+    theirs.setblocking(False)
+    try:
+        while theirs.recv(1 << 20):
+            pass
+    except BlockingIOError:
+        pass
+    reactor.poll()
+    reactor.poll()
+    assert seen == ["writable"]
+    theirs.close()
+    reactor.poll()
+    assert seen == ["writable", "gone"]

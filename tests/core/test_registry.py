@@ -30,7 +30,7 @@ def test_counts():
     streams.closed(first, CloseReason.FAILED)
     streams.lingers(first, 0.0)
     assert statistics() == Statistics(
-        open=1, lingering=1, opened=2, refused=1, closed={CloseReason.FAILED: 1}
+        open=1, handed_off=0, lingering=1, opened=2, refused=1, closed={CloseReason.FAILED: 1}
     )
     streams.lingers_no_more(first)
     streams.lingers_no_more(first)

@@ -103,7 +103,6 @@ def relay(request, name):
         request,
         name,
         max_events=int(request.GET.get("max_events", "1000")),
-        on_close=lambda reason: mark(name, reason.name),
     )
 
 

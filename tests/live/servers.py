@@ -225,6 +225,14 @@ make_server("127.0.0.1", int(sys.argv[2]), app, ThreadedServer).serve_forever()
 SERVERS: dict[str, tuple[tuple[str, ...], bool]] = {
     "gunicorn-gevent": ((*GUNICORN, "-k", "gevent", "{app}"), True),
     "gunicorn-gthread": ((*GUNICORN, "-k", "gthread", "--threads", "16", "{app}"), False),
+    "gunicorn-handoff-gevent": (
+        (*GUNICORN, "-k", "sse_sync.gunicorn.GeventWorker", "{app}"),
+        True,
+    ),
+    "gunicorn-handoff-threads": (
+        (*GUNICORN, "-k", "sse_sync.gunicorn.ThreadWorker", "--threads", "16", "{app}"),
+        False,
+    ),
     "gunicorn-gevent_pywsgi": ((*GUNICORN, "-k", "gevent_pywsgi", "{app}"), True),
     "gevent.pywsgi": (("{bin}/python", "-c", PYWSGI, "{app}", "{port}"), True),
     "waitress": (

@@ -10,7 +10,18 @@ import pytest
 
 from tests.live.servers import wait_for
 
-WORKERS = ["gunicorn-gevent-flask", "gunicorn-gevent-django", "gunicorn-gthread-flask"]
+WORKERS = [
+    f"{server}-{framework}"
+    for server, framework in [
+        ("gunicorn-gevent", "flask"),
+        ("gunicorn-gevent", "django"),
+        ("gunicorn-gthread", "flask"),
+        ("gunicorn-handoff-gevent", "flask"),
+        ("gunicorn-handoff-gevent", "django"),
+        ("gunicorn-handoff-threads", "flask"),
+        ("gunicorn-handoff-threads", "django"),
+    ]
+]
 
 
 @pytest.fixture(params=WORKERS)
@@ -89,6 +100,7 @@ def test_unknown_position(server, key):
 
 def test_slow_client(server, key):
     """A client that does not read is cut off; it delays nobody, and resumes."""
+    before = server.json("/figures")["closed"].get("OVERFLOWED", 0)
     with server.stream(f"/subscribe/{key}") as fast:
         slow = server.stream(f"/subscribe/{key}?max_events=50")
         last = next(slow).id
@@ -102,7 +114,7 @@ def test_slow_client(server, key):
         assert 0 < len(got) < 600
         last = slow.parser.last_event_id or last
         slow.close()
-    assert server.wait_for_mark(key, "OVERFLOWED")
+    assert server.json("/figures")["closed"]["OVERFLOWED"] == before + 1
     with server.stream(f"/subscribe/{key}", last_event_id=last) as again:
         rest = [int(event.data.rstrip("x")) for event in again.take(600 - len(got))]
     assert got + rest == list(range(600))
@@ -111,6 +123,23 @@ def test_slow_client(server, key):
 def _rest(stream):
     with contextlib.suppress(ConnectionError):
         yield from stream
+
+
+def test_handed_off(server, key):
+    """A worker that can let connections go has no request for them."""
+    handed_off = "handoff" in str(server.kind)
+    with contextlib.ExitStack() as stack:
+        before = server.json("/figures")["handed_off"]
+        streams = [
+            stack.enter_context(server.stream(f"/subscribe/{key}"))
+            for _ in range(40 if handed_off else 5)
+        ]
+        for stream in streams:
+            assert next(stream).event == "stream-open"
+        expected = before + (len(streams) if handed_off else 0)
+        wait_for(lambda: server.json("/figures")["handed_off"] == expected, "the hand-off")
+        server.get(f"/publish/{key}?first=7")
+        assert [numbers(stream, 1) for stream in streams] == [[7]] * len(streams)
 
 
 def test_nothing_is_left(server, key):

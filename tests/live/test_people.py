@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import pytest
 
@@ -191,8 +192,8 @@ class Model:
 
 KINDS = [
     ("gunicorn-gevent-flask", 3),
-    ("gunicorn-gevent-flask", 1),
     ("gunicorn-gevent-django", 1),
+    ("gunicorn-handoff-gevent-flask", 3),
 ]
 
 
@@ -274,7 +275,7 @@ def disturb(chance, server, browsers, model, kill):
             victims.add(user)
         if kill and number == PEOPLE // 2:
             with contextlib.suppress(OSError, http.client.HTTPException):
-                os.kill(server.json("/figures")["pid"], signal.SIGKILL)
+                kill_worker(server.json("/figures")["pid"])
             # Their machines go with the worker.
             for victim in victims:
                 for tab in browsers.of(victim):
@@ -284,6 +285,20 @@ def disturb(chance, server, browsers, model, kill):
             # Who has not noticed yet that its worker is gone would count as open, and come back
             # after it was kicked: a kick ends the streams that there are.
             browsers.notice()
+
+
+def kill_worker(pid):
+    """Kill a process, and wait until it has let go of its connections."""
+    os.kill(pid, signal.SIGKILL)
+    stat = Path(f"/proc/{pid}/stat")
+
+    def is_gone():
+        try:
+            return stat.read_text().rpartition(")")[2].split()[0] == "Z"
+        except OSError:
+            return True
+
+    wait_for(is_gone, "the worker to be gone")
 
 
 def check(server, browsers, watcher, model):

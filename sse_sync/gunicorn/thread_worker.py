@@ -1,0 +1,19 @@
+"""
+The thread worker.
+
+"""
+
+from __future__ import annotations
+
+from gunicorn.workers import gthread
+
+from .offers import HandingOff
+
+__all__ = ["ThreadWorker"]
+
+
+class ThreadWorker(HandingOff, gthread.ThreadWorker):
+    """
+    gunicorn's gthread worker, with hand-off: streams that only relay channels need no thread.
+
+    """

@@ -1,0 +1,635 @@
+"""Connections that outlive their request: what arrives, what ends them, and what is left."""
+
+import contextlib
+import random
+import socket
+from functools import partial
+
+import pytest
+
+from sse_sync import (
+    END_ID,
+    CloseReason,
+    EventStream,
+    EventStreamParser,
+    Overflow,
+    ServerSentEvent,
+    statistics,
+)
+from sse_sync.brokers.base import Position
+from sse_sync.brokers.memory import MemoryBroker
+from sse_sync.exceptions import BrokerUnavailable
+from sse_sync.handoff import OFFER, SETTLED
+from sse_sync.hub import Hub
+from sse_sync.ledger import Presence
+from sse_sync.natives import system_epoll
+from sse_sync.reactor import Reactor
+from sse_sync.settings import Options
+from sse_sync.subscription import Subscription
+
+pytestmark = pytest.mark.skipif(system_epoll() is None, reason="needs epoll")
+OPTIONS = Options(heartbeat=None, retry=1000)
+
+
+class Client:
+    """The other end of a connection, and what an offer gives."""
+
+    def __init__(self, chunked=True, refusal="", buffer=None):
+        ours, self.socket = socket.socketpair()
+        if buffer is not None:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+        ours.setblocking(False)
+        self.socket.setblocking(False)
+        self.ours = ours
+        self.is_chunked = chunked
+        self.reason = refusal
+        self.on_take = lambda: None
+        self.raw = b""
+        self.body = b""
+        self.has_ended = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.ours.close()
+        self.socket.close()
+
+    def refusal(self, sent):
+        return self.reason
+
+    def take(self):
+        self.on_take()
+        import _socket
+
+        return _socket.socket(fileno=self.ours.detach())
+
+    def pull(self, most=1 << 20):
+        """Read what is there."""
+        with contextlib.suppress(BlockingIOError):
+            while most > 0:
+                data = self.socket.recv(min(most, 65536))
+                if not data:
+                    self.has_ended = True
+                    break
+                most -= len(data)
+                self.raw += data
+
+    def read(self):
+        """Read what is there, and return all events that have come so far."""
+        self.pull()
+        self.body = dechunked(self.raw) if self.is_chunked else self.raw
+        return list(EventStreamParser().feed(self.body))
+
+    def numbers(self):
+        return [int(event.data) for event in self.read() if event.event is None]
+
+
+def dechunked(raw):
+    body, at = [], 0
+    while (end := raw.find(b"\r\n", at)) >= 0:
+        length = int(raw[at:end], 16)
+        following = end + 2 + length
+        if len(raw) < following + 2:
+            break
+        assert raw[following : following + 2] == b"\r\n"
+        body.append(raw[end + 2 : following])
+        at = following + 2
+    return b"".join(body)
+
+
+@pytest.fixture
+def runtime(runtime):
+    runtime.reactor = Reactor(system_epoll(), lambda: runtime.now)
+    yield runtime
+    runtime.reactor.abandon()
+
+
+@pytest.fixture
+def turn(runtime):
+    def turn(times=30):
+        for _ in range(times):
+            runtime.run_ready()
+            runtime.reactor.poll()
+
+    return turn
+
+
+@pytest.fixture
+def broker(runtime):
+    return MemoryBroker(now=lambda: runtime.now)
+
+
+@pytest.fixture
+def hub(runtime, broker):
+    with Hub(broker, clock=lambda: runtime.now) as hub:
+        yield hub
+
+
+@pytest.fixture
+def handed(hub, turn):
+    """Open a stream and hand it off."""
+    clients = []
+
+    def handed(*channels, client=None, options=OPTIONS, visit=None, settle=True, **arguments):
+        client = client or Client()
+        clients.append(client)
+        channels = channels or ("a",)
+        subscription = Subscription(hub, channels, visit=visit, **arguments)
+        environ = {"SERVER_SOFTWARE": "test", OFFER: client, "PATH_INFO": "/events"}
+        stream = EventStream(subscription, environ, options=options, visit=visit)
+        client.head = b"".join(stream)
+        stream.close()
+        assert statistics().handed_off
+        if settle:
+            turn()
+        return client
+
+    yield handed
+    for client in clients:
+        client.socket.close()
+    turn()
+    assert statistics().open == 0
+
+
+def publish(hub, first, count=1, channel="a", size=0, **arguments):
+    for number in range(first, first + count):
+        hub.publish(channel, str(number).zfill(size or 1), **arguments)
+
+
+def test_events_arrive(hub, handed, turn):
+    """The request ends, and everybody gets every event, framed as the response was."""
+    clients = [handed(), handed(), handed(client=Client(chunked=False)), handed("b", "a")]
+    assert b"event: stream-open\n" in clients[0].head
+    assert (statistics().open, statistics().handed_off) == (4, 4)
+    publish(hub, 0, 5)
+    turn()
+    for client in clients:
+        assert client.numbers() == list(range(5))
+    # What comes together is one chunk.
+    assert clients[0].raw.count(b"\r\n") == 2
+    publish(hub, 5)
+    publish(hub, 6, channel="b")
+    turn()
+    assert [client.numbers()[5:] for client in clients] == [[5], [5], [5], [5, 6]]
+    ids = [Position.parse(event.id) for event in clients[3].read()]
+    assert ids == sorted(ids)
+
+
+def test_client_leaves(hub, handed, turn, caplog):
+    """It is seen at once, and nothing of it is left."""
+    caplog.set_level("INFO", "sse_sync")
+    client, other = handed(), handed()
+    publish(hub, 0)
+    turn()
+    client.socket.close()
+    turn()
+    assert (statistics().open, statistics().closed) == (1, {CloseReason.CLIENT_GONE: 1})
+    assert "event stream /events ended: client gone, after 0.0 s, 2 events" in caplog.text
+    other.socket.close()
+    turn()
+    assert statistics().open == 0
+    assert hub.statistics().subscriptions == 0
+    assert hub.dispatch.shared == {}
+    # The next one is written to by a fan-out of its own.
+    client = handed()
+    publish(hub, 7)
+    turn()
+    assert client.numbers() == [7]
+
+
+def test_client_that_is_found_gone_when_it_is_written_to(hub, handed, turn):
+    """It disturbs nobody."""
+    client, other = handed(), handed()
+    publish(hub, 0)
+    turn()
+    client.socket.close()
+    publish(hub, 1)
+    turn()
+    assert other.numbers() == [0, 1]
+    assert statistics().closed == {CloseReason.CLIENT_GONE: 1}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "filter", "on_close"),
+    [
+        ("something has changed what was sent", None, None),
+        ("", lambda event, key, meta: True, None),
+        ("", None, lambda reason: None),
+    ],
+)
+def test_stays_with_its_request(hub, runtime, refusal, filter, on_close):
+    """Where it cannot be handed off it is a stream like any other."""
+    subscription = Subscription(hub, ("a",), filter=filter)
+    with Client(refusal=refusal) as client:
+        environ = {"SERVER_SOFTWARE": "test", OFFER: client}
+        stream = EventStream(subscription, environ, options=OPTIONS, on_close=on_close)
+        assert next(stream).startswith(b":\nretry: 1000")
+        assert b"stream-open" in next(stream)
+        runtime.reactor.call_at(runtime.now + 1, lambda now: publish(hub, 7))
+        assert b"data: 7" in next(stream)
+        assert statistics().handed_off == 0
+        stream.close()
+
+
+def test_no_room_for_those_that_stay(hub, runtime, monkeypatch):
+    """A stream that was expected to leave its request, and does not, must not fill the server."""
+    monkeypatch.setattr("sse_sync.admission.Admission.is_over", lambda *arguments: True)
+    with Client(refusal="no") as client:
+        environ = {"SERVER_SOFTWARE": "test", OFFER: client}
+        stream = EventStream(Subscription(hub, ("a",)), environ, options=OPTIONS)
+        *_, last = stream
+        assert int(last.split()[-1]) >= 30_000
+        stream.close()
+    assert statistics().open == 0
+
+
+def test_nothing_is_lost_while_it_is_handed_off(hub, handed, turn):
+    """What comes between the last look and the first round arrives, once and in order."""
+    handed()
+    client = Client()
+    client.on_take = lambda: publish(hub, 0, 3)
+    handed(client=client, settle=False)
+    publish(hub, 3, 3)
+    turn(1)
+    publish(hub, 6, 3)
+    turn()
+    publish(hub, 9)
+    turn()
+    assert client.numbers() == list(range(10))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_at_random(hub, handed, turn, runtime, seed):
+    """Whoever comes whenever, and however fast it reads, gets everything once and in order."""
+    chance = random.Random(seed)
+    published, clients = 0, []
+    for _ in range(120):
+        what = chance.choice(["come", "publish", "publish", "read", "turn", "time"])
+        if what == "come" and len(clients) < 12:
+            client = Client(chunked=chance.random() < 0.7, buffer=4096)
+            if chance.random() < 0.5:
+                client.on_take = partial(publish, hub, published, 2, size=300)
+                clients.append((client, published))
+                published += 2
+            else:
+                clients.append((client, published))
+            handed(client=client, settle=False)
+        elif what == "publish":
+            count = chance.randint(1, 30)
+            publish(hub, published, count, size=300)
+            published += count
+        elif what == "read" and clients:
+            chance.choice(clients)[0].pull(chance.randint(1, 20_000))
+        elif what == "turn":
+            turn(chance.randint(1, 3))
+        elif what == "time":
+            runtime.now += 0.2
+    for _ in range(300):
+        turn(2)
+        for client, _ in clients:
+            client.pull()
+    for client, began in clients:
+        assert client.numbers() == list(range(began, published))
+
+
+def test_slow_client(hub, handed, turn):
+    """It delays nobody; when its mailbox is full it gets what it held, and ends."""
+    slow, fast = handed(client=Client(buffer=4096), max_events=20), handed(max_events=20)
+    publish(hub, 0)
+    turn()
+    for first in range(1, 101, 10):
+        publish(hub, first, 10, size=2000)
+        turn()
+        fast.pull()
+    assert fast.numbers() == list(range(101))
+    for _ in range(200):
+        slow.pull()
+        turn(2)
+    got = slow.numbers()
+    assert got == list(range(len(got)))
+    assert 20 <= len(got) < 101
+    assert slow.has_ended
+    assert slow.raw.endswith(b"0\r\n\r\n")
+    assert statistics().closed == {CloseReason.OVERFLOWED: 1}
+
+
+@pytest.mark.parametrize("overflow", [Overflow.DROP_OLDEST, Overflow.LATEST])
+def test_slow_client_that_drops(hub, handed, turn, overflow):
+    """It stays, and gets the latest."""
+    slow = handed(client=Client(buffer=4096), max_events=5, overflow=overflow)
+    publish(hub, 0)
+    turn()
+    for number in range(1, 100):
+        hub.publish("a", str(number).zfill(2000), key=str(number % 3))
+        turn(2)
+    for _ in range(50):
+        slow.pull()
+        turn(2)
+    got = slow.numbers()
+    assert got == sorted(set(got))
+    assert got[-1] == 99
+    assert len(got) < 100
+    publish(hub, 100)
+    turn()
+    assert slow.numbers()[-1] == 100
+    assert statistics().open == 1
+
+
+def test_client_that_does_not_read(hub, handed, turn, runtime):
+    """It is cut off when it has accepted nothing for as long as it may."""
+    client = handed(client=Client(buffer=4096), options=OPTIONS.replace({"write_timeout": 5.0}))
+    publish(hub, 0, 50, size=2000)
+    turn()
+    runtime.advance(4.9)
+    assert statistics().open == 1
+    runtime.advance(0.2)
+    assert statistics().closed == {CloseReason.CLIENT_GONE: 1}
+    client.pull()
+    assert client.raw
+    assert client.has_ended
+
+
+def test_heartbeat(hub, handed, turn, runtime):
+    """A comment when nothing was sent, to everybody, and none when something was."""
+    options = OPTIONS.replace({"heartbeat": 15.0})
+    clients = [handed(options=options)]
+    runtime.advance(14.5)
+    clients.append(handed(options=options))
+    runtime.advance(1)
+    turn()
+    for client in clients:
+        client.read()
+        assert client.body == b":\n\n"
+    runtime.advance(10)
+    publish(hub, 0)
+    turn()
+    runtime.advance(14.9)
+    turn()
+    for client in clients:
+        assert client.numbers() == [0]
+        assert client.body.count(b":\n\n") == 1
+    runtime.advance(0.2)
+    turn()
+    for client in clients:
+        client.read()
+        assert client.body.count(b":\n\n") == 2
+
+
+def test_level_by_a_heartbeat(hub, handed, turn, runtime):
+    """Where nothing is published, a heartbeat settles who has just come."""
+    client = handed(options=OPTIONS.replace({"heartbeat": 15.0}))
+    runtime.advance(15 + SETTLED)
+    turn()
+    (fanout,) = hub.dispatch.shared.values()
+    (member,) = fanout._members
+    assert member._mailbox is None
+    publish(hub, 0)
+    turn()
+    assert client.numbers() == [0]
+
+
+def test_lifetime(handed, runtime, turn):
+    """It ends by itself, so that the client comes back."""
+    client = handed(options=OPTIONS.replace({"lifetime": 100.0}))
+    runtime.advance(79)
+    turn()
+    assert statistics().open == 1
+    runtime.advance(21.5)
+    turn()
+    client.read()
+    assert (client.raw, client.has_ended) == (b"0\r\n\r\n", True)
+    assert statistics().closed == {CloseReason.LIFETIME_OVER: 1}
+
+
+@pytest.mark.parametrize("for_good", [True, False])
+def test_disconnect(hub, handed, turn, for_good):
+    """It ends with what the page is told, and nobody else does."""
+    ann = handed(visit=hub.people.visit(user="ann", channels=("a",)))
+    bob = handed(visit=hub.people.visit(user="bob", channels=("a",)))
+    hub.disconnect(user="ann", reason="bye", for_good=for_good)
+    publish(hub, 0)
+    turn()
+    *_, last = ann.read()
+    assert (last.event, last.data) == (
+        "stream-end" if for_good else "stream-disconnect",
+        "bye",
+    )
+    assert (last.id == END_ID) is for_good
+    assert ann.has_ended
+    assert bob.numbers() == [0]
+    assert statistics().closed == {CloseReason.DISMISSED: 1}
+    assert len(hub.people._visits) == 1
+
+
+def test_disconnect_while_it_is_handed_off(hub, handed, turn):
+    """An order that comes just then is not missed."""
+    client = Client()
+    client.on_take = lambda: hub.disconnect(user="ann")
+    handed(client=client, visit=hub.people.visit(user="ann", channels=("a",)))
+    assert [event.event for event in client.read()] == ["stream-disconnect"]
+
+
+def test_presence(hub, handed, turn, runtime):
+    """Somebody is there as long as the connection is."""
+    ann = Presence("ann", grace=0.0)
+    client = handed(visit=hub.people.visit(user="ann", channels=("a",), presence=ann))
+    assert [present.user for present in hub.present("a")] == ["ann"]
+    client.socket.close()
+    turn()
+    runtime.advance(1)
+    assert hub.present("a") == []
+
+
+def test_server_stops(hub, handed, turn, runtime):
+    """Everybody is told when to come back; who does not read is left behind after a second."""
+    clients = [handed() for _ in range(20)]
+    stuck = handed(client=Client(buffer=4096))
+    publish(hub, 0, 20, size=2000)
+    turn()
+    from sse_sync.registry import registry
+
+    registry().end_all(CloseReason.SERVER_STOPPING)
+    turn()
+    times = set()
+    for client in clients:
+        client.read()
+        assert client.has_ended
+        times.add(int(client.body.split(b"retry: ")[-1]))
+    assert len(times) > 10
+    assert all(2000 <= time <= 4000 for time in times)
+    assert statistics().open == 1
+    runtime.advance(1.1)
+    turn()
+    assert statistics().open == 0
+    stuck.socket.close()
+
+
+class Lossy(MemoryBroker):
+    """One that can pretend to have lost something."""
+
+    epoch = None
+    away = False
+
+    def subscribe(self, channels):
+        if self.away:
+            raise BrokerUnavailable("test", "away")
+        position = super().subscribe(channels)
+        return position if self.epoch is None else Position(self.epoch, position.number)
+
+
+class TestInterruption:
+    """What happens when the process may have missed something."""
+
+    @pytest.fixture
+    def broker(self, runtime):
+        return Lossy(now=lambda: runtime.now)
+
+    def miss(self, hub, first, count):
+        """Publish what the process does not get."""
+        receiver, hub._broker._receiver = hub._broker._receiver, None
+        publish(hub, first, count)
+        hub._broker._receiver = receiver
+
+    def test_resumes(self, hub, handed, turn):
+        """Everybody gets what is in the history, in order, and nothing twice."""
+        clients = [handed(), handed()]
+        publish(hub, 0, 2)
+        turn()
+        self.miss(hub, 2, 3)
+        hub.dispatch.interrupted()
+        publish(hub, 5, 2)
+        turn()
+        publish(hub, 7)
+        turn()
+        for client in clients:
+            assert client.numbers() == list(range(8))
+
+    def test_who_is_behind_resumes(self, hub, handed, turn):
+        """So does who has not read everything."""
+        slow = handed(client=Client(buffer=4096))
+        publish(hub, 0, 10, size=2000)
+        turn()
+        self.miss(hub, 10, 3)
+        hub.dispatch.interrupted()
+        turn()
+        publish(hub, 13)
+        for _ in range(30):
+            slow.pull()
+            turn(2)
+        assert slow.numbers() == list(range(14))
+
+    def test_reset(self, hub, broker, handed, turn):
+        """Where the history cannot tell, everybody is told to start anew."""
+        clients = [handed(), handed()]
+        publish(hub, 0)
+        turn()
+        broker.epoch = "another"
+        hub.dispatch.interrupted()
+        turn()
+        for client in clients:
+            first, reset = client.read()
+            assert (first.data, reset.event) == ("0", "stream-reset")
+            assert reset.id.startswith("another-")
+            assert not client.has_ended
+
+    def test_reset_with_a_snapshot(self, hub, broker, handed, turn):
+        """The state only a request can tell, so the client comes back for it."""
+        client = handed(snapshot=lambda: [ServerSentEvent("state")])
+        publish(hub, 0)
+        turn()
+        broker.epoch = "another"
+        hub.dispatch.interrupted()
+        publish(hub, 1)
+        turn()
+        assert client.numbers() == [0]
+        assert client.has_ended
+        assert b"retry: 1" in client.body
+        assert statistics().closed == {CloseReason.INTERRUPTED: 1}
+
+    def test_broker_is_away(self, hub, broker, handed, turn):
+        """The client gets an error, and comes back."""
+        client = handed()
+        publish(hub, 0)
+        turn()
+        broker.away = True
+        hub.dispatch.interrupted()
+        turn()
+        assert [event.event for event in client.read()] == [None, "stream-error"]
+        assert client.has_ended
+        assert statistics().closed == {CloseReason.FAILED: 1}
+
+
+def test_degraded(hub, handed, turn):
+    """Who wants to know is told when nothing arrives."""
+    told, untold = handed(tell_degraded=True), handed()
+    publish(hub, 0)
+    turn()
+    for problem in ("away", None):
+        hub.dispatch.degraded(problem)
+        turn()
+    assert [(e.event, e.data) for e in told.read()[1:]] == [
+        ("stream-degraded", "true"),
+        ("stream-degraded", "false"),
+    ]
+    assert untold.numbers() == [0]
+    assert len(untold.read()) == 1
+
+
+def test_others_get_their_turn(hub, handed, runtime, turn):
+    """A large fan-out is done in parts; in between the reactor gets to everything else."""
+    clients = [handed(settle=False) for _ in range(200)]
+    publish(hub, 0)
+    turn()
+    now = iter(range(10**9))
+    runtime.reactor.clock = lambda: next(now) * 0.001
+    publish(hub, 1)
+    looks = []
+    runtime.reactor.call_soon(lambda: looks.append(sum(len(c.numbers()) == 2 for c in clients)))
+    for _ in range(3):
+        runtime.reactor.poll()
+        looks.append(sum(len(c.numbers()) == 2 for c in clients))
+    assert 0 < looks[0] < 200
+    runtime.reactor.clock = lambda: runtime.now
+    turn()
+    assert all(client.numbers() == [0, 1] for client in clients)
+
+
+def test_statistics(hub, handed, turn):
+    """A fan-out stands for its clients."""
+    for _ in range(3):
+        handed()
+    publish(hub, 0)
+    turn()
+    figures = hub.statistics()
+    assert (figures.channels, figures.subscriptions, figures.delivered) == (1, 3, 6)
+
+
+def test_who_ends_it_meanwhile(hub, runtime, turn):
+    """A stream that ends while it is handed off does end."""
+    client = Client()
+    environ = {"SERVER_SOFTWARE": "test", OFFER: client}
+    stream = EventStream(Subscription(hub, ("a",)), environ, options=OPTIONS)
+    client.on_take = lambda: stream.end_for(CloseReason.SERVER_STOPPING)
+    list(stream)
+    stream.close()
+    turn()
+    client.read()
+    assert b"retry: " in client.body
+    assert statistics().open == 0
+    client.socket.close()
+
+
+def test_namespace_is_not_kept(hub, handed):
+    """Nothing of the request is kept alive."""
+    import gc
+    import weakref
+
+    def snapshot():
+        return ["state"]
+
+    handed(snapshot=snapshot)
+    reference = weakref.ref(snapshot)
+    del snapshot
+    gc.collect()
+    assert reference() is None
