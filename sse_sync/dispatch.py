@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -88,6 +89,8 @@ class Dispatch:
         # Held while the two dictionaries change; nothing blocks or calls out under it.
         self._lock = threading.Lock()
         self._latest: Position | None = None
+        # Odd while an event is given to its subscribers.
+        self._turn = 0
         # Channels that somebody waits for; whoever asks the broker asks for all of them.
         self._wanted: set[str] = set()
         # Channels that had no subscribers when the broker last asked.
@@ -158,23 +161,16 @@ class Dispatch:
             if subscribers is not None:
                 subscribers.pop(subscriber, None)
 
-    def replace(
-        self, subscriber: Subscriber, successor: Subscriber, channels: Sequence[str]
-    ) -> None:
+    def settle(self) -> None:
         """
-        Give another subscriber what one was given. It never blocks. What comes meanwhile may be
-        given to both.
-
-        Args:
-            subscriber: Whom no longer.
-            successor: Whom from now on.
-            channels: What was given to :meth:`add`.
+        Wait until whatever is being given now has been given to all of its subscribers, so that
+        none has got something that another one has not. It takes no longer than one event does.
 
         """
-        with self._lock:
-            for channel in channels:
-                self._subscribers.setdefault(channel, {})[successor] = None
-        self.remove(subscriber, channels)
+        turn = self._turn
+        deadline = time.monotonic() + PATIENCE
+        while turn % 2 and self._turn == turn and time.monotonic() < deadline:
+            time.sleep(0.0005)
 
     # What the broker calls.
 
@@ -192,10 +188,12 @@ class Dispatch:
             subscribers = self._subscribers.get(message.channel)
             if subscribers:
                 # A copy, because subscribers come and go meanwhile; list() of it is atomic.
+                self._turn += 1
                 everybody = list(subscribers)
                 self.delivered += len(everybody)
                 for subscriber in everybody:
                     _guarded(subscriber.put, message)
+                self._turn += 1
 
     def reached(self, position: Position) -> None:
         """

@@ -144,7 +144,7 @@ class Round:
     is_reset: bool = False
     """Whether what follows does not go on where the last event was."""
     is_heartbeat: bool = False
-    """Whether nothing has come for so long that nothing can be on its way."""
+    """Whether it is superfluous where something else is to be written."""
 
 
 class Fanout:
@@ -226,21 +226,22 @@ class Fanout:
         if self._timer is not None:
             self._timer.cancel()
 
-    def join(self, member: Member) -> bool:
+    def join(self, member: Member) -> int | None:
         """
         Write to a connection from the next event on.
 
         Returns:
-            Whether that is still possible; otherwise the last one has left meanwhile.
+            The number of the position behind which it gets everything; :obj:`None` if it cannot
+            join, because the last one has left meanwhile.
 
         """
         with self._lock:
             if self.is_over:
-                return False
+                return None
             # What came before is not for it.
             self._cut()
             self._members[member] = None
-            return True
+            return self._latest.number
 
     def leave(self, member: Member) -> None:
         """

@@ -3,10 +3,9 @@ Connections taken over from the server, when a stream only relays channels.
 
 Theory of operation. A worker that can let a connection go puts an :class:`Offer` into the environ.
 When a stream has nothing to send for the first time, it takes the offer: the response ends, and
-with it the request, and the connection lives on here, written to by the reactor. At first it is
-still a subscriber itself, in place of its feed, beside the fan-out: an event may have reached one
-of them but not the other. What comes from both is put in order by position, until a whole round has
-passed.
+with it the request, and the connection lives on here, written to by the reactor. It joins a
+fan-out; what came before that is in its feed's mailbox, at the latest when an event that is being
+given to both right now has been.
 
 All methods of a connection but :meth:`HandedOff.end_for` and :meth:`HandedOff.dismiss` are called
 by the reactor's driver, one at a time.
@@ -22,10 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from .brokers.base import Message
 from .chores import Chore
-from .dispatch import Subscriber
-from .fanout import Fanout, Manner, Round, fanout_for, framed
+from .fanout import Fanout, Manner, fanout_for, framed
 from .farewell import last_words, log_end
 from .mailbox import Mailbox
 from .reactor import Reactor, Timer
@@ -46,9 +43,6 @@ OFFER = "sse_sync.handoff"
 # Seconds that a client which does not read is left with its last words, where the end is urgent.
 URGENT = (CloseReason.SERVER_STOPPING, CloseReason.DISMISSED)
 PATIENCE = 1.0
-
-# Seconds after which nothing is on its way to one subscriber and not to another any more.
-SETTLED = 1.0
 
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -100,13 +94,10 @@ class Relay(Protocol):
 
         """
 
-    def hand_over(self, successor: Subscriber) -> tuple[Mailbox, int]:
+    @property
+    def mailbox(self) -> Mailbox:
         """
-        Let another subscriber get what comes.
-
-        Returns:
-            A mailbox, and the number of the position behind which everything is in it, or still
-            to come, perhaps to both.
+        What has come since it had nothing more.
 
         """
 
@@ -151,9 +142,9 @@ class HandedOff:
     """
 
     __slots__ = (
-        *("_behind", "_bytes", "_ending", "_events", "_expiry", "_fanout", "_fd", "_is_ahead"),
-        *("_is_closed", "_is_subscribed", "_leftover", "_mailbox", "_own", "_registry", "_since"),
-        *("_socket", "_state", "_timer", "_wanted", "send"),
+        *("_bytes", "_ending", "_events", "_expiry", "_fanout", "_fd", "_has_begun"),
+        *("_is_closed", "_leftover", "_mailbox", "_registry", "_since", "_socket", "_state"),
+        *("_timer", "_wanted", "send"),
     )
 
     send: Callable[[bytes], int]
@@ -178,16 +169,11 @@ class HandedOff:
         self._mailbox: Mailbox | None = None
         self._timer: Timer | None = None
         self._expiry: Timer | None = None
-        # Whether it is a subscriber itself, and whether what it got so may come once more; and up
-        # to where everything has been written.
-        self._is_subscribed = self._is_ahead = False
-        self._own: Mailbox | None = None
-        self._behind = 0
         # Why and how it shall end, the first one counts; and whether its last words are being
         # written.
         self._wanted: tuple[CloseReason, bool, str] | None = None
         self._ending = False
-        self._is_closed = False
+        self._has_begun = self._is_closed = False
         self.send = sock.send
 
     # What anybody may call.
@@ -206,12 +192,20 @@ class HandedOff:
         """
         self._want(CloseReason.DISMISSED, for_good, reason)
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """
+        What it relays.
+
+        """
+        return self._fanout.manner.channels
+
     def where(self) -> str:
         """
         Return what it relays.
 
         """
-        return ", ".join(self._fanout.manner.channels)
+        return ", ".join(self.channels)
 
     def _want(self, reason: CloseReason, is_final: bool, message: str) -> None:
         if self._wanted is None:
@@ -222,74 +216,43 @@ class HandedOff:
     def _reactor(self) -> Reactor:
         return self._fanout.reactor
 
-    # The beginning, in the request that hands it off.
+    # The beginning.
 
-    def adopt(self, feed: Relay) -> None:
+    def join(self, fanout: Fanout) -> int | None:
         """
-        Take what comes, in the order in which it comes.
-
-        Args:
-            feed: What the stream drew from. It had nothing more.
-
-        """
-        self._is_subscribed = self._is_ahead = True
-        self.send = self._keep
-        self._since = self._reactor.clock()
-        self._own, self._behind = feed.hand_over(self)
-        self._mailbox = self._own
-
-    def join(self, fanout: Fanout) -> bool:
-        """
-        Get the rounds of a fan-out.
+        Get the rounds of a fan-out, and keep them until :meth:`begin`.
 
         Returns:
-            Whether that is still possible.
+            See :meth:`Fanout.join`.
 
         """
         self._fanout = fanout
+        self.send = self._keep
         # What everybody has been sent does not count, and what they will be does.
         self._events, self._bytes = -fanout.events, -fanout.bytes
         return fanout.join(self)
 
-    def begin(self) -> None:
+    def begin(self, earlier: Mailbox | None) -> bool:
         """
-        Send it, and watch the client.
+        Watch the client, and send what there is. A job of the reactor.
+
+        Args:
+            earlier: What came before the rounds.
 
         """
+        self._has_begun = True
+        if self._is_closed:
+            return False
         reactor = self._reactor
         reactor.watch(self._fd, self._hung_up)
         if self._state.expires is not None:
             self._expiry = reactor.call_at(self._state.expires, self._expire)
-        # What the feed got in between.
-        reactor.call_soon(self._catch_up)
-
-    # What the hub calls, until the fan-out brings everything.
-
-    clients = 0
-    """The fan-out counts it."""
-
-    def put(self, message: Message) -> None:
-        """
-        Take an event.
-
-        """
-        # One that is put here when the fan-out has taken over is in a round, too.
-        own = self._own
-        if own is not None:
-            own.put(message)
-            self._reactor.call_soon(self._catch_up)
-
-    def interrupted(self) -> None:
-        """
-        Nothing: the fan-out resumes for everybody.
-
-        """
-
-    def degraded(self, problem: str | None) -> None:
-        """
-        Nothing: the fan-out tells everybody.
-
-        """
+        if earlier is not None:
+            for message in self._mailbox.take() if self._mailbox is not None else ():
+                earlier.put(message)
+            self._mailbox = earlier
+        self._catch_up()
+        return False
 
     # What the fan-out calls.
 
@@ -315,50 +278,25 @@ class HandedOff:
     def _keep(self, frame: bytes) -> int:
         # In place of writing: what the round brings comes behind what is there already.
         current = self._fanout.round
-        if current is not None and self._mailbox is not None and self._wanted is None:
-            if current.is_reset:
-                # The client comes back, and gets its reset then.
-                self.end_for(CloseReason.INTERRUPTED)
-            else:
-                is_waiting = bool(self._leftover)
-                if current.messages is None and not (is_waiting and current.is_heartbeat):
-                    self._leftover = bytes(self._leftover) + frame
-                self._keep_round(current, self._mailbox)
-                if not is_waiting:
-                    self._catch_up()
+        if current is None or self._wanted is not None:
+            pass  # It is about to end.
+        elif current.is_reset:
+            # The client comes back, and gets its reset then.
+            self.end_for(CloseReason.INTERRUPTED)
+        elif current.messages is not None:
+            if self._mailbox is None:
+                self._mailbox = Mailbox(*self._fanout.manner.bounds)
+            for message in current.messages:
+                self._mailbox.put(message)
+        elif not (self._leftover and current.is_heartbeat):
+            self._leftover = bytes(self._leftover) + frame
         return len(frame)
-
-    def _keep_round(self, current: Round, mailbox: Mailbox) -> None:
-        messages = current.messages or []
-        if current.is_heartbeat and self._reactor.clock() < self._since + SETTLED:
-            return  # Something may be on its way.
-        if self._is_subscribed:
-            mailbox = self._mailbox = self._unsubscribe(mailbox, messages)
-        for message in messages:
-            if message.position.number > self._behind:
-                mailbox.put(message)
-        if self._is_ahead:
-            # What it got by itself may be in the next rounds, too.
-            is_level = bool(messages) and messages[-1].position.number >= self._behind
-            self._is_ahead = not (is_level or current.is_heartbeat)
-
-    def _unsubscribe(self, mailbox: Mailbox, messages: list[Message]) -> Mailbox:
-        # Whatever came before this round is in the mailbox by now, and perhaps some of the round
-        # and of what comes after it; that is in the rounds.
-        self._own = None
-        self._leave_channels()
-        earlier = Mailbox(*self._fanout.manner.bounds)
-        for message in mailbox.take():
-            if not messages or message.position.number < messages[0].position.number:
-                earlier.put(message)
-        earlier.overflowed = earlier.overflowed or mailbox.overflowed
-        return earlier
 
     # Writing to a client that is behind.
 
     def _catch_up(self) -> bool:
         # A job that is done in one turn.
-        if self._is_closed:
+        if self._is_closed or not self._has_begun:
             return False
         try:
             while self._leftover or self._fill():
@@ -379,10 +317,9 @@ class HandedOff:
         # Everything that waits, if there is anything.
         if self._mailbox is None:
             return False
-        taken = [m for m in self._mailbox.take() if m.position.number > self._behind]
+        taken = self._mailbox.take()
         if not taken:
             return False
-        self._behind = taken[-1].position.number
         body = b"".join([message.wire for message in taken])
         self._leftover = framed(body, self._fanout.manner.chunked)
         self._since = self._reactor.clock()
@@ -394,8 +331,8 @@ class HandedOff:
             self._close()
         elif self._mailbox is not None and self._mailbox.overflowed:
             self.end_for(CloseReason.OVERFLOWED)
-        elif not self._is_ahead and self._mailbox is not None:
-            # As it was before: straight to the socket.
+        else:
+            # From here on straight to the socket.
             self._mailbox = None
             self.send = self._socket.send
 
@@ -431,6 +368,8 @@ class HandedOff:
         self.end_for(CloseReason.LIFETIME_OVER)
 
     def _say_goodbye(self) -> bool:
+        if not self._has_begun:
+            return True
         if self._is_closed or self._ending or self._wanted is None:
             return False
         self._ending = True
@@ -451,16 +390,10 @@ class HandedOff:
     def _leave(self) -> None:
         # From here on nothing is kept, and nobody is there any more.
         self.send = len
-        self._mailbox = self._own = None
-        self._leave_channels()
+        self._mailbox = None
         self._fanout.leave(self)
         if self._state.visit is not None:
             self._state.visit.end()
-
-    def _leave_channels(self) -> None:
-        if self._is_subscribed:
-            self._is_subscribed = False
-            self._fanout.hub.dispatch.remove(self, self._fanout.manner.channels)
 
     def _close(self) -> None:
         if self._is_closed:
@@ -504,10 +437,12 @@ def hand_off(
     reactor: Reactor,
     state: StreamState,
     registry: Registry,
-) -> HandedOff | None:
+) -> tuple[HandedOff, Mailbox | None] | None:
     """
-    Take a connection over, up to its :meth:`HandedOff.begin`. It may block, as long as nothing has
-    been taken.
+    Take a connection over, up to its :meth:`HandedOff.begin`. It may block.
+
+    Returns:
+        The connection and what to begin with; :obj:`None` if it cannot be had any more.
 
     Args:
         relay: What the stream drew from.
@@ -528,13 +463,29 @@ def hand_off(
         return None
     try:
         handed_off = HandedOff(sock, fanout, state, registry)
-        handed_off.adopt(relay)
-        while not handed_off.join(fanout):
+        while (joined := handed_off.join(fanout)) is None:
             # The last of the others has left just now.
             fanout = fanout_for(relay.hub, manner, options, reactor)
+        relay.hub.dispatch.settle()
+        if relay.refusal():
+            # It has missed something meanwhile, and the fan-out does not know.
+            handed_off.end_for(CloseReason.INTERRUPTED)
     except BaseException:
         # The client comes back.
         relay.stop()
         sock.close()
         raise
-    return handed_off
+    relay.stop()
+    return handed_off, _until(joined, relay.mailbox, manner)
+
+
+def _until(number: int, mailbox: Mailbox, manner: Manner) -> Mailbox | None:
+    # What is behind this number is in the rounds.
+    if not len(mailbox) and not mailbox.overflowed:
+        return None
+    earlier = Mailbox(*manner.bounds)
+    for message in mailbox.take():
+        if message.position.number <= number:
+            earlier.put(message)
+    earlier.overflowed = earlier.overflowed or mailbox.overflowed
+    return earlier

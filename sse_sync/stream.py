@@ -17,6 +17,7 @@ import random
 import sys
 from _socket import socket
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from . import runtime as _runtime
@@ -27,6 +28,7 @@ from .event import encode, encode_retry
 from .exceptions import BrokerUnavailable
 from .farewell import END_ID, last_words, log_end, spread
 from .handoff import OFFER, HandedOff, Offer, Relay, StreamState, hand_off
+from .mailbox import Mailbox
 from .pump import Encode, Feed, FeedSource, Inline, Pump, Source, iterate
 from .reactor import Timer
 from .registry import CloseReason, Registry, registry
@@ -400,12 +402,13 @@ class EventStream:
         # Tried once, when there is nothing to send for the first time.
         offer, self._offer = self._offer, None
         assert offer is not None
+        assert self._runtime is not None
         try:
             problem = self._why_not(offer, feed)
-            handed_off = None if problem else self._take(offer, cast(Relay, feed))
+            taken = None if problem else self._take(offer, cast(Relay, feed))
         except BrokerUnavailable as exc:
-            problem, handed_off = str(exc), None
-        if handed_off is None:
+            problem, taken = str(exc), None
+        if taken is None:
             problem = problem or "its client is gone"
             logger.debug("event stream %s stays with its request: %s", self._path, problem)
             if admission().is_over(self._registry, self._options.max_streams):
@@ -413,13 +416,14 @@ class EventStream:
                 self._is_crowded_out = True
                 self.end_for(CloseReason.OVERFLOWED)
             return False
+        handed_off, earlier = taken
         self._is_handed_off = True
         if self._timer is not None:
             self._timer.cancel()
         self._registry.hand_off(self, handed_off)
-        handed_off.begin()
         if self._visit is not None:
-            self._visit.pass_on(handed_off)
+            self._visit.pass_on(handed_off, handed_off.channels)
+        self._runtime.reactor.call_soon(partial(handed_off.begin, earlier))
         if self._reasons:
             handed_off.end_for(self._reasons[0])  # Somebody ended it just now.
         logger.debug("event stream %s was handed off", self._path)
@@ -431,10 +435,10 @@ class EventStream:
             return "a generator runs in it"
         return str(refusal() or offer.refusal(self._bytes))
 
-    def _take(self, offer: Offer, relay: Relay) -> HandedOff | None:
+    def _take(self, offer: Offer, relay: Relay) -> tuple[HandedOff, Mailbox | None] | None:
         assert self._runtime is not None
         state = StreamState(
-            path=self._path,
+            path=sys.intern(self._path),
             visit=self._visit,
             opened_at=self._opened_at,
             expires=self._expires,

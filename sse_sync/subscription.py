@@ -15,7 +15,7 @@ from typing import Any
 
 from . import runtime
 from .brokers.base import Message, Position, check_channel
-from .dispatch import Subscriber, degraded_event
+from .dispatch import degraded_event
 from .event import ServerSentEvent, encode
 from .exceptions import BrokerUnavailable, ConfigurationError
 from .fanout import Manner
@@ -205,14 +205,13 @@ class ChannelFeed:
             has_snapshot=wanted.snapshot is not None,
         )
 
-    def hand_over(self, successor: Subscriber) -> tuple[Mailbox, int]:
+    @property
+    def mailbox(self) -> Mailbox:
         """
-        Let another subscriber get what comes.
+        What has come since it had nothing more.
 
         """
-        self.done = True
-        self.hub.dispatch.replace(self, successor, self._subscription.channels)
-        return self._mailbox, self._behind.number if self._behind is not None else 0
+        return self._mailbox
 
     # What the hub calls.
 

@@ -68,7 +68,7 @@ class Visit:
         """How many re-checks in a row have raised an exception."""
         self._stream: Dismissable | None = None
         self._order: tuple[str, bool] | None = None
-        self._places: list[str] = []
+        self._places: tuple[str, ...] = ()
         self._entered = False
 
     def begin(self, stream: Dismissable) -> Refusal | None:
@@ -89,7 +89,7 @@ class Visit:
                     logger.warning("no more streams for %s: %d are open", name, limit)
                     self._give_places()
                     return Refusal.LIMITED
-                self._places.append(name)
+                self._places += (name,)
             self._stream = stream
             self.people.begun(self)
         except BaseException:
@@ -107,12 +107,18 @@ class Visit:
         """
         return user == self.user or (self.presence is not None and user == self.presence.user)
 
-    def pass_on(self, stream: Dismissable) -> None:
+    def pass_on(self, stream: Dismissable, channels: tuple[str, ...]) -> None:
         """
         Reach something else in place of the stream, which has become that.
 
+        Args:
+            stream: What it has become.
+            channels: The same channels as before, as others have them.
+
         """
         self._stream = stream
+        # Thousands of visits are kept: what they have in common is kept once.
+        self.channels = channels
         if self._order is not None:
             stream.dismiss(*self._order)
 
@@ -172,5 +178,6 @@ class Visit:
                 self.people.ledger.leave(channel, self.presence)
 
     def _give_places(self) -> None:
-        while self._places:
-            self.people.ledger.give_place(self._places.pop())
+        places, self._places = self._places, ()
+        for name in places:
+            self.people.ledger.give_place(name)
