@@ -8,6 +8,7 @@ import os
 from flask import Flask, g, jsonify, request
 
 from sse_sync.flask import SSE, EventSourceResponse, last_event_id
+from tests.apps import middleware
 from tests.apps.sources import MARKS, SOURCES, figures, mark
 
 logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
@@ -26,6 +27,10 @@ if "TEST_MAX_STREAMS_PER_ADDRESS" in os.environ:
     app.config["SSE_MAX_STREAMS_PER_ADDRESS"] = int(os.environ["TEST_MAX_STREAMS_PER_ADDRESS"])
     app.config["SSE_TRUSTED_PROXIES"] = ["127.0.0.1"]
 sse = SSE(app)
+
+
+if "TEST_MIDDLEWARE" in os.environ:
+    app.wsgi_app = getattr(middleware, os.environ["TEST_MIDDLEWARE"])(app.wsgi_app)
 
 
 @app.teardown_request

@@ -129,13 +129,14 @@ class Publisher:
         self.hub.close()
 
 
+@pytest.mark.parametrize("kind", ["gunicorn-gevent-flask", "gunicorn-handoff-gevent-flask"])
 @pytest.mark.parametrize("seed", range(int(os.environ.get("CHAOS_FIRST", "0")), RUNS))
-def test_chaos(start, tmp_path, seed):
+def test_chaos(start, tmp_path, kind, seed):
     chance = random.Random(seed)
     with contextlib.ExitStack() as stack:
         redis = stack.enter_context(RedisServer(tmp_path))
         server = start(
-            "gunicorn-gevent-flask", "--workers", "3", "--log-level", "critical",
+            kind, "--workers", "3", "--log-level", "critical",
             TEST_BROKER_URL=redis.url, TEST_HEARTBEAT="2",
         )  # fmt: skip
         channels = ["one", "two"]

@@ -16,7 +16,7 @@ def _come_and_go(port, count):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
             sock.sendall(request)
             data = b""
-            while b"data: ready" not in data:
+            while b"data: " not in data:
                 chunk = sock.recv(65536)
                 assert chunk
                 data += chunk

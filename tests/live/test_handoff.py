@@ -1,0 +1,225 @@
+"""Worker classes that let connections go, on real gunicorns."""
+
+import contextlib
+import signal
+import socket
+import ssl
+import time
+
+import pytest
+
+from sse_sync.testing import LiveStream
+from tests.live.servers import wait_for
+from tests.live.test_gunicorn import certificate, rest  # noqa: F401
+
+WORKERS = ["gunicorn-handoff-gevent-flask", "gunicorn-handoff-threads-django"]
+GEVENT, THREADS = WORKERS
+
+
+def handed_off(server):
+    return server.json("/figures")["handed_off"]
+
+
+def opened(stack, server, path="/subscribe/x", count=1, **arguments):
+    streams = [stack.enter_context(server.stream(path, **arguments)) for _ in range(count)]
+    for stream in streams:
+        assert next(stream).event == "stream-open"
+    return streams
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_stop(start, name):
+    """Everybody is told when to come back, and the worker is gone."""
+    server = start(name, "--access-logfile", "-")
+    count = 300
+    with contextlib.ExitStack() as stack:
+        streams = opened(stack, server, count=count)
+        wait_for(lambda: handed_off(server) == count, "the hand-off")
+        # The request is over for the server; what was sent until now is in its log.
+        assert server.output().count('"GET /subscribe/x HTTP/1.1" 200') == count
+        began = time.monotonic()
+        server.signal(signal.SIGTERM)
+        retries = [rest(stream)[1] for stream in streams]
+        server.wait(10)
+        assert time.monotonic() - began < 2.5
+    assert all(2000 <= retry <= 4000 for retry in retries)
+    assert len(set(retries)) > count / 10
+    assert server.output().count("ended: server stopping") == count
+    assert "Traceback" not in server.output()
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_max_requests(start, name):
+    """A worker that has had enough requests ends what it was handed, too."""
+    server = start(name, "--max-requests", "5")
+    with contextlib.ExitStack() as stack:
+        (stream,) = opened(stack, server)
+        pid = server.json("/figures")["pid"]
+        for _ in range(5):
+            with contextlib.suppress(OSError):
+                server.get("/plain")
+        _, retry = rest(stream)
+        assert 2000 <= retry <= 4000
+        wait_for(lambda: server.json("/figures")["pid"] != pid, "another worker")
+    assert "Traceback" not in server.output()
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_more_streams_than_the_server_can_serve_requests(start, name):
+    """They count neither among threads nor among connections, and ordinary requests are served."""
+    slots = ("--threads", "2") if name == THREADS else ("--worker-connections", "10")
+    server = start(name, *slots)
+    with contextlib.ExitStack() as stack:
+        streams = opened(stack, server, count=60)
+        wait_for(lambda: handed_off(server) == 60, "the hand-off")
+        assert server.get("/plain") == b"ok"
+        server.get("/publish/x?first=7")
+        assert [stream.take(1)[0].data for stream in streams] == ["7"] * 60
+    wait_for(lambda: server.json("/figures")["open"] == 0, "the clients' end")
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_client_leaves(start, name):
+    """An idle client's end is seen at once."""
+    server = start(name)
+    with contextlib.ExitStack() as stack:
+        (stream,) = opened(stack, server)
+        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        stream.close()
+        began = time.monotonic()
+        wait_for(lambda: server.json("/figures")["open"] == 0, "its end")
+        assert time.monotonic() - began < 0.5
+        # A client that only says that it will send no more is gone, too, as behind any proxy.
+        (stream,) = opened(stack, server)
+        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        stream._socket.shutdown(socket.SHUT_WR)
+        wait_for(lambda: server.json("/figures")["open"] == 0, "its end")
+
+
+@pytest.mark.parametrize(
+    ("middleware", "count"), [("Passing", 1), ("Appending", 1), ("Counting", 0)]
+)
+def test_middleware(start, middleware, count):
+    """What only looks at the bytes does no harm; where they are changed nothing is handed off."""
+    server = start(GEVENT, TEST_MIDDLEWARE=middleware)
+    with contextlib.ExitStack() as stack:
+        (stream,) = opened(stack, server)
+        server.get("/publish/x?first=1")
+        assert stream.take(1)[0].data == "1"
+        assert handed_off(server) == count
+        server.get("/publish/x?first=2")
+        assert stream.take(1)[0].data == "2"
+    assert "Traceback" not in server.output()
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_http_1_0(start, name):
+    """Without chunks, and closed at the end."""
+    server = start(name, TEST_LIFETIME="1")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        sock.sendall(b"GET /subscribe/x HTTP/1.0\r\n\r\n")
+        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        server.get("/publish/x?first=7")
+        data = b""
+        while chunk := sock.recv(65536):
+            data += chunk
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert b"chunked" not in head.lower()
+    assert b"event: n\ndata: 7\n\n" in body
+    assert body.endswith(b"\n\n")
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_unix_socket(start, name, tmp_path):
+    """As behind nginx."""
+    path = tmp_path / "gunicorn.sock"
+    server = start(name, "-b", f"unix:{path}")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(path))
+        with LiveStream("http://localhost/subscribe/x", connection=sock) as stream:
+            assert next(stream).event == "stream-open"
+            wait_for(lambda: handed_off(server) == 1, "the hand-off")
+            server.get("/publish/x?first=7")
+            assert stream.take(1)[0].data == "7"
+    wait_for(lambda: server.json("/figures")["open"] == 0, "its end")
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_tls(start, name, certificate):  # noqa: F811
+    """What gunicorn encrypts stays with its request."""
+    cert, private = certificate
+    context = ssl.create_default_context(cafile=str(cert))
+    server = start(name, f"--certfile={cert}", f"--keyfile={private}", context=context)
+    with contextlib.ExitStack() as stack:
+        (stream,) = opened(stack, server)
+        server.get("/publish/x?first=7")
+        assert stream.take(1)[0].data == "7"
+        assert handed_off(server) == 0
+    assert "Traceback" not in server.output()
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_pipelined_bytes(start, name):
+    """What a client sends behind its request disturbs nothing, and is never answered."""
+    server = start(name)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        request = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
+        sock.sendall(request % b"subscribe/x" + request % b"plain")
+        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        server.get("/publish/x?first=7")
+        data = b""
+        while b"data: 7" not in data:
+            data += sock.recv(65536)
+        assert data.count(b"HTTP/1.1 200") == 1
+    wait_for(lambda: server.json("/figures")["open"] == 0, "its end")
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_preload(start, name):
+    """Nothing is made before the fork."""
+    server = start(name, "--preload")
+    with contextlib.ExitStack() as stack:
+        (stream,) = opened(stack, server)
+        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        server.get("/publish/x?first=7")
+        assert stream.take(1)[0].data == "7"
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_client_that_does_not_read(start, name):
+    """It is cut off, and delays nobody."""
+    server = start(name, TEST_WRITE_TIMEOUT="1", TEST_HEARTBEAT="60")
+    with contextlib.ExitStack() as stack:
+        (fast,) = opened(stack, server)
+        stuck = stack.enter_context(socket.socket())
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.connect(("127.0.0.1", server.port))
+        stuck.sendall(b"GET /subscribe/x HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_for(lambda: handed_off(server) == 2, "the hand-off")
+        for first in range(0, 200, 10):
+            server.get(f"/publish/x?first={first}&count=10&size=40000")
+            assert [int(e.data.rstrip("x")) for e in fast.take(10)] == [*range(first, first + 10)]
+        wait_for(lambda: server.json("/figures")["open"] == 1, "its end", 10)
+    assert "Traceback" not in server.output()
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_nothing_is_left(start, name):
+    """Connections that come and go leave no descriptor, thread or greenlet."""
+    server = start(name)
+
+    def come_and_go(times):
+        for _ in range(times):
+            with contextlib.ExitStack() as stack:
+                opened(stack, server, count=10)
+
+    def settled():
+        figures = server.json("/figures")
+        return figures if figures["open"] == 0 else None
+
+    come_and_go(10)
+    before = wait_for(settled, "the first ones to be gone")
+    come_and_go(50)
+    after = wait_for(settled, "all to be gone")
+    for what in ("descriptors", "threads", "greenlets"):
+        assert abs(after[what] - before[what]) <= 2, what
