@@ -11,7 +11,7 @@ import redis
 
 from sse_sync import BrokerUnavailable, ConfigurationError, connect, listen
 from sse_sync.brokers import redis_listener, redis_nodes, redis_store
-from sse_sync.brokers.redis import RedisBroker
+from sse_sync.brokers.redis import READERS, RedisBroker
 from tests.core.broker_contract import BrokerContract, Receiver
 from tests.live.servers import wait_for
 from tests.redis_server import RedisCluster, RedisServer, Sentinel
@@ -429,6 +429,80 @@ def test_prefixes_keep_apart(server, started):
     assert len(other.history(["a"], since).messages) == 1
 
 
+def test_databases_keep_apart(server, started):
+    """Publish and subscribe know no databases; projects in two of them do not hear each other."""
+    prefix = next(_prefixes)
+    one, _ = started(server, prefix=prefix)
+    other, received = started(Another(server), prefix=prefix)
+    since = other.subscribe(["a"])
+    one.publish("a", b"data: x\n\n")
+    mine = other.publish("a", b"data: y\n\n")
+    wait_until(lambda: received.messages)
+    assert [message.position for message in received.messages] == [mine]
+    assert len(other.history(["a"], since).messages) == 1
+
+
+class Another:
+    """Another database of a server."""
+
+    def __init__(self, server):
+        self.url = server.url.removesuffix("/0") + "/1"
+
+
+def test_what_others_publish_is_skipped(server, started):
+    """Something on our topics that no broker wrote disturbs nobody."""
+    broker, received = started(server, prefix=next(_prefixes))
+    broker.subscribe(["a"])
+    for rubbish in ("rubbish", "a\nb\nc\nd", "\n\n\n"):
+        server.call("PUBLISH", broker._store.topic("a"), rubbish)
+    last = broker.publish("a", b"data: x\n\n")
+    wait_until(lambda: received.messages)
+    assert [message.position for message in received.messages] == [last]
+    assert received.interruptions == 0
+
+
+def test_short_memory_of_one_channel(server, started):
+    """A channel that is kept for a moment makes nobody else start anew, however quiet it was."""
+    broker, _ = started(server, prefix=next(_prefixes), channels={"short": (5, 0.1)})
+    broker.publish("short", b"data: x\n\n")
+    start = broker.publish("quiet", b"data: x\n\n")
+    time.sleep(0.3)
+    broker.publish("short", b"data: y\n\n")
+    assert broker.history(["quiet"], start) == ([], True)
+
+
+def test_storm_of_replays(server, started, monkeypatch):
+    """Many who come back at once ask Redis three at a time, and nobody is told of trouble."""
+    broker, received = started(server, prefix=next(_prefixes))
+    start = broker.publish("a", b"data: 0\n\n")
+    broker.publish("a", b"data: 1\n\n")
+    node = broker._nodes.current()
+    asking, most, history = [], [], node.history
+
+    def slow(**arguments):
+        asking.append(1)
+        most.append(len(asking))
+        time.sleep(0.02)
+        try:
+            return history(**arguments)
+        finally:
+            asking.pop()
+
+    monkeypatch.setattr(node, "history", slow)
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(broker.history(["a"], start)))
+        for _ in range(40)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [len(history.messages) for history in found] == [1] * 40
+    assert max(most) <= READERS
+    assert received.problems == []
+
+
 def test_everything_expires(server, started):
     """Nothing stays in Redis for longer than the age, but one hash."""
     prefix = next(_prefixes)
@@ -742,6 +816,16 @@ def test_password_is_not_shown():
     with pytest.raises(BrokerUnavailable) as caught:
         broker.position()
     assert "secret" not in str(caught.value)
+    broker.close()
+
+
+@pytest.mark.parametrize("name", ["password", "sentinel_password"])
+def test_passwords_of_sentinels_are_not_shown(name):
+    """Nor those of its sentinels."""
+    broker = RedisBroker(f"redis+sentinel://127.0.0.1:1/primary/0?{name}=secret")
+    with pytest.raises(BrokerUnavailable) as caught:
+        broker.position()
+    assert "secret" not in f"{caught.value}{caught.value!r}"
     broker.close()
 
 

@@ -67,7 +67,8 @@ def test_preflight():
     "origins",
     [
         "app.example.com", f"{PAGE}/", f"{PAGE}/path", "https://*.example.com", 5, [5], "null",
-        "https://App.example.com", f"{PAGE}\n", {"a": 1},
+        "https://App.example.com", "https://a.example:443", "http://a.example:80",
+        "https://b\u00fccher.example", f"{PAGE}\n", {"a": 1},
     ],
 )  # fmt: skip
 def test_what_is_no_origin(origins):
