@@ -43,6 +43,7 @@ test-oldest: system-test $(OLDEST)/test-ready
 bench: system-test $(VENV)/test-ready
 	$(VENV)/bin/python -m benchmarks.streams
 	$(VENV)/bin/python -m benchmarks.channels
+	$(VENV)/bin/python -m benchmarks.fanout
 
 soak: system-test $(VENV)/test-ready
 	for run in $$(seq 20); do $(VENV)/bin/python -m pytest -q tests/live || exit 1; done

@@ -87,7 +87,8 @@ class Server:
         return self
 
     def __exit__(self, *exc_info):
-        self.process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
@@ -237,6 +238,17 @@ def deliver(server, clients, events, pause):
     return used / max(1, total) * 1e6
 
 
+def stopping(server, clients):
+    """Seconds until a server that is told to stop is gone, and how many clients were ended."""
+    began = time.monotonic()
+    clients.ask(-1)
+    server.process.send_signal(signal.SIGTERM)
+    server.process.wait(60)
+    took = time.monotonic() - began
+    clients.answer()
+    return took
+
+
 def measure(folder, kind, count):
     """Return all figures of one server."""
     with kind(folder) as server:
@@ -251,7 +263,10 @@ def measure(folder, kind, count):
             deliver(server, clients, 2, 100)
             one = deliver(server, clients, 20, max(60, count // 20))
             burst = deliver(server, clients, 20, 0)
-    return {"one": one, "burst": burst, "connecting": connecting, "idle": idle}
+            stop = stopping(server, clients)
+    return {
+        "one": one, "burst": burst, "connecting": connecting, "idle": idle, "stop": stop,
+    }  # fmt: skip
 
 
 KINDS = {
@@ -267,6 +282,7 @@ TITLES = {
     "burst": "the same, 20 events at once",
     "connecting": "CPU µs per connection",
     "idle": "KiB per idle client",
+    "stop": "s from SIGTERM to the end",
 }
 
 

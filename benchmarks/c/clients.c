@@ -6,7 +6,7 @@
  * opens COUNT streams, some at a time, and prints "ready" when each has had its first event. Then
  * each line of standard input is a number of events to wait for: when every client has had as many
  * more, or ten seconds have passed without any, it prints how many came in all, how many clients had
- * too few or too many, and how many had ended. An event is what a line with "data: 0" begins.
+ * too few or too many, and how many had ended; -1 waits until all have ended. An event is what a line with "data: 0" begins.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -105,14 +105,18 @@ int main(int argc, char **argv)
     printf("ready\n");
     fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {
-        int wanted = atoi(line), wrong = 0, ended = 0;
+        int wanted = atoi(line), wrong = 0, ended = 0, is_over = 0;
         long total = 0;
-        while (total < (long)wanted * count) {
+        while (wanted < 0 ? is_over < count : total < (long)wanted * count) {
             int some = epoll_wait(epoll, events, 1024, 10000);
             if (some <= 0)
                 break;
-            for (int at = 0; at < some; at++)
-                total += read_some(clients + events[at].data.u32);
+            for (int at = 0; at < some; at++) {
+                struct client *client = clients + events[at].data.u32;
+                int had_ended = client->has_ended;
+                total += read_some(client);
+                is_over += client->has_ended && !had_ended;
+            }
         }
         for (int at = 0; at < count; at++) {
             wrong += clients[at].events != wanted;

@@ -50,6 +50,7 @@ class Browsers:
         self.selector = selectors.DefaultSelector()
         self.lock = threading.Lock()
         self.turns = 0
+        self.error = None
         self.stopping = False
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -80,30 +81,44 @@ class Browsers:
             self.close(tab)
         self.selector.close()
         assert not self.thread.is_alive()
+        assert self.error is None, f"the browsers failed: {self.error!r}"
 
     def run(self):
-        while not self.stopping:
+        try:
+            while not self.stopping:
+                self.turn()
+        except Exception as exc:
+            self.error = exc
+
+    def turn(self):
+        with self.lock:
+            now = time.monotonic()
+            for tab in self.tabs:
+                if tab.socket is None and tab.stopped_at is None and now >= tab.connect_at:
+                    self.connect(tab)
+        for key, _ in self.selector.select(0.02):
             with self.lock:
-                now = time.monotonic()
-                for tab in self.tabs:
-                    if tab.socket is None and tab.stopped_at is None and now >= tab.connect_at:
-                        self.connect(tab)
-            for key, _ in self.selector.select(0.02):
-                with self.lock:
-                    self.read(key.data)
-            self.turns += 1
+                self.read(key.data)
+        self.turns += 1
 
     def connect(self, tab):
         tab.tail = b""
+        request = (
+            f"GET /room/all?user={tab.user}&grace={GRACE} HTTP/1.1\r\n"
+            "Host: test\r\nAccept: text/event-stream\r\n\r\n"
+        )
         try:
-            tab.socket = socket.create_connection(("127.0.0.1", self.server.port), timeout=5)
+            sock = socket.create_connection(("127.0.0.1", self.server.port), timeout=5)
+            try:
+                sock.sendall(request.encode())
+            except OSError:
+                sock.close()
+                raise
         except OSError:
+            # A worker that is killed may have accepted it.
             tab.connect_at = time.monotonic() + 0.1
             return
-        tab.socket.sendall(
-            f"GET /room/all?user={tab.user}&grace={GRACE} HTTP/1.1\r\n"
-            "Host: test\r\nAccept: text/event-stream\r\n\r\n".encode()
-        )
+        tab.socket = sock
         tab.socket.setblocking(False)
         self.selector.register(tab.socket, selectors.EVENT_READ, tab)
 
