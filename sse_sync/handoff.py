@@ -1,14 +1,14 @@
 """
-Connections taken over from the server, when a stream only relays channels.
+Connections that outlive their request, because their streams only relay channels.
 
-Theory of operation. A worker that can let a connection go puts an :class:`Offer` into the environ.
-When a stream has nothing to send for the first time, it takes the offer: the response ends, and
-with it the request, and the connection lives on here, written to by the reactor. It joins a
-fan-out; what came before that is in its feed's mailbox, at the latest when an event that is being
-given to both right now has been.
+Theory of operation. A connection is a member of a fan-out, whose rounds are written straight to its
+socket. When the system does not take all of one, the rest is kept, and what follows goes to a
+mailbox of the connection's own; when the socket can be written to again that is written first, and
+then everything is as before. Once it shall end it leaves the fan-out, and closes itself when its
+last words have been written.
 
-All methods of a connection but :meth:`HandedOff.end_for` and :meth:`HandedOff.dismiss` are called
-by the reactor's driver, one at a time.
+All methods but :meth:`HandedOff.end_for` and :meth:`HandedOff.dismiss` are called by the reactor's
+driver, one at a time.
 
 """
 
@@ -19,93 +19,27 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from .chores import Chore
-from .fanout import Fanout, Manner, fanout_for, framed
+from .fanout import Fanout, framed
 from .farewell import last_words, log_end
 from .mailbox import Mailbox
 from .reactor import Reactor, Timer
 from .registry import CloseReason, Registry
-from .settings import Options
 
 if TYPE_CHECKING:
-    from .hub import Hub
     from .visits import Visit
 
-__all__ = ["OFFER", "HandedOff", "Offer", "Relay", "StreamState", "hand_off"]
+__all__ = ["HandedOff", "StreamState"]
 
 logger = logging.getLogger("sse_sync")
-
-OFFER = "sse_sync.handoff"
-"""Key of the environ under which a worker's :class:`Offer` is."""
 
 # Seconds that a client which does not read is left with its last words, where the end is urgent.
 URGENT = (CloseReason.SERVER_STOPPING, CloseReason.DISMISSED)
 PATIENCE = 1.0
 
 LAST_CHUNK = b"0\r\n\r\n"
-
-
-class Offer(Protocol):
-    """
-    A worker's readiness to let a connection go.
-
-    """
-
-    is_chunked: bool
-    """Whether the response is framed in chunks."""
-
-    def refusal(self, sent: int) -> str:
-        """
-        Return why the connection cannot be taken over now; an empty text if it can.
-
-        Args:
-            sent: Bytes of the body that the stream has given to the server.
-
-        """
-
-    def take(self) -> _socket.socket:
-        """
-        Return the connection, as a socket that does not block. The server has it no more, and
-        will end the response without writing anything.
-
-        """
-
-
-class Relay(Protocol):
-    """
-    A feed of channels that has nothing to send just now.
-
-    """
-
-    hub: Hub
-    """Where its channels are."""
-
-    def refusal(self) -> str:
-        """
-        Return why it has to stay with its request; an empty text if it does not.
-
-        """
-
-    def manner(self, options: Options, *, chunked: bool) -> Manner:
-        """
-        Return what it has in common with others.
-
-        """
-
-    @property
-    def mailbox(self) -> Mailbox:
-        """
-        What has come since it had nothing more.
-
-        """
-
-    def stop(self) -> None:
-        """
-        Leave the channels.
-
-        """
 
 
 @dataclass(slots=True)
@@ -426,66 +360,3 @@ def _log() -> None:
 # Loggers may block, which the reactor must not.
 _ends: deque[tuple[str, CloseReason, float, int, int]] = deque()
 _logging = Chore(_log, "sse-sync log")
-
-
-def hand_off(
-    relay: Relay,
-    take: Callable[[], _socket.socket | None],
-    *,
-    options: Options,
-    manner: Manner,
-    reactor: Reactor,
-    state: StreamState,
-    registry: Registry,
-) -> tuple[HandedOff, Mailbox | None] | None:
-    """
-    Take a connection over, up to its :meth:`HandedOff.begin`. It may block.
-
-    Returns:
-        The connection and what to begin with; :obj:`None` if it cannot be had any more.
-
-    Args:
-        relay: What the stream drew from.
-        take: Returns the connection, or :obj:`None` if it cannot be had any more.
-        options: How the stream behaves.
-        manner: What it has in common with others.
-        reactor: What will write.
-        state: What is known of the stream.
-        registry: Where it is counted.
-
-    Raises:
-        BrokerUnavailable: If the channels cannot be subscribed to. Nothing has been taken.
-
-    """
-    fanout = fanout_for(relay.hub, manner, options, reactor)
-    sock = take()
-    if sock is None:
-        return None
-    try:
-        handed_off = HandedOff(sock, fanout, state, registry)
-        while (joined := handed_off.join(fanout)) is None:
-            # The last of the others has left just now.
-            fanout = fanout_for(relay.hub, manner, options, reactor)
-        relay.hub.dispatch.settle()
-        if relay.refusal():
-            # It has missed something meanwhile, and the fan-out does not know.
-            handed_off.end_for(CloseReason.INTERRUPTED)
-    except BaseException:
-        # The client comes back.
-        relay.stop()
-        sock.close()
-        raise
-    relay.stop()
-    return handed_off, _until(joined, relay.mailbox, manner)
-
-
-def _until(number: int, mailbox: Mailbox, manner: Manner) -> Mailbox | None:
-    # What is behind this number is in the rounds.
-    if not len(mailbox) and not mailbox.overflowed:
-        return None
-    earlier = Mailbox(*manner.bounds)
-    for message in mailbox.take():
-        if message.position.number <= number:
-            earlier.put(message)
-    earlier.overflowed = earlier.overflowed or mailbox.overflowed
-    return earlier

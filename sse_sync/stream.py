@@ -15,20 +15,18 @@ import contextvars
 import logging
 import random
 import sys
-from _socket import socket
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from . import runtime as _runtime
 from .admission import Refusal, admission
 from .clock import Clock, monotonic
 from .connection import Connection, find_connection
+from .departure import OFFER, Offer, StaysWithRequest, depart
 from .event import encode, encode_retry
 from .exceptions import BrokerUnavailable
 from .farewell import END_ID, last_words, log_end, spread
-from .handoff import OFFER, HandedOff, Offer, Relay, StreamState, hand_off
-from .mailbox import Mailbox
+from .handoff import StreamState
 from .pump import Encode, Feed, FeedSource, Inline, Pump, Source, iterate
 from .reactor import Timer
 from .registry import CloseReason, Registry, registry
@@ -404,40 +402,29 @@ class EventStream:
         assert offer is not None
         assert self._runtime is not None
         try:
-            problem = self._why_not(offer, feed)
-            taken = None if problem else self._take(offer, cast(Relay, feed))
-        except BrokerUnavailable as exc:
-            problem, taken = str(exc), None
-        if taken is None:
-            problem = problem or "its client is gone"
-            logger.debug("event stream %s stays with its request: %s", self._path, problem)
-            if admission().is_over(self._registry, self._options.max_streams):
-                # There is no room for it after all.
-                self._is_crowded_out = True
-                self.end_for(CloseReason.OVERFLOWED)
+            handed_off = depart(
+                self,
+                offer,
+                feed,
+                self._state(),
+                options=self._options,
+                reactor=self._runtime.reactor,
+                registry=self._registry,
+                let_go=self._let_go,
+            )
+        except (StaysWithRequest, BrokerUnavailable) as exc:
+            self._stay(str(exc))
             return False
-        handed_off, earlier = taken
         self._is_handed_off = True
         if self._timer is not None:
             self._timer.cancel()
-        self._registry.hand_off(self, handed_off)
-        if self._visit is not None:
-            self._visit.pass_on(handed_off, handed_off.channels)
-        self._runtime.reactor.call_soon(partial(handed_off.begin, earlier))
         if self._reasons:
             handed_off.end_for(self._reasons[0])  # Somebody ended it just now.
         logger.debug("event stream %s was handed off", self._path)
         return True
 
-    def _why_not(self, offer: Offer, feed: Feed) -> str:
-        refusal = getattr(feed, "refusal", None)
-        if refusal is None:
-            return "a generator runs in it"
-        return str(refusal() or offer.refusal(self._bytes))
-
-    def _take(self, offer: Offer, relay: Relay) -> tuple[HandedOff, Mailbox | None] | None:
-        assert self._runtime is not None
-        state = StreamState(
+    def _state(self) -> StreamState:
+        return StreamState(
             path=sys.intern(self._path),
             visit=self._visit,
             opened_at=self._opened_at,
@@ -446,21 +433,20 @@ class EventStream:
             bytes=self._bytes,
         )
 
-        def take() -> socket | None:
-            if self._reasons:
-                return None  # The client has gone meanwhile, perhaps.
-            self._let_connection_go()
-            return offer.take()
+    def _let_go(self) -> bool:
+        if self._reasons:
+            return False
+        self._let_connection_go()
+        return True
 
-        return hand_off(
-            relay,
-            take,
-            options=self._options,
-            manner=relay.manner(self._options, chunked=offer.is_chunked),
-            reactor=self._runtime.reactor,
-            state=state,
-            registry=self._registry,
-        )
+    def _stay(self, why: str) -> None:
+        logger.debug("event stream %s stays with its request: %s", self._path, why)
+        if self._connection is not None and self._connection.fd < 0:
+            self.end_for(CloseReason.CLIENT_GONE)  # The connection was taken, and closed.
+        elif admission().is_over(self._registry, self._options.max_streams):
+            # There is no room for it after all.
+            self._is_crowded_out = True
+            self.end_for(CloseReason.OVERFLOWED)
 
     def _start(self, feed: Feed) -> None:
         try:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.http.wsgi import Response
 
-from ..handoff import OFFER
+from ..departure import OFFER
 from ..registry import CloseReason, registry
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ DRAIN = 1.5
 
 class ResponseOffer:
     """
-    An :class:`~sse_sync.handoff.Offer` of a gunicorn response.
+    An :class:`~sse_sync.departure.Offer` of a gunicorn response.
 
     Args:
         response: The response.

@@ -18,8 +18,8 @@ from sse_sync import (
 )
 from sse_sync.brokers.base import Position
 from sse_sync.brokers.memory import MemoryBroker
+from sse_sync.departure import OFFER
 from sse_sync.exceptions import BrokerUnavailable
-from sse_sync.handoff import OFFER
 from sse_sync.hub import Hub
 from sse_sync.ledger import Presence
 from sse_sync.natives import system_epoll

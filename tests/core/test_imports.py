@@ -22,6 +22,7 @@ LAYERS = [
     {"people"},
     {"fanout"},
     {"handoff"},
+    {"departure"},
     {"hub"},
     {"channels", "stream", "subscription"},
     {"wsgi", "testing", "cli"},
