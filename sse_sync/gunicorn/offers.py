@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import gunicorn
 from gunicorn.http.wsgi import Response
 
 from ..departure import OFFER
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["HandingOff", "ResponseOffer"]
+
+# Major versions of gunicorn whose responses are known.
+TESTED = range(22, 28)
 
 # Seconds that a stopping worker waits for the last words of its connections to be written.
 DRAIN = 1.5
@@ -98,6 +102,7 @@ class HandingOff:
     """
 
     wsgi: WSGIApplication
+    log: Any
 
     def init_process(self) -> None:
         """
@@ -114,6 +119,13 @@ class HandingOff:
         """
         super().load_wsgi()  # type: ignore[misc]
         application = self.wsgi
+        if gunicorn.version_info[0] not in TESTED:
+            self.log.warning(
+                "nothing is handed off with gunicorn %s, which sse-sync was not tested with:"
+                " streams stay with their requests",
+                gunicorn.__version__,
+            )
+            return
 
         def offering(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
             response = getattr(start_response, "__self__", None)

@@ -1,5 +1,7 @@
 """WSGI middleware as applications have it in front of them."""
 
+import sys
+
 
 class Passing:
     """What tracers do: a generator around the body, whose close() they see."""
@@ -38,3 +40,31 @@ class Counting(Passing):
     def _iterate(self, body):
         yield b": before\n"
         yield from super()._iterate(body)
+
+
+def sentry(application):
+    """Sentry's, with everything traced; events go nowhere."""
+    import sentry_sdk
+    from sentry_sdk.integrations.wsgi import SentryWsgiMiddleware
+
+    sentry_sdk.init(transport=_note, traces_sample_rate=1.0, default_integrations=False)
+    return SentryWsgiMiddleware(application)
+
+
+def _note(event):
+    # What an operator would be told of.
+    if event.get("type") != "transaction":
+        sys.stdout.write(f"SENTRY {event}\n")
+
+
+def opentelemetry(application):
+    """OpenTelemetry's, with every span written to the output."""
+    from opentelemetry import trace
+    from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
+    trace.set_tracer_provider(provider)
+    return OpenTelemetryMiddleware(application)

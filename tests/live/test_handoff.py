@@ -112,6 +112,23 @@ def test_middleware(start, middleware, count):
     assert "Traceback" not in server.output()
 
 
+@pytest.mark.parametrize("middleware", ["sentry", "opentelemetry"])
+def test_tracing(start, middleware):
+    """What is there to watch requests sees a normal one, which ends at the hand-off."""
+    server = start(GEVENT, TEST_MIDDLEWARE=middleware)
+    with contextlib.ExitStack() as stack:
+        (stream,) = opened(stack, server)
+        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        if middleware == "opentelemetry":
+            wait_for(lambda: '"http.target": "/subscribe/x"' in server.output(), "its span")
+        server.get("/publish/x?first=7")
+        assert stream.take(1)[0].data == "7"
+    wait_for(lambda: server.json("/figures")["open"] == 0, "its end")
+    assert "SENTRY" not in server.output()
+    assert "Traceback" not in server.output()
+    assert '"status_code": "ERROR"' not in server.output()
+
+
 @pytest.mark.parametrize("name", WORKERS)
 def test_http_1_0(start, name):
     """Without chunks, and closed at the end."""

@@ -1,0 +1,128 @@
+"""How a gunicorn worker lets a connection go, without a server."""
+
+import os
+import socket
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.http.wsgi import Response
+
+import sse_sync.gunicorn
+from sse_sync.departure import OFFER
+from sse_sync.gunicorn import offers
+from sse_sync.gunicorn.offers import HandingOff, ResponseOffer
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.fixture
+def response(pair):
+    request = SimpleNamespace(version=(1, 1), method="GET", should_close=lambda: False)
+    return Response(request, pair[0], Config())
+
+
+def begin(response, headers=(), status="200 OK"):
+    response.start_response(status, [("Content-Type", "text/event-stream"), *headers])
+    response.write(b"abc")
+
+
+def test_take(response, pair):
+    """The connection lives on; whatever the server still does does not reach the client."""
+    ours, theirs = pair
+    begin(response)
+    forgotten = []
+    offer = ResponseOffer(response, ours, forgotten.append)
+    assert offer.is_chunked
+    assert offer.refusal(3) == ""
+    fd = ours.fileno()
+    taken = offer.take()
+    assert forgotten == [fd] == [ours.fileno()]
+    response.write(b"by a middleware")
+    response.close()
+    assert response.should_close()
+    assert ours.recv(10) == b""
+    ours.shutdown(socket.SHUT_RDWR)
+    ours.close()
+    assert taken.send(b"later") == 5
+    data = theirs.recv(65536)
+    assert data.endswith(b"3\r\nabc\r\nlater")
+    assert not os.get_inheritable(taken.fileno())
+    taken.close()
+    assert theirs.recv(10) == b""
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "sent"),
+    [
+        ([], "200 OK", 2),
+        ([("Content-Encoding", "gzip")], "200 OK", 3),
+        ([("Content-Length", "100")], "200 OK", 3),
+        ([], "201 Created", 3),
+    ],
+)
+def test_refusal(response, pair, headers, status, sent):
+    """It is not taken where it is not certain what is on the wire."""
+    begin(response, headers, status)
+    assert ResponseOffer(response, pair[0], print).refusal(sent)
+
+
+def test_not_begun(response, pair):
+    """Nor before the headers have been sent."""
+    response.start_response("200 OK", [])
+    assert ResponseOffer(response, pair[0], print).refusal(0)
+
+
+class Worker:
+    """What the mixin needs of a worker."""
+
+    def __init__(self):
+        self.log = SimpleNamespace(warning=lambda *arguments: self.warnings.append(arguments))
+        self.warnings = []
+
+    def load_wsgi(self):
+        """Load the application."""
+        self.wsgi = lambda environ, start_response: environ
+
+
+class HandingOffWorker(HandingOff, Worker):
+    """A worker with the mixin."""
+
+
+def test_offered(response, pair):
+    """Every request of gunicorn's own HTTP/1 has an offer."""
+    worker = HandingOffWorker()
+    worker.load_wsgi()
+    environ = {"gunicorn.socket": pair[0]}
+    assert isinstance(worker.wsgi(environ, response.start_response)[OFFER], ResponseOffer)
+    assert OFFER not in worker.wsgi({}, response.start_response)
+    assert OFFER not in worker.wsgi({"gunicorn.socket": pair[0]}, lambda *arguments: None)
+
+
+def test_unknown_gunicorn(response, pair, monkeypatch):
+    """With a release that nobody has tested it is gunicorn's own worker, and says so."""
+    monkeypatch.setattr(offers.gunicorn, "version_info", (99, 0, 0))
+    worker = HandingOffWorker()
+    worker.load_wsgi()
+    assert OFFER not in worker.wsgi({"gunicorn.socket": pair[0]}, response.start_response)
+    assert "nothing is handed off" in worker.warnings[0][0]
+
+
+def test_worlds_are_kept_apart():
+    """The thread worker needs no gevent, and naming either imports neither."""
+    code = (
+        "import sys, sse_sync.gunicorn as ours; before = set(sys.modules);"
+        "assert not {'gevent', 'gunicorn'} & before;"
+        "ours.ThreadWorker; assert 'gevent' not in sys.modules;"
+        "ours.GeventWorker; assert 'gevent' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    with pytest.raises(AttributeError):
+        sse_sync.gunicorn.TornadoWorker  # noqa: B018
