@@ -36,9 +36,12 @@ test-newest: system-test $(VENV)/test-ready
 	$(VENV)/bin/python -X dev -m pytest
 
 # The oldest supported releases, pinned in tests/oldest.txt.
+# Servers other than gunicorn, and what takes long and does not depend on versions, run once.
 test-oldest: system-test $(OLDEST)/test-ready
-	$(OLDEST)/bin/python -m pytest tests/fronts tests/brokers tests/live \
-		--ignore tests/live/test_examples.py --ignore tests/live/test_leaks.py
+	$(OLDEST)/bin/python -m pytest tests/fronts tests/brokers tests/live/test_gunicorn.py \
+		tests/live/test_servers.py tests/live/test_channels.py tests/live/test_handoff.py \
+		tests/live/test_redis.py "tests/live/test_people.py::test_people[gunicorn-gevent-flask-3-0]" \
+		-k "not (waitress or uwsgi or cheroot or wsgiref or pywsgi or tracing)"
 
 bench: system-test $(VENV)/test-ready
 	$(VENV)/bin/python -m benchmarks.streams

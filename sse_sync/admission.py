@@ -152,8 +152,7 @@ class Admission:
 
         """
         _, requests = self.limits(max_streams)
-        held = registry.open - registry.handed_off
-        return requests is not None and held > requests.streams
+        return requests is not None and registry.requests > requests.streams
 
     def admit(
         self,
@@ -180,7 +179,7 @@ class Admission:
         if passing:
             limits = limits[0], None
         all_, requests = (None if limit is None else limit.streams for limit in limits)
-        if not registry.open_if_below(all_, stream, requests):
+        if not registry.open_if_below(all_, stream, requests, passing=passing):
             full = self._limit_of(registry, limits) or limits[0] or limits[1]
             assert full is not None
             return self._full(f"{full.streams}. {full.advice}")
@@ -231,7 +230,7 @@ class Admission:
         all_, requests = limits
         if all_ is not None and registry.open >= all_.streams:
             return all_
-        if requests is not None and registry.open - registry.handed_off >= requests.streams:
+        if requests is not None and registry.requests >= requests.streams:
             return requests
         return None
 
@@ -276,7 +275,7 @@ def _warnings(environ: WSGIEnvironment, worker: Any, capacity: Capacity | None) 
         )
     elif worker is not None and _is_worker(worker, "gtornado"):
         yield "a tornado worker holds a stream back until its end: run gunicorn -k gevent"
-    elif capacity is not None and capacity.slots < 8:
+    elif capacity is not None and capacity.slots < 8 and not _hands_off(worker):
         yield (
             f"this process serves {capacity.slots} request(s) at a time, so at most"
             f" {capacity.streams} stream(s). {capacity.advice}"
@@ -290,6 +289,10 @@ def _warnings(environ: WSGIEnvironment, worker: Any, capacity: Capacity | None) 
 def _is_worker(worker: Any, module: str) -> bool:
     name = f"gunicorn.workers.{module}"
     return any(kind.__module__ == name for kind in type(worker).__mro__)
+
+
+def _hands_off(worker: Any) -> bool:
+    return any(kind.__module__ == "sse_sync.gunicorn.offers" for kind in type(worker).__mro__)
 
 
 def _uwsgi_cores() -> int:

@@ -3,9 +3,11 @@ How a stream leaves its request, and its connection lives on.
 
 Theory of operation. A worker that can let a connection go puts an :class:`Offer` into the environ.
 When a stream has nothing to send for the first time, it takes the offer: the response ends, and
-with it the request. The connection joins a fan-out first. Then an event that is being given to
-subscribers right now is waited for; so whatever came before the joining is in the mailbox of the
-stream's feed, and whatever comes after it is in the rounds.
+with it the request. The connection joins a fan-out. Before and after that an event that is being
+given to subscribers right now is waited for; so whatever came before the joining has been sent or
+is in the mailbox of the stream's feed, and whatever comes after it is in the rounds. A client may
+have got even more, when its history was read from the broker before the process received the same
+events; then it skips them.
 
 """
 
@@ -57,10 +59,17 @@ class Offer(Protocol):
 
         """
 
-    def take(self) -> _socket.socket:
+    def take(self, let_go: Callable[[], bool]) -> _socket.socket | None:
         """
         Return the connection, as a socket that does not block. The server has it no more, and
         will end the response without writing anything.
+
+        Args:
+            let_go: Called when nothing can fail any more, and before anything is changed. Tells
+                whether to go on; otherwise there is no connection.
+
+        Raises:
+            OSError: If there are no more descriptors. Nothing has been changed.
 
         """
 
@@ -73,6 +82,8 @@ class Relay(Protocol):
 
     hub: Hub
     """Where its channels are."""
+    behind: int
+    """Number of the position up to which the client has got everything."""
 
     def refusal(self) -> str:
         """
@@ -133,22 +144,32 @@ def depart(
     """
     if not hasattr(feed, "refusal"):
         raise StaysWithRequest("a generator runs in it")
+    if not reactor.can_write:
+        raise StaysWithRequest("this system has no epoll")
     relay = cast(Relay, feed)
     problem = relay.refusal() or offer.refusal(state.bytes)
     if problem:
         raise StaysWithRequest(problem)
     manner = relay.manner(options, chunked=offer.is_chunked)
     fanout = fanout_for(relay.hub, manner, options, reactor)
-    if not let_go():
-        raise StaysWithRequest("it has just ended")
-    sock = offer.take()
     try:
-        handed_off = HandedOff(sock, fanout, state, registry)
-        while (joined := handed_off.join(fanout)) is None:
+        sock = offer.take(let_go)
+    except OSError as exc:
+        fanout.close_if_unused()
+        raise StaysWithRequest(f"its connection cannot be duplicated: {exc}") from exc
+    if sock is None:
+        fanout.close_if_unused()
+        raise StaysWithRequest("it has just ended")
+    handed_off = HandedOff(sock, fanout, state, registry)
+    try:
+        # First, so that the fan-out will not bring what the client has got from the feed.
+        relay.hub.dispatch.settle()
+        while (joined := handed_off.join(fanout, relay.behind)) is None:
             # The last of the others has left just now.
             fanout = fanout_for(relay.hub, manner, options, reactor)
         relay.hub.dispatch.settle()
     except BaseException:
+        fanout.leave(handed_off)
         sock.close()
         raise
     finally:
@@ -160,7 +181,7 @@ def depart(
     if state.visit is not None:
         state.visit.pass_on(handed_off, handed_off.channels)
     # Only now, because it may end at once.
-    reactor.call_soon(partial(handed_off.begin, _until(joined, relay.mailbox, manner)))
+    reactor.call_soon(partial(handed_off.begin, _until(joined.number, relay.mailbox, manner)))
     return handed_off
 
 

@@ -161,6 +161,18 @@ class Dispatch:
             if subscribers is not None:
                 subscribers.pop(subscriber, None)
 
+    def has_received(self, number: int) -> bool:
+        """
+        Return whether every event up to a position has been received, so that none can be still to
+        come.
+
+        Args:
+            number: Number of the position.
+
+        """
+        latest = self._latest
+        return latest is not None and latest.number >= number
+
     def settle(self) -> None:
         """
         Wait until whatever is being given now has been given to all of its subscribers, so that
@@ -189,11 +201,13 @@ class Dispatch:
             if subscribers:
                 # A copy, because subscribers come and go meanwhile; list() of it is atomic.
                 self._turn += 1
-                everybody = list(subscribers)
-                self.delivered += len(everybody)
-                for subscriber in everybody:
-                    _guarded(subscriber.put, message)
-                self._turn += 1
+                try:
+                    everybody = list(subscribers)
+                    self.delivered += len(everybody)
+                    for subscriber in everybody:
+                        _guarded(subscriber.put, message)
+                finally:
+                    self._turn += 1
 
     def reached(self, position: Position) -> None:
         """
@@ -271,11 +285,13 @@ class Dispatch:
             raise BrokerUnavailable("the broker", "others wait for it, too")
         try:
             with self._lock:
-                # Those who waited may have given up.
+                # Others who waited may have given up. One's own are asked for in any case, or who
+                # has been removed meanwhile would wait for ever.
                 missing = [
                     channel
-                    for channel in self._wanted
-                    if channel not in self._received and self._subscribers.get(channel)
+                    for channel in self._wanted.union(channels)
+                    if channel not in self._received
+                    and (channel in channels or self._subscribers.get(channel))
                 ]
                 generation = self.interruptions
                 self._wanted.clear()

@@ -19,7 +19,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .brokers.base import Message, Position
 from .chores import Chore
@@ -147,6 +147,23 @@ class Round:
     """Whether it is superfluous where something else is to be written."""
 
 
+class Joined(NamedTuple):
+    """
+    Where a connection has joined a fan-out.
+
+    """
+
+    number: int
+    """Number of the position behind which it gets everything."""
+    is_settled: bool
+    """Whether what it gets is later than what its process has received; otherwise the fan-out is
+    catching up."""
+    events: int
+    """Events that were for those before it."""
+    bytes: int
+    """Bytes that were."""
+
+
 class Fanout:
     """
     Write the events of some channels to many connections. A subscriber of the hub.
@@ -210,8 +227,10 @@ class Fanout:
         """
         here = self.hub.dispatch.add(self, self.manner.channels)
         with self._lock:
-            # Nobody has joined, so nobody misses what is behind it already.
-            self._latest, self._held = here, None
+            # Nobody has joined, so nobody misses what has come already.
+            held, self._held = self._held or [], None
+            later = [m.position for m in held if m.position.epoch == here.epoch]
+            self._latest = max([here, *later], key=lambda position: position.number)
 
     def close(self) -> None:
         """
@@ -226,13 +245,12 @@ class Fanout:
         if self._timer is not None:
             self._timer.cancel()
 
-    def join(self, member: Member) -> int | None:
+    def join(self, member: Member) -> Joined | None:
         """
         Write to a connection from the next event on.
 
         Returns:
-            The number of the position behind which it gets everything; :obj:`None` if it cannot
-            join, because the last one has left meanwhile.
+            Where that is; :obj:`None` if it cannot join, because the last one has left meanwhile.
 
         """
         with self._lock:
@@ -241,7 +259,7 @@ class Fanout:
             # What came before is not for it.
             self._cut()
             self._members[member] = None
-            return self._latest.number
+            return Joined(self._latest.number, self._held is None, self.events, self.bytes)
 
     def leave(self, member: Member) -> None:
         """
@@ -249,10 +267,19 @@ class Fanout:
 
         """
         with self._lock:
-            was_last = self._members.pop(member, self) is None and not self._members
-            self.is_over = self.is_over or was_last
-        if was_last:
-            self.close()
+            self._members.pop(member, None)
+        self.close_if_unused()
+
+    def close_if_unused(self) -> None:
+        """
+        Close it if there is nobody to write to. It never blocks. Idempotent.
+
+        """
+        with self._lock:
+            if self._members:
+                return
+            self.is_over = True
+        self.close()
 
     # What the hub calls.
 
@@ -322,6 +349,8 @@ class Fanout:
         if self._members:
             frame = framed(text, self.manner.chunked)
             self._rounds.append(Round(frame, messages, iter(list(self._members)), **kind))
+            self.bytes += len(frame)
+            self.events += len(messages or ())
 
     def _cut(self) -> None:
         # Who comes or goes now has no part in what is pending.
@@ -357,8 +386,6 @@ class Fanout:
                 return None
             following = self._rounds.popleft()
         self._last_sent = self.reactor.clock()
-        self.bytes += len(following.frame)
-        self.events += len(following.messages or ())
         return following
 
     def _write_round(self, following: Round, deadline: float) -> bool:
@@ -367,18 +394,31 @@ class Fanout:
         for member in following.members:
             try:
                 sent = member.send(frame)
-                if sent != size:
-                    member.fell_behind(frame, sent)
             except BlockingIOError:
-                member.fell_behind(frame, 0)
-            except OSError:
-                member.broke()
+                sent = 0
+            except Exception:
+                sent = -1
+            if sent != size:
+                self._was_not_written(member, frame, sent)
             left -= 1
             if not left:
                 if self.reactor.clock() >= deadline:
                     return False
                 left = LOOK_EVERY
         return True
+
+    def _was_not_written(self, member: Member, frame: bytes, sent: int) -> None:
+        # One member's trouble must not cost the others the round.
+        try:
+            if sent >= 0:
+                member.fell_behind(frame, sent)
+                return
+        except Exception as exc:
+            error = exc
+            self.reactor.defer(
+                lambda: logger.error("a connection could not be watched", exc_info=error)
+            )
+        member.broke()
 
     def _tick(self, now: float) -> float | None:
         heartbeat = self.manner.heartbeat
@@ -400,6 +440,10 @@ class Fanout:
         except BrokerUnavailable as exc:
             logger.error("no subscription to %s: %s", ", ".join(self.manner.channels), exc)
             self._give_up(CloseReason.FAILED)
+        except BaseException:
+            # Whatever it was: nothing would ever be written again.
+            self._give_up(CloseReason.FAILED)
+            raise
 
     def _resume(self) -> None:
         channels = self.manner.channels
@@ -440,6 +484,7 @@ class Fanout:
             members = list(self._members)
         for member in members:
             member.end_for(reason)
+        self.close_if_unused()
 
 
 def fanout_for(hub: Hub, manner: Manner, options: Options, reactor: Reactor) -> Fanout:

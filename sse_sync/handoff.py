@@ -21,10 +21,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .brokers.base import Message
 from .chores import Chore
-from .fanout import Fanout, framed
+from .fanout import Fanout, Joined, framed
 from .farewell import last_words, log_end
 from .mailbox import Mailbox
+from .natives import native_lock
 from .reactor import Reactor, Timer
 from .registry import CloseReason, Registry
 
@@ -38,6 +40,12 @@ logger = logging.getLogger("sse_sync")
 # Seconds that a client which does not read is left with its last words, where the end is urgent.
 URGENT = (CloseReason.SERVER_STOPPING, CloseReason.DISMISSED)
 PATIENCE = 1.0
+
+# Bytes of one write to a client that is behind, each with its own deadline; as for every stream.
+MAX_CHUNK = 256 * 1024
+
+# Lines of the log that are written before others get their turn.
+LOGGED_AT_ONCE = 100
 
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -76,7 +84,7 @@ class HandedOff:
     """
 
     __slots__ = (
-        *("_bytes", "_ending", "_events", "_expiry", "_fanout", "_fd", "_has_begun"),
+        *("_behind", "_bytes", "_ending", "_events", "_expiry", "_fanout", "_fd", "_has_begun"),
         *("_is_closed", "_leftover", "_mailbox", "_registry", "_since", "_socket", "_state"),
         *("_timer", "_wanted", "send"),
     )
@@ -103,6 +111,8 @@ class HandedOff:
         self._mailbox: Mailbox | None = None
         self._timer: Timer | None = None
         self._expiry: Timer | None = None
+        # Up to where the client has got what may come once more; 0 if nothing may.
+        self._behind = 0
         # Why and how it shall end, the first one counts; and whether its last words are being
         # written.
         self._wanted: tuple[CloseReason, bool, str] | None = None
@@ -118,6 +128,13 @@ class HandedOff:
 
         """
         self._want(reason, False, "")
+
+    def end(self, *, reconnect: bool) -> None:
+        """
+        End it soon, because the application wants that.
+
+        """
+        self._want(CloseReason.CLOSED, not reconnect, "")
 
     def dismiss(self, reason: str, for_good: bool) -> None:
         """
@@ -142,9 +159,11 @@ class HandedOff:
         return ", ".join(self.channels)
 
     def _want(self, reason: CloseReason, is_final: bool, message: str) -> None:
-        if self._wanted is None:
+        with _lock:
+            if self._wanted is not None:
+                return
             self._wanted = (reason, is_final, message)
-            self._reactor.call_soon(self._say_goodbye)
+        self._reactor.call_soon(self._say_goodbye)
 
     @property
     def _reactor(self) -> Reactor:
@@ -152,9 +171,13 @@ class HandedOff:
 
     # The beginning.
 
-    def join(self, fanout: Fanout) -> int | None:
+    def join(self, fanout: Fanout, behind: int) -> Joined | None:
         """
         Get the rounds of a fan-out, and keep them until :meth:`begin`.
+
+        Args:
+            fanout: What to join.
+            behind: Number of the position up to which the client has got everything.
 
         Returns:
             See :meth:`Fanout.join`.
@@ -162,9 +185,13 @@ class HandedOff:
         """
         self._fanout = fanout
         self.send = self._keep
-        # What everybody has been sent does not count, and what they will be does.
-        self._events, self._bytes = -fanout.events, -fanout.bytes
-        return fanout.join(self)
+        joined = fanout.join(self)
+        if joined is not None:
+            # What those before were sent does not count, and what all will be does.
+            self._events, self._bytes = -joined.events, -joined.bytes
+            if not (joined.is_settled and fanout.hub.dispatch.has_received(behind)):
+                self._behind = behind
+        return joined
 
     def begin(self, earlier: Mailbox | None) -> bool:
         """
@@ -182,11 +209,17 @@ class HandedOff:
         if self._state.expires is not None:
             self._expiry = reactor.call_at(self._state.expires, self._expire)
         if earlier is not None:
-            for message in self._mailbox.take() if self._mailbox is not None else ():
-                earlier.put(message)
-            self._mailbox = earlier
+            self._pour_into(earlier)
         self._catch_up()
         return False
+
+    def _pour_into(self, earlier: Mailbox) -> None:
+        self._events += len(earlier)
+        if self._mailbox is not None:
+            for message in self._mailbox.take():
+                earlier.put(message)
+            earlier.overflowed = earlier.overflowed or self._mailbox.overflowed
+        self._mailbox = earlier
 
     # What the fan-out calls.
 
@@ -196,10 +229,10 @@ class HandedOff:
 
         """
         if not self._is_closed:
+            self._since = self._reactor.clock()
             self._leftover = memoryview(frame)[sent:]
             self._mailbox = Mailbox(*self._fanout.manner.bounds)
             self.send = self._keep
-            self._since = self._reactor.clock()
             self._wait_until_writable()
 
     def broke(self) -> None:
@@ -213,18 +246,32 @@ class HandedOff:
         # In place of writing: what the round brings comes behind what is there already.
         current = self._fanout.round
         if current is None or self._wanted is not None:
-            pass  # It is about to end.
-        elif current.is_reset:
+            return len(frame)  # It is about to end.
+        is_waiting = bool(self._leftover)
+        if current.is_reset:
             # The client comes back, and gets its reset then.
             self.end_for(CloseReason.INTERRUPTED)
         elif current.messages is not None:
-            if self._mailbox is None:
-                self._mailbox = Mailbox(*self._fanout.manner.bounds)
-            for message in current.messages:
-                self._mailbox.put(message)
-        elif not (self._leftover and current.is_heartbeat):
-            self._leftover = bytes(self._leftover) + frame
+            self._keep_messages(current.messages)
+        elif not (is_waiting and current.is_heartbeat):
+            self._set_leftover(bytes(self._leftover) + frame)
+        if self._has_begun and not is_waiting:
+            self._catch_up()
         return len(frame)
+
+    def _keep_messages(self, messages: list[Message]) -> None:
+        if self._mailbox is None:
+            self._mailbox = Mailbox(*self._fanout.manner.bounds)
+        for message in messages:
+            if message.position.number > self._behind:
+                # It has got nothing of what comes from here on.
+                self._behind = 0
+                self._mailbox.put(message)
+
+    def _set_leftover(self, data: bytes) -> None:
+        if not self._leftover:
+            self._since = self._reactor.clock()
+        self._leftover = data
 
     # Writing to a client that is behind.
 
@@ -248,15 +295,12 @@ class HandedOff:
         return False
 
     def _fill(self) -> bool:
-        # Everything that waits, if there is anything.
-        if self._mailbox is None:
-            return False
-        taken = self._mailbox.take()
+        # The next thing to write, if there is any.
+        taken = self._mailbox.take_some(MAX_CHUNK) if self._mailbox is not None else []
         if not taken:
             return False
         body = b"".join([message.wire for message in taken])
-        self._leftover = framed(body, self._fanout.manner.chunked)
-        self._since = self._reactor.clock()
+        self._set_leftover(framed(body, self._fanout.manner.chunked))
         return True
 
     def _caught_up(self) -> None:
@@ -266,9 +310,10 @@ class HandedOff:
         elif self._mailbox is not None and self._mailbox.overflowed:
             self.end_for(CloseReason.OVERFLOWED)
         else:
-            # From here on straight to the socket.
             self._mailbox = None
-            self.send = self._socket.send
+            if not self._behind:
+                # From here on straight to the socket.
+                self.send = self._socket.send
 
     def _wait_until_writable(self) -> None:
         reactor, patience = self._reactor, self._patience()
@@ -352,10 +397,16 @@ class HandedOff:
             _logging.wake()
 
 
-def _log() -> None:
-    while _ends:
+def _log() -> float | None:
+    for _ in range(LOGGED_AT_ONCE):
+        if not _ends:
+            return None
         log_end(*_ends.popleft())
+    return 0.0  # Others get their turn in between.
 
+
+# Held while a reason is noted.
+_lock = native_lock()
 
 # Loggers may block, which the reactor must not.
 _ends: deque[tuple[str, CloseReason, float, int, int]] = deque()

@@ -227,6 +227,8 @@ class Ledger:
             if not allowed:
                 with self._lock:
                     self._counts[name] -= 1
+                    # What was told meanwhile is one too many.
+                    self._stale[name] = None
             self._changed()
         return allowed
 

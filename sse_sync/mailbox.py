@@ -118,6 +118,28 @@ class Mailbox:
             self._bytes = 0
         return taken
 
+    def take_some(self, most: int) -> list[Message]:
+        """
+        Return the first events that are there, at least one.
+
+        Args:
+            most: Bytes that they may have together, unless it is only one.
+
+        """
+        taken: list[Message] = []
+        size = 0
+        with self._lock:
+            while self._events:
+                name, message = self._events.popitem(last=False)
+                size += len(message.body)
+                if taken and size > most:
+                    self._events[name] = message
+                    self._events.move_to_end(name, last=False)
+                    break
+                self._bytes -= len(message.body)
+                taken.append(message)
+        return taken
+
     def clear(self) -> None:
         """
         Forget everything, and take events again.

@@ -84,6 +84,8 @@ class People:
         # Those whose streams have not been opened yet; some never are.
         self._expected: WeakSet[Visit] = WeakSet()
         self._is_listening = False
+        # Whether orders may have come while nobody listened, although there were streams.
+        self._may_have_missed = False
         # Held by who makes the hub give us orders.
         self._tuning = threading.Lock()
         self._is_told = True
@@ -244,30 +246,39 @@ class People:
         ]
 
     def _listen(self) -> None:
+        # Whoever opens a stream tries; if that fails, it is tried again until it succeeds.
+        if not self._is_listening:
+            self._tune_in()
+            if not self._is_listening:
+                self._hearing.wake()
+
+    def _tune_in(self) -> None:
         # One at a time: who fails takes back what another one has just got.
-        if self._is_listening or not self._tuning.acquire(timeout=PATIENCE):
+        if not self._tuning.acquire(timeout=PATIENCE):
             return
         try:
-            if not self._is_listening:
-                self._hub.dispatch.add(self, (ORDERS,))
-                self._is_listening = True
+            if self._is_listening:
+                return
+            self._hub.dispatch.add(self, (ORDERS,))
+            self._is_listening = True
+            has_missed, self._may_have_missed = self._may_have_missed, False
         except BrokerUnavailable as exc:
-            logger.warning("streams cannot be ended from other processes now: %s", exc)
-            self._hearing.wake()
+            if not self._may_have_missed:
+                logger.warning("streams cannot be ended from other processes now: %s", exc)
+            self._may_have_missed = True
+            return
         finally:
             self._tuning.release()
+        if has_missed:
+            self.interrupted()
 
     def _hear(self) -> float | None:
-        # What could not be done when a stream was opened.
         with self._lock:
             is_wanted = bool(self._visits) and not self._is_listening
         if not is_wanted:
             return None
-        self._listen()
-        if not self._is_listening:
-            return LISTEN_AGAIN
-        self.interrupted()
-        return None
+        self._tune_in()
+        return None if self._is_listening else LISTEN_AGAIN
 
     def _listen_no_more(self) -> None:
         if self._is_listening and not self._visits and not self._expected:

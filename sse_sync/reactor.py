@@ -34,6 +34,9 @@ logger = logging.getLogger("sse_sync")
 # FIN, which is seen even behind unread pipelined bytes and under TLS, where a peek sees neither.
 EPOLLIN, EPOLLOUT, EPOLLRDHUP = 0x1, 0x4, 0x2000
 
+# Seconds for which jobs are done before the driver gets to anything else.
+TURN = 0.003
+
 Job = Callable[[], bool]
 """Does a little work, and tells whether there is more."""
 
@@ -124,6 +127,14 @@ class Reactor:
             self._writable.pop(fd, None)
             if self._hung_up.pop(fd, None) is not None:
                 self._unregister(fd)
+
+    @property
+    def can_write(self) -> bool:
+        """
+        Whether it can tell when something can be written to a socket.
+
+        """
+        return self._epoll is not None
 
     def watch_writable(self, fd: int, callback: Callable[[], object]) -> None:
         """
@@ -219,10 +230,13 @@ class Reactor:
                 os.eventfd_write(self._bell, 1)
 
     def _do_jobs(self) -> None:
+        until = self.clock() + TURN
         for _ in range(len(self._jobs)):
             job = self._jobs.popleft()
             if self._guarded(job):
                 self._jobs.append(job)
+            if self.clock() >= until:
+                break
         if self._jobs:
             self._ring()
 
@@ -256,8 +270,9 @@ class Reactor:
             for fd, what in self._epoll.poll(0, 256):
                 report: Callable[[], object] | None = None
                 if fd == self._bell:
-                    self._is_ringing = False
+                    # In this order: who finds that it rings already does not ring again.
                     os.eventfd_read(fd)
+                    self._is_ringing = False
                 elif what & ~EPOLLOUT:
                     report = self._hung_up.pop(fd, None)
                     self._writable.pop(fd, None)

@@ -107,6 +107,12 @@ class Tracked(Protocol):
         """
 
 
+class _Kind(enum.Enum):
+    REQUEST = 0
+    PASSING = 1
+    HANDED_OFF = 2
+
+
 class Registry:
     """
     Keep the streams of one process. Its methods may be called from any thread or greenlet.
@@ -117,9 +123,9 @@ class Registry:
         # Nothing switches greenlets or calls out while it is held, so it does not matter
         # whether gevent has patched it.
         self._lock = threading.Lock()
-        # Streams, with whether they were handed off. A dictionary takes less memory than a set.
-        self._open: dict[Tracked, bool] = {}
-        self._handed_off = 0
+        # A dictionary takes less memory than a set.
+        self._open: dict[Tracked, _Kind] = {}
+        self._counts: Counter[_Kind] = Counter()
         self._lingering: dict[Tracked, float] = {}
         self._reported: set[Tracked] = set()
         self._closed: Counter[CloseReason] = Counter()
@@ -142,7 +148,15 @@ class Registry:
         How many of them need no request any more.
 
         """
-        return self._handed_off
+        return self._counts[_Kind.HANDED_OFF]
+
+    @property
+    def requests(self) -> int:
+        """
+        How many of them need a request, for longer than a moment.
+
+        """
+        return self._counts[_Kind.REQUEST]
 
     @property
     def lingering(self) -> int:
@@ -153,7 +167,12 @@ class Registry:
         return len(self._lingering)
 
     def open_if_below(
-        self, limit: int | None, stream: Tracked, requests: int | None = None
+        self,
+        limit: int | None,
+        stream: Tracked,
+        requests: int | None = None,
+        *,
+        passing: bool = False,
     ) -> bool:
         """
         Add a stream, unless there are as many as there may be.
@@ -163,7 +182,8 @@ class Registry:
         Args:
             limit: How many there may be; :obj:`None` for any number.
             stream: The stream.
-            requests: How many there may be that have not been handed off.
+            requests: How many there may be that need a request.
+            passing: Whether it will need its request for a moment only.
 
         Returns:
             Whether it was added.
@@ -172,9 +192,9 @@ class Registry:
         with self._lock:
             if limit is not None and len(self._open) >= limit:
                 return False
-            if requests is not None and len(self._open) - self._handed_off >= requests:
+            if requests is not None and self.requests >= requests:
                 return False
-            self._open[stream] = False
+            self._note(stream, _Kind.PASSING if passing else _Kind.REQUEST)
             self._opened += 1
             return True
 
@@ -206,9 +226,18 @@ class Registry:
 
         """
         with self._lock:
-            self._open.pop(stream, None)
-            self._open[handed_off] = True
-            self._handed_off += 1
+            self._forget(stream)
+            self._note(handed_off, _Kind.HANDED_OFF)
+
+    def stays(self, stream: Tracked) -> None:
+        """
+        Note that a stream needs its request after all.
+
+        """
+        with self._lock:
+            if stream in self._open:
+                self._forget(stream)
+                self._note(stream, _Kind.REQUEST)
 
     def closed(self, stream: Tracked, reason: CloseReason) -> None:
         """
@@ -216,7 +245,7 @@ class Registry:
 
         """
         with self._lock:
-            self._handed_off -= self._open.pop(stream, False)
+            self._forget(stream)
             self._closed[reason] += 1
 
     def withdraw(self, stream: Tracked) -> None:
@@ -225,7 +254,7 @@ class Registry:
 
         """
         with self._lock:
-            self._open.pop(stream, None)
+            self._forget(stream)
             self._opened -= 1
 
     def refused(self) -> None:
@@ -277,12 +306,21 @@ class Registry:
         """
         return Statistics(
             open=len(self._open),
-            handed_off=self._handed_off,
+            handed_off=self.handed_off,
             lingering=len(self._lingering),
             opened=self._opened,
             refused=self._refused,
             closed=dict(self._closed),
         )
+
+    def _note(self, stream: Tracked, kind: _Kind) -> None:
+        self._open[stream] = kind
+        self._counts[kind] += 1
+
+    def _forget(self, stream: Tracked) -> None:
+        kind = self._open.pop(stream, None)
+        if kind is not None:
+            self._counts[kind] -= 1
 
     def _sweep(self, now: float, defer: Callable[[Callable[[], object]], None]) -> None:
         # In the reactor, where nothing may block; loggers do.

@@ -26,7 +26,7 @@ from .departure import OFFER, Offer, StaysWithRequest, depart
 from .event import encode, encode_retry
 from .exceptions import BrokerUnavailable
 from .farewell import END_ID, last_words, log_end, spread
-from .handoff import StreamState
+from .handoff import HandedOff, StreamState
 from .pump import Encode, Feed, FeedSource, Inline, Pump, Source, iterate
 from .reactor import Timer
 from .registry import CloseReason, Registry, registry
@@ -137,7 +137,7 @@ class EventStream:
         self._over = False
         self._closed = False
         self._offer: Offer | None = None
-        self._is_handed_off = False
+        self._handed_off: HandedOff | None = None
         self._is_crowded_out = False
         self._writing = False
         self._final = not self._options.reconnect
@@ -181,7 +181,7 @@ class EventStream:
         if self._closed:
             return
         self._closed = self._over = True
-        if self._is_handed_off:
+        if self._handed_off is not None:
             # The request is over, and the stream goes on.
             self._source_ended(None)
             self._leave()
@@ -223,6 +223,9 @@ class EventStream:
             reconnect: Whether the client shall come back; otherwise it is told to stop.
 
         """
+        if self._handed_off is not None:
+            self._handed_off.end(reconnect=reconnect)
+            return
         if not self._reasons:
             self._final = not reconnect
         self.end_for(CloseReason.CLOSED)
@@ -250,6 +253,9 @@ class EventStream:
             reason: Why. The first reason counts.
 
         """
+        if self._handed_off is not None:
+            self._handed_off.end_for(reason)
+            return
         if self._reasons:
             return
         self._reasons.append(reason)
@@ -415,7 +421,7 @@ class EventStream:
         except (StaysWithRequest, BrokerUnavailable) as exc:
             self._stay(str(exc))
             return False
-        self._is_handed_off = True
+        self._handed_off = handed_off
         if self._timer is not None:
             self._timer.cancel()
         if self._reasons:
@@ -443,7 +449,9 @@ class EventStream:
         logger.debug("event stream %s stays with its request: %s", self._path, why)
         if self._connection is not None and self._connection.fd < 0:
             self.end_for(CloseReason.CLIENT_GONE)  # The connection was taken, and closed.
-        elif admission().is_over(self._registry, self._options.max_streams):
+            return
+        self._registry.stays(self)
+        if admission().is_over(self._registry, self._options.max_streams):
             # There is no room for it after all.
             self._is_crowded_out = True
             self.end_for(CloseReason.OVERFLOWED)

@@ -116,6 +116,8 @@ class ChannelFeed:
         )
         self._ready: deque[bytes] = deque()
         self._behind: Position | None = None
+        # How often the process had been interrupted when it began.
+        self._generation = -1
         self._interrupted = False
         self._replaying = False
         self._degraded: bool | None = None
@@ -188,7 +190,17 @@ class ChannelFeed:
             return "its filter belongs to its request"
         if self._ready or self._replaying or self._interrupted or self._degraded is not None:
             return "it has something to send"
+        if self._generation != self.hub.dispatch.interruptions:
+            return "it may have missed something"
         return ""
+
+    @property
+    def behind(self) -> int:
+        """
+        Number of the position up to which the client has got everything.
+
+        """
+        return self._behind.number if self._behind is not None else 0
 
     def manner(self, options: Options, *, chunked: bool) -> Manner:
         """
@@ -245,6 +257,7 @@ class ChannelFeed:
 
     def _begin(self) -> None:
         wanted = self._subscription
+        self._generation = wanted.hub.dispatch.interruptions
         here = wanted.hub.dispatch.add(self, wanted.channels)
         if wanted.visit is not None:
             # So that the snapshot shows the user, too, and the announcement comes behind it.
@@ -303,6 +316,7 @@ class ChannelFeed:
         # before the process noticed that; otherwise it has to ask for the state again.
         wanted = self._subscription
         self._mailbox.clear()
+        self._generation = wanted.hub.dispatch.interruptions
         here = wanted.hub.dispatch.add(self, wanted.channels)
         behind = self._behind
         if behind is None or behind.epoch != here.epoch or not self._replay(behind):

@@ -107,7 +107,8 @@ class ThreadReactor(Reactor):
     def _ring(self) -> None:
         self._start()
         super()._ring()
-        self._changed.set()
+        if self._epoll is None:
+            self._changed.set()
 
     def _start(self) -> None:
         if self._thread is None:

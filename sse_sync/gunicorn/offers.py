@@ -78,16 +78,19 @@ class ResponseOffer:
             return "the framing is not known"
         return ""
 
-    def take(self) -> _socket.socket:
+    def take(self, let_go: Callable[[], bool]) -> _socket.socket | None:
         """
         Return the connection.
 
         """
-        fd = self._sock.fileno()
+        fd, nowhere = self._sock.fileno(), _nowhere()
         taken = _socket.socket(fileno=os.dup(fd))
+        if not let_go():
+            taken.close()
+            return None
         taken.setblocking(False)
         self._forget(fd)
-        os.dup2(_nowhere().fileno(), fd, inheritable=False)
+        os.dup2(nowhere.fileno(), fd, inheritable=False)
         response = self._response
         response.chunked = False
         response.response_length = response.sent
@@ -135,6 +138,7 @@ class HandingOff:
                 environ[OFFER] = ResponseOffer(response, sock, self.forget)
             return application(environ, start_response)
 
+        _nowhere()  # Now, because threads will want it at the same time.
         self.wsgi = offering
 
     def run(self) -> None:
@@ -142,12 +146,14 @@ class HandingOff:
         Serve, until the worker stops and every client has been told when to come back.
 
         """
-        super().run()  # type: ignore[misc]
-        # What has a request is ended already, or beyond help.
-        registry().end_all(CloseReason.SERVER_STOPPING)
-        deadline = time.monotonic() + DRAIN
-        while registry().handed_off and time.monotonic() < deadline:
-            time.sleep(0.005)
+        try:
+            super().run()  # type: ignore[misc]
+        finally:
+            # What has a request is ended already, or beyond help.
+            registry().end_all(CloseReason.SERVER_STOPPING)
+            deadline = time.monotonic() + DRAIN
+            while registry().handed_off and time.monotonic() < deadline:
+                time.sleep(0.005)
 
     def forget(self, fd: int) -> None:
         """

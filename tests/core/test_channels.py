@@ -3,6 +3,7 @@
 import contextvars
 import os
 import threading
+import time
 
 import pytest
 
@@ -19,7 +20,7 @@ from sse_sync import (
 from sse_sync.brokers.base import History, Position
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels import Channels, connect, make_broker
-from sse_sync.dispatch import IDLE_CHANNELS
+from sse_sync.dispatch import IDLE_CHANNELS, Dispatch
 from sse_sync.exceptions import BrokerUnavailable
 from sse_sync.hub import Hub
 from sse_sync.settings import Options
@@ -826,3 +827,42 @@ def test_unknown_policy():
     with pytest.raises(ConfigurationError, match="overflow must be one of 'disconnect', 'drop"):
         Overflow("newest")
     assert Overflow("latest") is Overflow.LATEST
+
+
+def test_subscriber_that_is_removed_while_it_waits():
+    """It does not wait for ever, nor does it keep its process busy."""
+    inside, goes_on = threading.Event(), threading.Event()
+
+    class Slow(MemoryBroker):
+        def subscribe(self, channels):
+            inside.set()
+            assert goes_on.wait(10)
+            return super().subscribe(channels)
+
+    class Nobody:
+        clients = 1
+
+        def put(self, message):
+            """Take an event."""
+
+        interrupted = degraded = put
+
+    broker = Slow()
+    dispatch = Dispatch(broker, lambda: None)
+    broker.start(dispatch)
+    one, other = Nobody(), Nobody()
+    threads = [
+        threading.Thread(target=dispatch.add, args=(who, (name,)), daemon=True)
+        for who, name in ((one, "a"), (other, "b"))
+    ]
+    threads[0].start()
+    assert inside.wait(10)
+    threads[1].start()
+    deadline = time.monotonic() + 10
+    while "b" not in dispatch._wanted and time.monotonic() < deadline:
+        time.sleep(0.001)
+    dispatch.remove(other, ("b",))
+    goes_on.set()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()

@@ -3,6 +3,7 @@
 import contextlib
 import random
 import socket
+import threading
 from functools import partial
 
 import pytest
@@ -20,6 +21,7 @@ from sse_sync.brokers.base import Position
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.departure import OFFER
 from sse_sync.exceptions import BrokerUnavailable
+from sse_sync.fanout import Fanout
 from sse_sync.hub import Hub
 from sse_sync.ledger import Presence
 from sse_sync.natives import system_epoll
@@ -58,7 +60,9 @@ class Client:
     def refusal(self, sent):
         return self.reason
 
-    def take(self):
+    def take(self, let_go):
+        if not let_go():
+            return None
         self.on_take()
         import _socket
 
@@ -620,3 +624,240 @@ def test_namespace_is_not_kept(hub, handed):
     del snapshot
     gc.collect()
     assert reference() is None
+
+
+# Around the moment of hand-off.
+
+
+def members(hub):
+    (fanout,) = hub.dispatch.shared.values()
+    return list(fanout._members)
+
+
+def hold_begin(member):
+    """Take the job that begins with a connection out of the reactor, and return it."""
+    jobs = member._reactor._jobs
+    (job,) = [job for job in jobs if getattr(job, "func", None) == member.begin]
+    jobs.remove(job)
+    return job
+
+
+def test_fanout_that_is_catching_up(hub, broker, handed, turn):
+    """Who is handed off meanwhile, and has caught up by itself, gets nothing twice."""
+    first = handed()
+    publish(hub, 0, 3)
+    turn()
+    broker._subscribed.clear()
+    publish(hub, 3, 2)
+    hub.dispatch.interrupted()
+    late = handed(settle=False)
+    turn()
+    publish(hub, 5)
+    turn()
+    assert first.numbers() == list(range(6))
+    assert late.numbers() == [5]
+    publish(hub, 6)
+    turn()
+    assert late.numbers() == [5, 6]
+
+
+def test_history_that_is_ahead_of_the_process(hub, broker, handed, turn):
+    """What a client got from the history before the process received it comes only once."""
+    other = handed()
+    publish(hub, 0)
+    turn()
+    at = hub.position()
+    broker._subscribed.clear()
+    publish(hub, 1, 2)
+    client = handed(last_event_id=str(at))
+    assert b"data: 1\n" in client.head
+    hub.dispatch.receive(hub.history(("a",), at).messages)
+    turn()
+    assert client.numbers() == []
+    broker._subscribed.add("a")
+    publish(hub, 3, 2)
+    turn()
+    assert client.numbers() == [3, 4]
+    assert other.numbers() == list(range(5))
+
+
+def test_event_while_a_fanout_opens(hub, handed, turn, monkeypatch):
+    """Another thread publishes between the subscription and what follows it."""
+    add = hub.dispatch.add
+
+    def adding(subscriber, channels):
+        here = add(subscriber, channels)
+        if isinstance(subscriber, Fanout):
+            publish(hub, 7)
+        return here
+
+    monkeypatch.setattr(hub.dispatch, "add", adding)
+    client = handed()
+    publish(hub, 8)
+    turn()
+    assert client.numbers() == [7, 8]
+
+
+def test_event_that_the_feed_gets_first(hub, handed, turn, monkeypatch):
+    """Another thread gives an event to the feed, which sends it, before the fan-out has it."""
+    client = Client()
+    environ = {"SERVER_SOFTWARE": "test", OFFER: client}
+    stream = EventStream(Subscription(hub, ("a",)), environ, options=OPTIONS)
+    sent = [next(stream), next(stream)]
+    handed()
+    put, there, goes_on = Fanout.put, threading.Event(), threading.Event()
+
+    def slow(self, message):
+        there.set()
+        assert goes_on.wait(5)
+        put(self, message)
+
+    monkeypatch.setattr(Fanout, "put", slow)
+    publisher = threading.Thread(target=publish, args=(hub, 1))
+    publisher.start()
+    assert there.wait(5)
+    sent.append(next(stream))
+    threading.Timer(0.1, goes_on.set).start()
+    sent += stream
+    stream.close()
+    publisher.join(5)
+    turn()
+    assert b"".join(sent).count(b"data: 1\n") == 1
+    assert client.numbers() == []
+    client.socket.close()
+
+
+def test_mailbox_that_overflows_before_it_begins(hub, handed, turn):
+    """Nothing is left out in silence."""
+    handed(max_bytes=400)
+    client = Client()
+    client.on_take = lambda: publish(hub, 0)
+    handed(client=client, max_bytes=400, settle=False)
+    begin = hold_begin(members(hub)[-1])
+    publish(hub, 1)
+    publish(hub, 2, size=600)
+    turn()
+    members(hub)[-1]._reactor.call_soon(begin)
+    turn()
+    publish(hub, 3)
+    turn()
+    assert client.numbers() == [0, 1]
+    assert client.has_ended
+
+
+def test_socket_that_is_full_from_the_beginning(hub, handed, turn):
+    """Its client has as long as any other."""
+    client = Client(buffer=1)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            client.ours.send(b"x" * 4096)
+    handed(client=client, tell_degraded=True, settle=False)
+    begin = hold_begin(members(hub)[-1])
+    hub.dispatch.degraded("away")
+    turn()
+    members(hub)[-1]._reactor.call_soon(begin)
+    turn()
+    assert statistics().open == 1
+
+
+def test_slow_client_that_reads_all_the_time(hub, handed, turn, runtime):
+    """Each part of what waits for it has a deadline of its own."""
+    client = handed(client=Client(buffer=4096))
+    publish(hub, 0, 900, size=1000)
+    turn()
+    for _ in range(60):
+        runtime.now += 1
+        for _ in range(8):
+            client.pull(4000)
+            turn(2)
+    assert client.numbers() == list(range(900))
+    assert statistics().open == 1
+
+
+def test_application_ends_it(hub, handed, turn):
+    """Who holds the stream's response can end it as ever."""
+    for reconnect in (True, False):
+        client = Client()
+        environ = {"SERVER_SOFTWARE": "test", OFFER: client}
+        stream = EventStream(Subscription(hub, ("a",)), environ, options=OPTIONS)
+        list(stream)
+        stream.close()
+        turn()
+        stream.end(reconnect=reconnect)
+        turn()
+        assert [event.event for event in client.read()] == ([] if reconnect else ["stream-end"])
+        assert client.has_ended
+        client.socket.close()
+    assert statistics().closed == {CloseReason.CLOSED: 2}
+
+
+def test_history_that_cannot_be_read(hub, handed, turn, monkeypatch):
+    """Whatever goes wrong while a fan-out catches up, its clients are not left without events."""
+    client = handed()
+    publish(hub, 0)
+    turn()
+    with monkeypatch.context() as patch:
+        patch.setattr(hub, "history", lambda *arguments: 1 / 0)
+        hub.dispatch.interrupted()
+        turn()
+    assert [event.event for event in client.read()] == [None, "stream-error"]
+    assert client.has_ended
+    assert hub.dispatch.shared == {}
+
+
+def test_killed_while_it_is_handed_off(hub, handed, turn, monkeypatch):
+    """Nothing of the connection is left."""
+    keep = handed()
+    client = Client()
+    environ = {"SERVER_SOFTWARE": "test", OFFER: client}
+    stream = EventStream(Subscription(hub, ("a",)), environ, options=OPTIONS)
+    with monkeypatch.context() as patch:
+        patch.setattr(hub.dispatch, "settle", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            list(stream)
+    stream.close()
+    turn()
+    client.read()
+    assert client.has_ended
+    client.socket.close()
+    assert statistics().open == 1
+    keep.socket.close()
+    turn()
+    assert hub.dispatch.shared == {}
+
+
+def test_no_more_descriptors(hub, runtime, turn):
+    """Then it stays with its request, and nothing is left of the fan-out."""
+
+    def fails(let_go):
+        raise OSError(24, "Too many open files")
+
+    with Client() as client:
+        client.take = fails
+        environ = {"SERVER_SOFTWARE": "test", OFFER: client}
+        stream = EventStream(Subscription(hub, ("a",)), environ, options=OPTIONS)
+        next(stream)
+        next(stream)
+        runtime.reactor.call_at(runtime.now + 1, lambda now: publish(hub, 7))
+        assert b"data: 7" in next(stream)
+        assert hub.dispatch.shared == {}
+        stream.close()
+
+
+def test_goodbyes_of_many(hub, handed, turn, runtime):
+    """The reactor says some of them in each turn."""
+    for _ in range(300):
+        handed(settle=False, visit=hub.people.visit(channels=("a",)))
+    turn()
+    now = iter(range(10**9))
+    runtime.reactor.clock = lambda: next(now) * 0.0001
+    hub.disconnect(channel="a")
+    seen = []
+    for _ in range(5):
+        runtime.reactor.poll()
+        seen.append(statistics().open)
+    runtime.reactor.clock = lambda: runtime.now
+    assert 0 < seen[0] < 300
+    assert seen == sorted(seen, reverse=True)
+    turn(1000)
+    assert statistics().open == 0

@@ -252,3 +252,11 @@ def test_killed_while_it_asks(ledger, book):
         ledger.take_place("ann", 1)
     book.count = count
     assert ledger.take_place("ann", 1)
+
+
+def test_refused_while_it_was_told(ledger, book):
+    """A place that was asked for, told, and then refused does not stay in the book."""
+    book.count = lambda name, own, limit: ledger.settle() and False
+    assert not ledger.take_place("ann", 3)
+    ledger.settle()
+    assert book.counted[-1] == ("ann", 0)

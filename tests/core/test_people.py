@@ -281,6 +281,30 @@ def test_one_who_fails_to_listen_disturbs_nobody(make_hub):
     assert [visit._order for visit in visits] == [("", False)] * 2
 
 
+def test_orders_that_were_missed(runtime, make_hub):
+    """Whoever hears first again, those who were there before have to come back."""
+
+    class Away(MemoryBroker):
+        away, asked = True, 0
+
+        def subscribe(self, channels):
+            self.asked += 1
+            if self.away:
+                raise BrokerUnavailable("test", "away")
+            return super().subscribe(channels)
+
+    broker = Away()
+    hub = make_hub(broker)
+    ann = generated(hub, "ann")
+    runtime.advance(LISTEN_AGAIN * 10)
+    # It is tried again and again, but not all the time.
+    assert 5 < broker.asked < 20
+    broker.away = False
+    bob = generated(hub, "bob")
+    assert ends(ann).event == "stream-disconnect"
+    bob.close()
+
+
 class Impatient:
     """A lock that nobody waits for."""
 

@@ -281,3 +281,25 @@ def test_writable(reactor, pair):
     theirs.close()
     reactor.poll()
     assert seen == ["writable", "gone"]
+
+
+def test_bell_is_heard(monkeypatch):
+    """Somebody who rings while the bell is being heard rings again."""
+    reactor = Reactor(system_epoll())
+    read, done = os.eventfd_read, []
+
+    def reading(fd):
+        # Just before, another thread adds a job; it must not find that it need not ring, if its
+        # ringing is about to be taken.
+        reactor.call_soon(lambda: done.append(1) or False)
+        return read(fd)
+
+    reactor.call_soon(lambda: False)
+    monkeypatch.setattr(os, "eventfd_read", reading)
+    reactor.poll(1)
+    monkeypatch.setattr(os, "eventfd_read", read)
+    assert done == [1]
+    reactor.call_soon(lambda: done.append(2) or False)
+    reactor.poll(1)
+    assert done == [1, 2]
+    reactor.abandon()

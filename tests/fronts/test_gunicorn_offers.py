@@ -43,7 +43,8 @@ def test_take(response, pair):
     assert offer.is_chunked
     assert offer.refusal(3) == ""
     fd = ours.fileno()
-    taken = offer.take()
+    assert offer.take(lambda: False) is None
+    taken = offer.take(lambda: True)
     assert forgotten == [fd] == [ours.fileno()]
     response.write(b"by a middleware")
     response.close()
