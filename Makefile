@@ -14,7 +14,7 @@ help:
 	@echo "make demo-django  the same in Django"
 	@echo "make test         style, types and every test, on the newest and the oldest versions"
 	@echo "make bench        measure streams against the same code without the library"
-	@echo "make soak         the live tests 20 times, and ten seeds of chaos"
+	@echo "make soak         the live tests 20 times, and ten seeds of chaos and of people"
 	@echo "make clean        remove what the other commands made"
 
 demo: system-demo $(VENV)/demo-ready
@@ -40,7 +40,6 @@ test-newest: system-test $(VENV)/test-ready
 test-oldest: system-test $(OLDEST)/test-ready
 	$(OLDEST)/bin/python -m pytest tests/fronts tests/brokers tests/live/test_gunicorn.py \
 		tests/live/test_servers.py tests/live/test_channels.py tests/live/test_handoff.py \
-		tests/live/test_redis.py "tests/live/test_people.py::test_people[gunicorn-gevent-flask-3-0]" \
 		-k "not (waitress or uwsgi or cheroot or wsgiref or pywsgi or tracing)"
 
 bench: system-test $(VENV)/test-ready
@@ -50,7 +49,8 @@ bench: system-test $(VENV)/test-ready
 
 soak: system-test $(VENV)/test-ready
 	for run in $$(seq 20); do $(VENV)/bin/python -m pytest -q tests/live || exit 1; done
-	CHAOS_FIRST=1 CHAOS_RUNS=10 $(VENV)/bin/python -m pytest -q tests/live/test_chaos.py
+	CHAOS_FIRST=1 CHAOS_RUNS=10 CHAOS_SECONDS=12 $(VENV)/bin/python -m pytest -q tests/live/test_chaos.py
+	PEOPLE_RUNS=10 PEOPLE_ROUNDS=5 $(VENV)/bin/python -m pytest -q tests/live/test_people.py
 
 clean:
 	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -264,12 +264,16 @@ SERVERS: dict[str, tuple[tuple[str, ...], bool]] = {
 }
 
 
+# What does not go together.
+LEFT_OUT = (("flask-run", "django"), ("runserver", "flask"))
+
+
 def kinds() -> list[Kind]:
     """Return every server with every framework that it goes with."""
     found = []
     for server, (command, greenlets) in SERVERS.items():
         for framework in ("flask", "django"):
-            if (server, framework) in (("flask-run", "django"), ("runserver", "flask")):
+            if (server, framework) in LEFT_OUT:
                 continue
             found.append(Kind(server, framework, command, greenlets))
     return found

@@ -22,7 +22,7 @@ from tests.live.servers import wait_for
 from tests.redis_server import RedisServer
 
 PEOPLE = 200
-ROUNDS = 5
+ROUNDS = int(os.environ.get("PEOPLE_ROUNDS", "3"))
 GRACE = 4.0
 FIRST = int(os.environ.get("PEOPLE_FIRST", "0"))
 RUNS = int(os.environ.get("PEOPLE_RUNS", "1"))
