@@ -10,8 +10,16 @@ from tests.live.servers import wait_for
 COUNT = 10_000
 
 
-def _come_and_go(port, count):
-    request = b"GET /stream/waiting HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
+# A generator in a greenlet, and a channel whose connection is handed off.
+KINDS = [
+    ("gunicorn-gevent-flask", "/stream/waiting"),
+    ("gunicorn-gevent-django", "/stream/waiting"),
+    ("gunicorn-handoff-gevent-flask", "/subscribe/x"),
+]
+
+
+def _come_and_go(port, path, count):
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".encode()
     for _ in range(count):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
             sock.sendall(request)
@@ -22,8 +30,8 @@ def _come_and_go(port, count):
                 data += chunk
 
 
-@pytest.mark.parametrize("name", ["gunicorn-gevent-flask", "gunicorn-gevent-django"])
-def test_connects_and_disconnects(start, name, capsys):
+@pytest.mark.parametrize(("name", "path"), KINDS)
+def test_connects_and_disconnects(start, name, path, capsys):
     """Greenlets, descriptors, threads and memory are where they were."""
     server = start(name)
 
@@ -31,9 +39,9 @@ def test_connects_and_disconnects(start, name, capsys):
         figures = server.json("/figures")
         return figures if figures["open"] == figures["lingering"] == 0 else None
 
-    _come_and_go(server.port, 500)
+    _come_and_go(server.port, path, 500)
     before = wait_for(settled, "the first streams to be closed")
-    _come_and_go(server.port, COUNT)
+    _come_and_go(server.port, path, COUNT)
     after = wait_for(settled, "all streams to be closed")
     with capsys.disabled():
         sys.stdout.write(f"\n{name}: before {before}\n{name}: after  {after}\n")
