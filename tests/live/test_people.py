@@ -131,7 +131,11 @@ class Browsers:
             return
         except OSError:
             data = b""
-        tab.is_open = tab.is_open or b"event: stream-" in tab.tail + data
+        # Not one that begins with its end, such as an error.
+        seen = tab.tail + data
+        tab.is_open = tab.is_open or b"event: stream-open" in seen or b"event: stream-reset" in seen
+        if b"event: stream-error" in seen or b"event: stream-disconnect" in seen:
+            tab.is_open = False
         tab.tail = (tab.tail + data)[-500:]
         end = tab.tail.partition(b"event: stream-end")[2]
         if b"\n\n" in end:
