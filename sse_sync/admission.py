@@ -131,7 +131,7 @@ class Admission:
         if self._worker is not None and self._is_stopping():
             return Refusal.STOPPING
         limits = self.limits(max_streams)
-        full = self._limit_of(registry, (limits[0], None) if passing else limits)
+        full = self._limit_of(registry, limits, passing=passing)
         if full is not None:
             return self._full(f"{full.streams}. {full.advice}")
         most = max([limit.streams for limit in limits if limit], default=0)
@@ -176,11 +176,9 @@ class Admission:
         if refusal is not None:
             return refusal
         limits = self.limits(max_streams)
-        if passing:
-            limits = limits[0], None
         all_, requests = (None if limit is None else limit.streams for limit in limits)
         if not registry.open_if_below(all_, stream, requests, passing=passing):
-            full = self._limit_of(registry, limits) or limits[0] or limits[1]
+            full = self._limit_of(registry, limits, passing=passing) or limits[0] or limits[1]
             assert full is not None
             return self._full(f"{full.streams}. {full.advice}")
         self._warned_full = False
@@ -224,13 +222,13 @@ class Admission:
         return Refusal.FULL
 
     def _limit_of(
-        self, registry: Registry, limits: tuple[Limit | None, Limit | None]
+        self, registry: Registry, limits: tuple[Limit | None, Limit | None], *, passing: bool
     ) -> Limit | None:
-        # The one that has been reached.
+        # The one that has been reached. What passes needs no request for long.
         all_, requests = limits
         if all_ is not None and registry.open >= all_.streams:
             return all_
-        if requests is not None and registry.requests >= requests.streams:
+        if not passing and requests is not None and registry.requests >= requests.streams:
             return requests
         return None
 

@@ -152,14 +152,14 @@ def depart(
         raise StaysWithRequest(problem)
     manner = relay.manner(options, chunked=offer.is_chunked)
     fanout = fanout_for(relay.hub, manner, options, reactor)
+    sock, problem = None, "it has just ended"
     try:
         sock = offer.take(let_go)
     except OSError as exc:
-        fanout.close_if_unused()
-        raise StaysWithRequest(f"its connection cannot be duplicated: {exc}") from exc
+        problem = f"its connection cannot be duplicated: {exc}"
     if sock is None:
         fanout.close_if_unused()
-        raise StaysWithRequest("it has just ended")
+        raise StaysWithRequest(problem)
     handed_off = HandedOff(sock, fanout, state, registry)
     try:
         # First, so that the fan-out will not bring what the client has got from the feed.
@@ -190,8 +190,5 @@ def _until(number: int, mailbox: Mailbox, manner: Manner) -> Mailbox | None:
     if not len(mailbox) and not mailbox.overflowed:
         return None
     earlier = Mailbox(*manner.bounds)
-    for message in mailbox.take():
-        if message.position.number <= number:
-            earlier.put(message)
-    earlier.overflowed = earlier.overflowed or mailbox.overflowed
+    earlier.pour_from(mailbox, number)
     return earlier

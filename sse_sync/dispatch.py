@@ -112,12 +112,9 @@ class Dispatch:
         Return how many clients each channel has that has any.
 
         """
-        everybody = list(self._subscribers.items())
-        return [
-            sum(subscriber.clients for subscriber in list(some))
-            for name, some in everybody
-            if some and name.isprintable()
-        ]
+        everybody = list(self._subscribers.values())
+        counts = (sum(subscriber.clients for subscriber in list(some)) for some in everybody)
+        return [count for count in counts if count]
 
     def add(self, subscriber: Subscriber, channels: Sequence[str]) -> Position:
         """

@@ -26,6 +26,7 @@ from .chores import Chore
 from .dispatch import degraded_event
 from .event import ServerSentEvent
 from .exceptions import BrokerUnavailable
+from .farewell import HEARTBEAT
 from .mailbox import Overflow
 from .natives import native_lock
 from .reactor import Reactor
@@ -45,8 +46,6 @@ SLICE, LOOK_EVERY = 0.002, 32
 
 # Bytes of one round. What comes together in a burst is one write to each client.
 MAX_ROUND = 64 * 1024
-
-HEARTBEAT = b":\n\n"
 
 
 @dataclass(frozen=True)
@@ -298,10 +297,9 @@ class Fanout:
             if is_next:
                 self._take(message)
                 self.hub.dispatch.delivered += len(self._members) - 1
-            begin = self._begin_writing()
-        if begin:
-            self.reactor.call_soon(self._write)
-        if not is_next:
+        if is_next:
+            self._write_soon()
+        else:
             # The interruption has not been told yet, but it will.
             self.interrupted()
 
@@ -331,19 +329,19 @@ class Fanout:
             self._latest = message.position
             self._pending.append(message)
 
-    def _begin_writing(self) -> bool:
-        begin = not self._is_writing and bool(self._pending or self._rounds)
-        self._is_writing = self._is_writing or begin
-        return begin
+    def _write_soon(self) -> None:
+        with self._lock:
+            if self._is_writing or not (self._pending or self._rounds):
+                return
+            self._is_writing = True
+        self.reactor.call_soon(self._write)
 
     def _say(self, text: bytes) -> None:
         # Something that is no event of a channel, to those who are there.
         with self._lock:
             self._cut()
             self._add_round(text, is_heartbeat=text is HEARTBEAT)
-            begin = self._begin_writing()
-        if begin:
-            self.reactor.call_soon(self._write)
+        self._write_soon()
 
     def _add_round(self, text: bytes, messages: list[Message] | None = None, **kind: bool) -> None:
         if self._members:
@@ -471,9 +469,7 @@ class Fanout:
             for message in held:
                 if message.position.epoch == here.epoch and not self.is_over:
                     self._take(message)
-            begin = self._begin_writing()
-        if begin:
-            self.reactor.call_soon(self._write)
+        self._write_soon()
         if self.is_over:
             # Only a request can tell the state.
             self._give_up(CloseReason.INTERRUPTED)

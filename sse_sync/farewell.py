@@ -1,5 +1,6 @@
 """
-The last words of a stream: what tells a client whether, and when, to come back.
+What every kind of stream says of itself: that it lives, whether and when to come back, and in the
+log how it ended.
 
 """
 
@@ -12,7 +13,7 @@ from .event import ServerSentEvent, encode_retry
 from .registry import CloseReason
 from .settings import Options
 
-__all__ = ["END_ID", "last_words", "log_end", "spread"]
+__all__ = ["END_ID", "HEARTBEAT", "URGENT", "URGENT_PATIENCE", "last_words", "log_end", "spread"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -21,6 +22,16 @@ END_ID = "sse-sync:end"
 Event ID of the last event of a finished stream. A client that repeats it is told to stop.
 
 """
+
+
+HEARTBEAT = b":\n\n"
+"""What is sent when there is nothing else to send."""
+
+URGENT = (CloseReason.SERVER_STOPPING, CloseReason.DISMISSED)
+"""Where the end does not wait for a client that does not read."""
+
+URGENT_PATIENCE = 1.0
+"""Seconds that such a client is left with its last words."""
 
 
 def last_words(

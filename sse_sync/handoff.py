@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 from .brokers.base import Message
 from .chores import Chore
 from .fanout import Fanout, Joined, framed
-from .farewell import last_words, log_end
-from .mailbox import Mailbox
+from .farewell import URGENT, URGENT_PATIENCE, last_words, log_end
+from .mailbox import MAX_CHUNK, Mailbox
 from .natives import native_lock
 from .reactor import Reactor, Timer
 from .registry import CloseReason, Registry
@@ -36,13 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["HandedOff", "StreamState"]
 
 logger = logging.getLogger("sse_sync")
-
-# Seconds that a client which does not read is left with its last words, where the end is urgent.
-URGENT = (CloseReason.SERVER_STOPPING, CloseReason.DISMISSED)
-PATIENCE = 1.0
-
-# Bytes of one write to a client that is behind, each with its own deadline; as for every stream.
-MAX_CHUNK = 256 * 1024
 
 # Lines of the log that are written before others get their turn.
 LOGGED_AT_ONCE = 100
@@ -205,7 +198,7 @@ class HandedOff:
         if self._is_closed:
             return False
         reactor = self._reactor
-        reactor.watch(self._fd, self._hung_up)
+        reactor.watch(self._fd, self.broke)
         if self._state.expires is not None:
             self._expiry = reactor.call_at(self._state.expires, self._expire)
         if earlier is not None:
@@ -216,9 +209,7 @@ class HandedOff:
     def _pour_into(self, earlier: Mailbox) -> None:
         self._events += len(earlier)
         if self._mailbox is not None:
-            for message in self._mailbox.take():
-                earlier.put(message)
-            earlier.overflowed = earlier.overflowed or self._mailbox.overflowed
+            earlier.pour_from(self._mailbox)
         self._mailbox = earlier
 
     # What the fan-out calls.
@@ -240,7 +231,9 @@ class HandedOff:
         Note that the client is gone.
 
         """
-        self._hung_up()
+        if self._wanted is None:
+            self._wanted = (CloseReason.CLIENT_GONE, False, "")
+        self._close()
 
     def _keep(self, frame: bytes) -> int:
         # In place of writing: what the round brings comes behind what is there already.
@@ -289,7 +282,7 @@ class HandedOff:
         except BlockingIOError:
             self._wait_until_writable()
         except OSError:
-            self._hung_up()
+            self.broke()
         else:
             self._caught_up()
         return False
@@ -323,7 +316,7 @@ class HandedOff:
 
     def _patience(self) -> float | None:
         if self._wanted is not None and self._wanted[0] in URGENT:
-            return PATIENCE
+            return URGENT_PATIENCE
         return self._fanout.manner.write_timeout
 
     def _late(self, now: float) -> float | None:
@@ -331,17 +324,11 @@ class HandedOff:
         if not self._is_closed and self._leftover and patience is not None:
             if now < self._since + patience:
                 return self._since + patience
-            self._timer = None
-            self._hung_up()
+            self.broke()
         self._timer = None
         return None
 
     # The end.
-
-    def _hung_up(self) -> None:
-        if self._wanted is None:
-            self._wanted = (CloseReason.CLIENT_GONE, False, "")
-        self._close()
 
     def _expire(self, now: float) -> None:
         self.end_for(CloseReason.LIFETIME_OVER)
@@ -386,7 +373,8 @@ class HandedOff:
         self._timer = self._expiry = None
         self._reactor.unwatch(self._fd)
         self._socket.close()
-        reason = self._wanted[0] if self._wanted is not None else CloseReason.CLIENT_GONE
+        assert self._wanted is not None
+        reason = self._wanted[0]
         self._registry.closed(self, reason)
         state, fanout = self._state, self._fanout
         if logger.isEnabledFor(logging.INFO):

@@ -12,7 +12,10 @@ from .brokers.base import Message
 from .exceptions import ConfigurationError
 from .natives import native_lock
 
-__all__ = ["Mailbox", "Overflow"]
+__all__ = ["MAX_CHUNK", "Mailbox", "Overflow"]
+
+MAX_CHUNK = 256 * 1024
+"""Bytes that one write to a client may hold of the events that have come together."""
 
 
 class Overflow(enum.Enum):
@@ -139,6 +142,21 @@ class Mailbox:
                 self._bytes -= len(message.body)
                 taken.append(message)
         return taken
+
+    def pour_from(self, other: Mailbox, until: int | None = None) -> None:
+        """
+        Add what another one holds, behind what is here; it is empty then. If that one has left
+        something out, this one has, too.
+
+        Args:
+            other: The other mailbox.
+            until: Number of the position up to which events are wanted; :obj:`None` for all.
+
+        """
+        for message in other.take():
+            if until is None or message.position.number <= until:
+                self.put(message)
+        self.overflowed = self.overflowed or other.overflowed
 
     def clear(self) -> None:
         """

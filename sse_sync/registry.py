@@ -192,7 +192,7 @@ class Registry:
         with self._lock:
             if limit is not None and len(self._open) >= limit:
                 return False
-            if requests is not None and self.requests >= requests:
+            if not passing and requests is not None and self.requests >= requests:
                 return False
             self._note(stream, _Kind.PASSING if passing else _Kind.REQUEST)
             self._opened += 1

@@ -25,7 +25,7 @@ from .connection import Connection, find_connection
 from .departure import OFFER, Offer, StaysWithRequest, depart
 from .event import encode, encode_retry
 from .exceptions import BrokerUnavailable
-from .farewell import END_ID, last_words, log_end, spread
+from .farewell import END_ID, HEARTBEAT, URGENT, URGENT_PATIENCE, last_words, log_end, spread
 from .handoff import HandedOff, StreamState
 from .pump import Encode, Feed, FeedSource, Inline, Pump, Source, iterate
 from .reactor import Timer
@@ -44,18 +44,12 @@ logger = logging.getLogger("sse_sync")
 
 _NO_CONTEXT = contextvars.Context()
 
-HEARTBEAT = b":\n\n"
-
 # Seconds that on_close waits for a source's cleanup. Under gevent a source is interrupted at once;
 # a thread that blocks would hold the server's thread for that long.
 CLEANUP_PATIENCE = 0.5
 
-# Seconds that a stopping server leaves to a client that does not read, and under gevent to a
-# source's cleanup.
+# Seconds that a stopping server leaves under gevent to a source's cleanup.
 STOP_PATIENCE = 1.0
-
-# Where the end does not wait for a client that does not read.
-_URGENT = (CloseReason.SERVER_STOPPING, CloseReason.DISMISSED)
 
 # For people with curl; a browser shows it to nobody.
 _LIMITED = b": too many streams of this user or address\n"
@@ -259,9 +253,9 @@ class EventStream:
         if self._reasons:
             return
         self._reasons.append(reason)
-        if reason in _URGENT and self._runtime is not None:
+        if reason in URGENT and self._runtime is not None:
             reactor = self._runtime.reactor
-            reactor.call_at(reactor.clock() + STOP_PATIENCE, self._cut_off)
+            reactor.call_at(reactor.clock() + URGENT_PATIENCE, self._cut_off)
         feed, signal = self._feed, self._signal
         if self._started and feed is not None and signal is not None:
             feed.stop()
@@ -483,8 +477,8 @@ class EventStream:
         # is not read.
         if self._closed or self._connection is None:
             return None
-        if not self._writing or now < self._last_sent + STOP_PATIENCE:
-            return max(now, self._last_sent) + STOP_PATIENCE
+        if not self._writing or now < self._last_sent + URGENT_PATIENCE:
+            return max(now, self._last_sent) + URGENT_PATIENCE
         self._connection.abort()
         return None
 

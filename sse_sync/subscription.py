@@ -20,7 +20,7 @@ from .event import ServerSentEvent, encode
 from .exceptions import BrokerUnavailable, ConfigurationError
 from .fanout import Manner
 from .hub import Hub
-from .mailbox import Mailbox, Overflow
+from .mailbox import MAX_CHUNK, Mailbox, Overflow
 from .parser import EventStreamParser
 from .pump import Encode, FeedSource
 from .runtime import Signal
@@ -33,9 +33,6 @@ logger = logging.getLogger("sse_sync")
 
 Filter = Callable[[str | None, str | None, Mapping[str, Any]], bool]
 """Takes an event's type, key and meta; tells whether this subscriber gets it."""
-
-# What one write to the client may hold of the events that have come together.
-MAX_CHUNK = 256 * 1024
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ _BEGIN = (
     + """
 local prefix, topics, command = ARGV[2], ARGV[3], ARGV[4]
 local process, lease = ARGV[5], tonumber(ARGV[6])
-local at_once = 200
+local at_once = AT_ONCE
 -- Redis's clock as it is: that of positions stands still after it has been set back.
 local clock = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local processes, leaving, dead = prefix .. ':processes', prefix .. ':leaving', prefix .. ':dead'
@@ -44,7 +44,7 @@ local is_silent = clock - seen > lease / 2
 for _, each in ipairs(redis.call('ZRANGEBYSCORE', processes, '(' .. text(clock + lease), '+inf')) do
   redis.call('ZADD', processes, text(clock + lease), each)
 end
-"""
+""".replace("AT_ONCE", str(AT_ONCE))
 )
 
 # Whoever runs it lives. Where nobody has reported for a while nobody could, and who lived then

@@ -1,7 +1,6 @@
 """What every broker's attendance book has to do. Run by a test module for each broker."""
 
 import json
-import time
 
 import pytest
 
@@ -206,7 +205,7 @@ class SharedAttendanceContract(AttendanceContract):
         assert len(users(one)) == 301
         announced(*[("join", each.user) for each in people], ("join", "bob"))
 
-    def test_telling_takes_long(self, broker, two, short_lease, monkeypatch, announced):
+    def test_telling_takes_long(self, broker, two, sleep, short_lease, monkeypatch, announced):
         """Nobody goes while a process tells much, however long that takes."""
         one, other = two
         people = [arrival("room", f"user{n}") for n in range(10)]
@@ -215,7 +214,7 @@ class SharedAttendanceContract(AttendanceContract):
         run = one._run
 
         def slow(*arguments):
-            time.sleep(short_lease / 4)
+            sleep(short_lease / 4)
             return run(*arguments)
 
         monkeypatch.setattr(one, "_run", slow)

@@ -3,7 +3,6 @@
 import contextvars
 import os
 import threading
-import time
 
 import pytest
 
@@ -26,6 +25,7 @@ from sse_sync.hub import Hub
 from sse_sync.settings import Options
 from sse_sync.subscription import Subscription
 from sse_sync.testing import read_events
+from tests.live.servers import wait_for
 
 variable = contextvars.ContextVar("variable", default="")
 SERVED = {"SERVER_SOFTWARE": "test"}
@@ -858,9 +858,7 @@ def test_subscriber_that_is_removed_while_it_waits():
     threads[0].start()
     assert inside.wait(10)
     threads[1].start()
-    deadline = time.monotonic() + 10
-    while "b" not in dispatch._wanted and time.monotonic() < deadline:
-        time.sleep(0.001)
+    wait_for(lambda: "b" in dispatch._wanted, "the other one to wait")
     dispatch.remove(other, ("b",))
     goes_on.set()
     for thread in threads:

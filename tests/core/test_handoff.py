@@ -29,7 +29,6 @@ from sse_sync.reactor import Reactor
 from sse_sync.settings import Options
 from sse_sync.subscription import Subscription
 
-pytestmark = pytest.mark.skipif(system_epoll() is None, reason="needs epoll")
 OPTIONS = Options(heartbeat=None, retry=1000)
 
 

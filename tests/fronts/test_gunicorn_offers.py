@@ -16,6 +16,15 @@ from sse_sync.gunicorn import offers
 from sse_sync.gunicorn.offers import HandingOff, ResponseOffer
 
 
+@pytest.fixture(autouse=True)
+def dead_end(monkeypatch):
+    """One of the test's own; a worker keeps its until it ends."""
+    monkeypatch.setattr(offers, "_dead_end", None)
+    yield
+    if offers._dead_end is not None:
+        offers._dead_end.close()
+
+
 @pytest.fixture
 def pair():
     ours, theirs = socket.socketpair()
