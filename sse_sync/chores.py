@@ -52,6 +52,14 @@ class Chore:
         if self._home is None:
             self._home = runtime
 
+    @property
+    def is_idle(self) -> bool:
+        """
+        Whether all that was asked for is done.
+
+        """
+        return self._signal is None
+
     def wake(self) -> None:
         """
         Ask for the work to be done soon. Anything may call it, and it never blocks.

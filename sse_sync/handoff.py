@@ -33,7 +33,7 @@ from .registry import CloseReason, Registry
 if TYPE_CHECKING:
     from .visits import Visit
 
-__all__ = ["HandedOff", "StreamState"]
+__all__ = ["HandedOff", "StreamState", "all_is_logged"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -375,7 +375,6 @@ class HandedOff:
         self._socket.close()
         assert self._wanted is not None
         reason = self._wanted[0]
-        self._registry.closed(self, reason)
         state, fanout = self._state, self._fanout
         if logger.isEnabledFor(logging.INFO):
             seconds = self._reactor.clock() - state.opened_at
@@ -383,6 +382,16 @@ class HandedOff:
             size = state.bytes + self._bytes + fanout.bytes
             _ends.append((state.path, reason, seconds, events, size))
             _logging.wake()
+        # Last: nobody waits for a worker that has no connections and nothing to log.
+        self._registry.closed(self, reason)
+
+
+def all_is_logged() -> bool:
+    """
+    Whether every line about a connection that has ended is written.
+
+    """
+    return _logging.is_idle
 
 
 def _log() -> float | None:

@@ -21,6 +21,7 @@ import gunicorn
 from gunicorn.http.wsgi import Response
 
 from ..departure import OFFER
+from ..handoff import all_is_logged
 from ..registry import CloseReason, registry
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ __all__ = ["HandingOff", "ResponseOffer"]
 # Major versions of gunicorn whose responses are known.
 TESTED = range(22, 28)
 
-# Seconds that a stopping worker waits for the last words of its connections to be written.
+# Seconds that a stopping worker waits until the last words of its connections are written, and
+# logged.
 DRAIN = 1.5
 
 
@@ -152,7 +154,7 @@ class HandingOff:
             # What has a request is ended already, or beyond help.
             registry().end_all(CloseReason.SERVER_STOPPING)
             deadline = time.monotonic() + DRAIN
-            while registry().handed_off and time.monotonic() < deadline:
+            while time.monotonic() < deadline and not _all_is_said():
                 time.sleep(0.005)
 
     def forget(self, fd: int) -> None:
@@ -160,6 +162,10 @@ class HandingOff:
         Let go of a descriptor that the worker's own loop may know.
 
         """
+
+
+def _all_is_said() -> bool:
+    return not registry().handed_off and all_is_logged()
 
 
 _dead_end: _socket.socket | None = None

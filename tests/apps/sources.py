@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import queue
 import socket
@@ -13,6 +14,11 @@ from collections import defaultdict
 from pathlib import Path
 
 from sse_sync import ServerSentEvent, comment, statistics
+
+if "TEST_LOG_DELAY" in os.environ:
+    # A logger that writes to something slow.
+    DELAY = float(os.environ["TEST_LOG_DELAY"])
+    logging.getLogger("sse_sync").addFilter(lambda record: time.sleep(DELAY) or True)
 
 MARKS: dict[str, list[list[object]]] = defaultdict(list)
 

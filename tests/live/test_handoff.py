@@ -49,6 +49,20 @@ def test_stop(start, name):
 
 
 @pytest.mark.parametrize("name", WORKERS)
+def test_everything_is_logged_at_the_end(start, name):
+    """A worker is not gone before its slow logger has written of every stream."""
+    server = start(name, TEST_LOG_DELAY="0.005")
+    with contextlib.ExitStack() as stack:
+        streams = opened(stack, server, count=100)
+        wait_for(lambda: handed_off(server) == 100, "the hand-off")
+        server.signal(signal.SIGTERM)
+        for stream in streams:
+            rest(stream)
+        server.wait(10)
+    assert server.output().count("ended: server stopping") == 100
+
+
+@pytest.mark.parametrize("name", WORKERS)
 def test_max_requests(start, name):
     """A worker that has had enough requests ends what it was handed, too."""
     server = start(name, "--max-requests", "5")
