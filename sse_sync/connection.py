@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["SERVERS", "Connection", "Server", "find_connection", "find_server"]
+__all__ = ["SERVERS", "Connection", "Server", "find_connection", "find_server", "prepare"]
 
 
 # Between looking at a descriptor and duplicating it, the server must not close it: its number
@@ -85,17 +85,8 @@ class Connection:
 
         """
         with self._duplicate() as sock:
-            if sock is None or sock.family == getattr(socket, "AF_UNIX", None):
-                return
-            try:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if write_timeout is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-                    # Later than our own deadline, which ends a blocked write with EPIPE;
-                    # servers take that quietly, and log a traceback for ETIMEDOUT.
-                    milliseconds = int(write_timeout * 1_000) + 1_000
-                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-            except OSError:
-                pass  # Gone already, or no TCP.
+            if sock is not None:
+                prepare(sock, write_timeout)
 
     def forget_error(self) -> None:
         """
@@ -143,6 +134,28 @@ class Connection:
                     sock.shutdown(how)
                 except OSError:
                     pass  # The peer was faster.
+
+
+def prepare(sock: _socket.socket, write_timeout: float | None) -> None:
+    """
+    Have small writes of a socket leave at once, and a vanished peer noticed.
+
+    Args:
+        sock: The socket.
+        write_timeout: Seconds after which unacknowledged data ends a TCP connection.
+
+    """
+    if sock.family == getattr(socket, "AF_UNIX", None):
+        return
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if write_timeout is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Later than our own deadline, which ends a blocked write with EPIPE; servers take that
+            # quietly, and log a traceback for ETIMEDOUT.
+            milliseconds = int(write_timeout * 1_000) + 1_000
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+    except OSError:
+        pass  # Gone already, or no TCP.
 
 
 def find_server(environ: WSGIEnvironment) -> Server | None:

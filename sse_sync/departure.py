@@ -18,6 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from .connection import prepare
 from .fanout import Manner, fanout_for
 from .handoff import HandedOff, StreamState
 from .mailbox import Mailbox
@@ -160,6 +161,7 @@ def depart(
     if sock is None:
         fanout.close_if_unused()
         raise StaysWithRequest(problem)
+    prepare(sock, options.write_timeout)
     handed_off = HandedOff(sock, fanout, state, registry)
     try:
         # First, so that the fan-out will not bring what the client has got from the feed.

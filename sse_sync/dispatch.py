@@ -158,6 +158,17 @@ class Dispatch:
             if subscribers is not None:
                 subscribers.pop(subscriber, None)
 
+    def receives(self, channels: Sequence[str]) -> bool:
+        """
+        Return whether some channels are received already, so that :meth:`add` need not wait.
+
+        Args:
+            channels: Which channels.
+
+        """
+        with self._lock:
+            return all(channel in self._received for channel in channels)
+
     def has_received(self, number: int) -> bool:
         """
         Return whether every event up to a position has been received, so that none can be still to
@@ -274,7 +285,7 @@ class Dispatch:
         return {s for some in self._subscribers.values() for s in list(some)}
 
     def _receive_all(self, channels: Sequence[str]) -> None:
-        if self._are_received(channels):
+        if self.receives(channels):
             return
         with self._lock:
             self._wanted.update(channels)
@@ -301,10 +312,6 @@ class Dispatch:
                     self._received.update(dict.fromkeys(missing, since))
         finally:
             self._asking.release()
-
-    def _are_received(self, channels: Sequence[str]) -> bool:
-        with self._lock:
-            return all(channel in self._received for channel in channels)
 
     def _give_back_idle(self) -> None:
         # Under _asking, so that the broker gets both requests in the order in which they are meant.

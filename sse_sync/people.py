@@ -165,8 +165,9 @@ class People:
         Note that a stream has been opened.
 
         """
+        runtime = _runtime.current()
         for chore in (self.book, self._rechecks.chore, self._hearing):
-            chore.live_in(_runtime.current())
+            chore.live_in(runtime)
         with self._lock:
             self._visits[visit] = None
             self._expected.discard(visit)

@@ -81,6 +81,14 @@ class FeedSource(abc.ABC):
 
     """
 
+    @property
+    @abc.abstractmethod
+    def is_at_hand(self) -> bool:
+        """
+        Whether a feed has something to send as soon as it is started, without waiting.
+
+        """
+
     @abc.abstractmethod
     def open(self, signal: Signal, encode: Encode, context: contextvars.Context) -> Feed:
         """

@@ -51,6 +51,9 @@ CLEANUP_PATIENCE = 0.5
 # Seconds that a stopping server leaves under gevent to a source's cleanup.
 STOP_PATIENCE = 1.0
 
+# Bytes of a first chunk that every system takes at once.
+SMALL = 4096
+
 # For people with curl; a browser shows it to nobody.
 _LIMITED = b": too many streams of this user or address\n"
 
@@ -295,13 +298,9 @@ class EventStream:
             self._open_inline()
         self._opened_at = self._clock()
         self._expires = _expiry(self._opened_at, self._options.lifetime)
-        if self._runtime is not None:
-            self._timer = self._runtime.reactor.call_at(
-                self._next_tick(self._opened_at), self._tick
-            )
         # A comment and a reconnection time, so that headers and first bytes leave at once and
         # a client forgets the longer time that an earlier stream may have told it.
-        return b":\n" + encode_retry(self._options.retry)
+        return b":\n" + encode_retry(self._options.retry) + self._first_chunk()
 
     def _admit(self, environ: WSGIEnvironment) -> Refusal | None:
         gate = admission()
@@ -340,9 +339,30 @@ class EventStream:
         self._tracked = True
         self._registry.sweep_with(runtime.reactor)
         self._release()
+
+    def _first_chunk(self) -> bytes:
+        # What is there already leaves with the first bytes. A stream that is handed off right after
+        # them needs no watch of its own: they are few, so that writing them takes no time.
+        chunk, feed, source = b"", self._feed, self._source
+        if self._runtime is not None and feed is not None and isinstance(source, FeedSource):
+            if source.is_at_hand and not self._reasons:
+                self._start(feed)
+                chunk = feed.take() or b""
+                self._events += bool(chunk)
+            if self._offer is not None and self._started and len(chunk) <= SMALL:
+                return chunk
+        self._watch()
+        return chunk
+
+    def _watch(self) -> None:
+        # Idempotent.
+        if self._runtime is None or self._timer is not None:
+            return
+        reactor = self._runtime.reactor
         if self._connection is not None:
             self._connection.prepare(self._options.write_timeout)
-            runtime.reactor.watch(self._connection.fd, self._hung_up)
+            reactor.watch(self._connection.fd, self._hung_up)
+        self._timer = reactor.call_at(self._next_tick(self._clock()), self._tick)
 
     def _open_inline(self) -> None:
         if isinstance(self._source, FeedSource):
@@ -382,6 +402,7 @@ class EventStream:
         while not self._reasons:
             chunk = feed.take()
             if chunk is not None:
+                self._watch()
                 self._events += 1
                 return chunk
             if feed.done:
@@ -444,6 +465,7 @@ class EventStream:
         if self._connection is not None and self._connection.fd < 0:
             self.end_for(CloseReason.CLIENT_GONE)  # The connection was taken, and closed.
             return
+        self._watch()
         self._registry.stays(self)
         if admission().is_over(self._registry, self._options.max_streams):
             # There is no room for it after all.

@@ -74,6 +74,19 @@ class Subscription(FeedSource):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigurationError(name, f"must be a positive whole number, not {value!r}")
 
+    @property
+    def is_at_hand(self) -> bool:
+        """
+        Whether a feed has something to send as soon as it is started, without asking the broker or
+        the application.
+
+        """
+        if self.last_event_id is not None or self.snapshot is not None:
+            return False
+        if self.visit is not None and self.visit.presence is not None:
+            return False
+        return self.hub.dispatch.receives(self.channels)
+
     def open(self, signal: Signal, encode: Encode, context: contextvars.Context) -> ChannelFeed:
         """
         Return the feed of a stream.

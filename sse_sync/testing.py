@@ -43,13 +43,14 @@ def read_events(
     Args:
         response: What ``client.get()`` returned, of Flask, Werkzeug or Django, or an
             iterable of bytes such as an :class:`~sse_sync.EventStream`.
-        limit: How many events to read.
+        limit: How many events to read; 0 only opens the stream.
         comments: Whether comments count as events.
 
     """
     reading = _readings.get(response)
     if reading is None:
         reading = _readings[response] = _Reading(response, comments)
+        reading.read_on()
     while (limit is None or len(reading.events) < limit) and not reading.ended:
         reading.read_on()
     count = len(reading.events) if limit is None else min(limit, len(reading.events))

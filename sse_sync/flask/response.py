@@ -93,7 +93,7 @@ class EventSourceResponse(flask.Response):
             visit=visit,
         )
         merged = Headers(result.headers)
-        for name, value in Headers(headers):
+        for name, value in Headers(headers) if headers else ():
             if name not in merged:
                 merged.add(name, value)
             elif name.lower() == "vary":

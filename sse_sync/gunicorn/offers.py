@@ -85,8 +85,9 @@ class ResponseOffer:
         Return the connection.
 
         """
-        fd, nowhere = self._sock.fileno(), _nowhere()
-        taken = _socket.socket(fileno=os.dup(fd))
+        sock, nowhere = self._sock, _nowhere()
+        fd = sock.fileno()
+        taken = _socket.socket(sock.family, sock.type, sock.proto, os.dup(fd))
         if not let_go():
             taken.close()
             return None

@@ -48,7 +48,7 @@ def opened(hub, *channels, environ=SERVED, on_close=None, options=None, **argume
     """A stream that is open and has registered; its first bytes have been read."""
     subscription = Subscription(hub, channels or ("a",), **arguments)
     stream = EventStream(subscription, dict(environ), on_close=on_close, options=options)
-    next(stream)
+    read_events(stream, 0)
     return stream
 
 
@@ -64,6 +64,32 @@ def lose_everything(hub):
 
 def data(stream, limit):
     return [event.data for event in events(stream, limit)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "at_once"),
+    [
+        ({}, True),
+        ({"last_event_id": "x"}, False),
+        ({"snapshot": lambda: ["state"]}, False),
+    ],
+)
+def test_first_bytes(hub, runtime, arguments, at_once):
+    """They hold the first event if nobody has to be asked for it, and never wait for it."""
+
+    def first_bytes():
+        stream = EventStream(Subscription(hub, ("a",), **arguments), dict(SERVED))
+        chunk = next(stream)
+        streams.append(stream)
+        assert chunk.startswith(b":\nretry: ")
+        return chunk
+
+    streams = []
+    assert b"event" not in first_bytes()  # The channel is not received yet.
+    assert b"event: stream-" in next(streams[0])
+    assert (b"event: stream-open" in first_bytes()) == at_once
+    for stream in streams:
+        stream.close()
 
 
 def test_publish_and_subscribe(hub, environ):

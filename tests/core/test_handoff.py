@@ -235,6 +235,23 @@ def test_stays_with_its_request(hub, runtime, refusal, filter, on_close):
         stream.close()
 
 
+@pytest.mark.parametrize("received", [False, True])
+@pytest.mark.parametrize("filter", [None, lambda event, key, meta: True])
+def test_who_stays_is_watched(hub, runtime, handed, received, filter):
+    """A client that leaves a stream which could not leave its request is noticed."""
+    if received:
+        handed()
+    ours, theirs = socket.socketpair()
+    with ours, Client(refusal="no") as client:
+        environ = {"gunicorn.socket": ours, "SERVER_SOFTWARE": "test", OFFER: client}
+        stream = EventStream(Subscription(hub, ("a",), filter=filter), environ, options=OPTIONS)
+        assert b"stream-open" in next(stream) + (b"" if received else next(stream))
+        runtime.reactor.call_at(runtime.now + 1, lambda now: theirs.close())
+        assert list(stream) == []
+        stream.close()
+    assert statistics().closed[CloseReason.CLIENT_GONE] == 1
+
+
 def test_no_room_for_those_that_stay(hub, runtime, monkeypatch):
     """A stream that was expected to leave its request, and does not, must not fill the server."""
     monkeypatch.setattr("sse_sync.admission.Admission.is_over", lambda *arguments: True)

@@ -76,7 +76,7 @@ def generated(hub, user, source=None, environ=SERVED, **arguments):
 
 def started(source, visit, environ, options=OPTIONS, **arguments):
     stream = EventStream(source, dict(environ), visit=visit, options=options, **arguments)
-    next(stream)
+    read_events(stream, 0)
     return stream
 
 
