@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 OLDEST := .venv-oldest
 PORT ?= 8000
+# Most tests wait for servers, so more of them run at the same time than there are cores.
+SPREAD := -n 3 --dist loadfile
 export PORT
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -33,12 +35,12 @@ lint: system-test $(VENV)/test-ready
 	$(VENV)/bin/mypy
 
 test-newest: system-test $(VENV)/test-ready
-	$(VENV)/bin/python -X dev -m pytest
+	$(VENV)/bin/python -X dev -m pytest $(SPREAD)
 
 # The oldest supported releases, pinned in tests/oldest.txt.
 # Servers other than gunicorn, and what takes long and does not depend on versions, run once.
 test-oldest: system-test $(OLDEST)/test-ready
-	$(OLDEST)/bin/python -m pytest tests/fronts tests/brokers tests/live/test_gunicorn.py \
+	$(OLDEST)/bin/python -m pytest $(SPREAD) tests/fronts tests/brokers tests/live/test_gunicorn.py \
 		tests/live/test_servers.py tests/live/test_channels.py tests/live/test_handoff.py \
 		-k "not (waitress or uwsgi or cheroot or wsgiref or pywsgi or tracing)"
 

@@ -59,9 +59,9 @@ def start(tmp_path):
     """Start a server of one's own."""
     started = []
 
-    def start(name, *extra, context=None, **env):
+    def start(name, *extra, context=None, descriptors=None, **env):
         log = tmp_path / f"{next(_numbers)}.log"
-        server = Server(kind(name), log, env, extra, context)
+        server = Server(kind(name), log, env, extra, context, descriptors)
         started.append(server)
         return server.__enter__()
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import ssl
@@ -80,6 +81,8 @@ class Server:
     env: dict[str, str] = field(default_factory=dict)
     extra: tuple[str, ...] = ()
     context: ssl.SSLContext | None = None
+    descriptors: int | None = None
+    """How many open files its processes may have."""
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
 
@@ -181,6 +184,9 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        if self.descriptors is not None:
+            limits = (self.descriptors, self.descriptors)
+            resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, limits)
 
     def _is_up(self) -> bool:
         deadline = time.monotonic() + START_DEADLINE

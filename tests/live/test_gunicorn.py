@@ -97,14 +97,14 @@ def test_sighup(start, key, name):
         _, retry = rest(stream)
         assert 2000 <= retry <= 4000
         assert time.monotonic() - began < 8  # The new worker is booted first.
-    wait_for(lambda: not _is_alive(before), "the old worker to end")
+    wait_for(lambda: not is_alive(before), "the old worker to end")
     after = server.json("/figures")["pid"]
     assert after != before
     with server.stream(f"/stream/sleeping?key={key}-2") as stream:
         assert next(stream) == READY
 
 
-def _is_alive(pid):
+def is_alive(pid):
     with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as stat:
         return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
     return False
@@ -313,7 +313,7 @@ def test_stalled_client(start, key, name, transport, tmp_path):
     assert "Traceback" not in server.output()
 
 
-def _vanish(sock):
+def vanish(sock):
     # A filter that lets no packet through: the peer sends, and nothing ever answers.
     # linux/filter.h: BPF_RET | BPF_K with 0 bytes to keep.
     program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
@@ -327,7 +327,7 @@ def test_vanished_client(start, key, name):
     server = start(name, TEST_WRITE_TIMEOUT="1")
     stream = server.stream(f"/stream/sleeping?key={key}")
     assert next(stream) == READY
-    _vanish(stream._socket)
+    vanish(stream._socket)
     began = time.monotonic()
     took = server.wait_for_mark(key, "CLIENT_GONE", 15) - began
     assert 0.9 < took < 12  # The kernel's own patience doubles between two attempts.

@@ -1,6 +1,8 @@
 """Worker classes that let connections go, on real gunicorns."""
 
 import contextlib
+import http.client
+import os
 import signal
 import socket
 import ssl
@@ -10,7 +12,7 @@ import pytest
 
 from sse_sync.testing import LiveStream
 from tests.live.servers import wait_for
-from tests.live.test_gunicorn import certificate, rest  # noqa: F401
+from tests.live.test_gunicorn import certificate, is_alive, rest, vanish  # noqa: F401
 
 WORKERS = ["gunicorn-handoff-gevent-flask", "gunicorn-handoff-threads-django"]
 GEVENT, THREADS = WORKERS
@@ -63,18 +65,106 @@ def test_everything_is_logged_at_the_end(start, name):
 
 
 @pytest.mark.parametrize("name", WORKERS)
-def test_max_requests(start, name):
+def test_sighup(start, name):
+    """A reload moves clients to the new worker."""
+    server = start(name)
+    with contextlib.ExitStack() as stack:
+        (stream,) = opened(stack, server)
+        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        pid = server.json("/figures")["pid"]
+        server.signal(signal.SIGHUP)
+        assert 2000 <= rest(stream)[1] <= 4000
+        wait_for(lambda: not is_alive(pid), "the old worker to end")
+        (stream,) = opened(stack, server)
+        wait_for(lambda: handed_off(server) == 1, "the hand-off to the new worker")
+    assert "Traceback" not in server.output()
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_reload(start, name, tmp_path):
+    """With --reload a changed file does not wait for streams."""
+    watched = tmp_path / "watched.txt"
+    watched.write_text("1")
+    server = start(name, "--reload", "--reload-engine", "poll", "--reload-extra-file", str(watched))
+    with contextlib.ExitStack() as stack:
+        (stream,) = opened(stack, server)
+        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        # The poller looks at whole seconds of the time of change.
+        os.utime(watched, (time.time() + 10, time.time() + 10))
+        assert 2000 <= rest(stream)[1] <= 4000
+        wait_for(lambda: answers(server), "the new worker")
+        (stream,) = opened(stack, server)
+        wait_for(lambda: handed_off(server) == 1, "the hand-off to the new worker")
+
+
+def answers(server):
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return server.get("/plain")
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_lifetime(start, name):
+    """A stream ends when it is old, and its client may come back."""
+    server = start(name, TEST_LIFETIME="1")
+    with contextlib.ExitStack() as stack:
+        (stream,) = opened(stack, server)
+        began = time.monotonic()
+        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        data, _ = rest(stream)
+        assert 0.5 < time.monotonic() - began < 2
+    assert data.count(b":\n\n") >= 2
+    assert b"id:" not in data
+    wait_for(lambda: "ended: lifetime over" in server.output(), "its line in the log")
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_full(start, name):
+    """Where there are no more descriptors event sources are told to come back, others get 503."""
+    server = start(name, descriptors=100)
+    with contextlib.ExitStack() as stack:
+        streams = opened(stack, server, count=33)
+        wait_for(lambda: handed_off(server) == 33, "the hand-off")
+        refused = stack.enter_context(server.stream("/subscribe/x"))
+        assert 30_000 <= rest(refused)[1] <= 60_000
+        refused = stack.enter_context(server.stream("/subscribe/x", headers={"Accept": "*/*"}))
+        assert refused.status == 503
+        server.get("/publish/x?first=7")
+        assert [stream.take(1)[0].data for stream in streams] == ["7"] * 33
+        assert "no more streams: this process holds 33." in server.output()
+    wait_for(lambda: server.json("/figures")["open"] == 0, "the clients' end")
+    with contextlib.ExitStack() as stack:
+        opened(stack, server)
+    assert "Traceback" not in server.output()
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_vanished_client(start, name):
+    """A client whose machine lost its power is noticed."""
+    server = start(name, TEST_WRITE_TIMEOUT="1")
+    with contextlib.ExitStack() as stack:
+        (stream,) = opened(stack, server)
+        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        began = time.monotonic()
+        vanish(stream._socket)
+        wait_for(lambda: server.json("/figures")["open"] == 0, "its end", 15)
+        assert 0.9 < time.monotonic() - began < 12
+    assert "Traceback" not in server.output()
+
+
+@pytest.mark.parametrize("name", WORKERS)
+@pytest.mark.parametrize("jitter", ["0", "3"])
+def test_max_requests(start, name, jitter):
     """A worker that has had enough requests ends what it was handed, too."""
-    server = start(name, "--max-requests", "5")
+    server = start(name, "--max-requests", "5", "--max-requests-jitter", jitter)
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
         pid = server.json("/figures")["pid"]
-        for _ in range(5):
-            with contextlib.suppress(OSError):
+        for _ in range(8):
+            with contextlib.suppress(OSError, http.client.HTTPException):
                 server.get("/plain")
         _, retry = rest(stream)
         assert 2000 <= retry <= 4000
-        wait_for(lambda: server.json("/figures")["pid"] != pid, "another worker")
+        wait_for(lambda: answers(server) and server.json("/figures")["pid"] != pid, "another one")
     assert "Traceback" not in server.output()
 
 

@@ -336,11 +336,12 @@ def check(server, browsers, watcher, model):
     assert len(server.json("/present/all")) == len(expected)
 
 
-def test_limit_of_all_workers(start, tmp_path):
+@pytest.mark.parametrize("kind", ["gunicorn-gevent-flask", "gunicorn-handoff-gevent-flask"])
+def test_limit_of_all_workers(start, tmp_path, kind):
     """The limit of an address is that of all workers; behind a proxy it is the client's."""
     with RedisServer(tmp_path) as redis, contextlib.ExitStack() as stack:
         server = start(
-            "gunicorn-gevent-flask", "--workers", "3",
+            kind, "--workers", "3",
             TEST_BROKER_URL=redis.url, TEST_MAX_STREAMS_PER_ADDRESS="5",
         )  # fmt: skip
 

@@ -15,7 +15,10 @@ import pytest
 from tests.live.servers import wait_for
 from tests.redis_server import RedisServer
 
-KINDS = ["gunicorn-gevent-flask", "gunicorn-gevent-django", "gunicorn-gthread-flask"]
+KINDS = [
+    *("gunicorn-gevent-flask", "gunicorn-gevent-django", "gunicorn-gthread-flask"),
+    *("gunicorn-handoff-gevent-flask", "gunicorn-handoff-threads-django"),
+]
 
 
 @pytest.fixture
