@@ -17,6 +17,7 @@ if [ "${1:-demo}" = test ]; then
     need chromium chromium
     need redis-server redis-server
     need chromedriver chromium-driver
+    need firefox-esr firefox-esr
 fi
 
 if [ -n "$missing" ]; then

@@ -3,10 +3,10 @@
 import time
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 
 from sse_sync import END_ID
+from tests.browsers import Chromium
 from tests.live.servers import GUNICORN_OPTIONS, Kind, Server, wait_for
 
 CONTROL = tuple({"--no-control-socket"} & GUNICORN_OPTIONS)
@@ -56,20 +56,9 @@ def site(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """A headless Chromium of Debian's."""
-    options = ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for flag in (
-        *("headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run"),
-        *("disable-background-networking", "disable-component-update", "disable-sync"),
-        *("disable-dev-shm-usage", f"user-data-dir={tmp_path_factory.mktemp('chromium')}"),
-    ):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = Chrome(options=options, service=ChromeService("/usr/bin/chromedriver"))
-    driver.set_page_load_timeout(30)
-    yield driver
-    driver.quit()
+    """A headless Chromium, as Selenium knows it."""
+    with Chromium(tmp_path_factory.mktemp("chromium")) as chromium:
+        yield chromium.driver
 
 
 @pytest.fixture
