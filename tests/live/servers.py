@@ -52,6 +52,7 @@ APPS = {
     "flask": "tests.apps.flask_app:app",
     "django": "tests.django_project.wsgi:application",
     "example": "",
+    "web-platform": "tests.apps.web_platform:app",
 }
 
 
