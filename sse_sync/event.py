@@ -16,7 +16,10 @@ from typing import Any, NoReturn
 
 from .exceptions import EventError
 
-__all__ = ["Dumps", "ServerSentEvent", "comment", "encode", "encode_retry"]
+__all__ = [
+    *("Dumps", "ServerSentEvent", "comment", "encode", "encode_retry"),
+    "what_is_wrong_with_id",
+]
 
 Dumps = Callable[[Any], str]
 """Turns a value into JSON text."""
@@ -24,6 +27,15 @@ Dumps = Callable[[Any], str]
 # The standard ends a line at CRLF, CR or LF and nowhere else. str.splitlines() would also
 # split at U+2028, U+0085, \x0b, \x0c and more, and so change the data.
 _split_lines = re.compile(r"\r\n|\r|\n").split
+
+# RFC 9110, 5.5: what a header's value cannot have.
+_in_no_header = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
+
+# Bytes of an event ID. It is a position, not a payload; servers stop at 8 to 64 KiB for a header.
+MAX_ID = 1024
+
+# Milliseconds, nearly 25 days. Firefox counts modulo 2 ** 32.
+MAX_RETRY = 2**31 - 1
 
 
 class ServerSentEvent:
@@ -187,6 +199,32 @@ def encode(item: object, dumps: Dumps = json.dumps) -> bytes:
     return _utf8(_data_lines(_json(item, dumps)))
 
 
+def what_is_wrong_with_id(value: str) -> str:
+    """
+    Return why no client could bring an event ID back; an empty text if it could.
+
+    A client sends it in the header ``Last-Event-ID``. Servers answer 400 or 431 to a header that
+    has control characters or is too long, and an EventSource never comes back after that; of
+    white space at its ends nothing arrives (RFC 9110, 5.5).
+
+    Args:
+        value: The ID.
+
+    """
+    if "\n" in value or "\r" in value:
+        return "must not contain a line break"
+    if "\0" in value:
+        # "If the field value does not contain U+0000 NULL": otherwise clients ignore the field.
+        return "must not contain NUL, or clients ignore it"
+    if _in_no_header(value):
+        return "must not contain control characters, or servers refuse the client that returns it"
+    if value != value.strip(" \t"):
+        return "must not begin or end with white space, which clients lose when they return it"
+    if len(value) > MAX_ID // 4 and len(value.encode(errors="replace")) > MAX_ID:
+        return f"must not be longer than {MAX_ID:,} bytes, or servers refuse it when it returns"
+    return ""
+
+
 def encode_retry(milliseconds: int) -> bytes:
     """
     Return the bytes that set a client's reconnection time.
@@ -237,11 +275,9 @@ def _checked_id(value: object) -> str:
         return str(value)
     _require_text("id", value)
     assert isinstance(value, str)
-    if "\n" in value or "\r" in value:
-        raise EventError("id", "must not contain a line break")
-    if "\0" in value:
-        # "If the field value does not contain U+0000 NULL": otherwise clients ignore the field.
-        raise EventError("id", "must not contain NUL, or clients ignore it")
+    problem = what_is_wrong_with_id(value)
+    if problem:
+        raise EventError("id", problem)
     return value
 
 
@@ -252,4 +288,6 @@ def _milliseconds(value: object) -> int:
         raise EventError("retry", "must be a whole number of milliseconds or a timedelta")
     if value < 0:
         raise EventError("retry", "must not be negative")
+    if value > MAX_RETRY:
+        raise EventError("retry", f"must not exceed {MAX_RETRY:,} ms, about 25 days")
     return value

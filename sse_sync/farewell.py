@@ -17,9 +17,12 @@ __all__ = ["END_ID", "HEARTBEAT", "URGENT", "URGENT_PATIENCE", "last_words", "lo
 
 logger = logging.getLogger("sse_sync")
 
-END_ID = "sse-sync:end"
+END_ID = "sse-sync.end"
 """
 Event ID of the last event of a finished stream. A client that repeats it is told to stop.
+
+Without a colon, which would make browsers ask other origins for permission first (Fetch, 2.2.2,
+"CORS-unsafe request-header byte").
 
 """
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 
-from .event import ServerSentEvent
+from .event import ServerSentEvent, what_is_wrong_with_id
 
 __all__ = ["EventStreamParser"]
 
@@ -110,4 +110,7 @@ class EventStreamParser:
         data, self._data = self._data, []
         event, self._event = self._event, ""
         if data:
-            events.append(ServerSentEvent("\n".join(data), event or None, self._id or None))
+            # Other servers' ids may be such that no event here could have them.
+            known = self._id and not what_is_wrong_with_id(self._id)
+            given = self._id if known else None
+            events.append(ServerSentEvent("\n".join(data), event or None, given))

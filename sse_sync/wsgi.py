@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 from .admission import admission
 from .connection import find_server
 from .cors import cors_headers
+from .event import what_is_wrong_with_id
 from .pump import FeedSource, Source, iterate
 from .registry import registry
 from .settings import Options
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "answer", "application", "is_finished", "last_event_id"]
 
 logger = logging.getLogger("sse_sync")
-
-# An id is a position, not a payload. Servers themselves stop at 8 to 64 KiB for a header.
-MAX_LAST_EVENT_ID = 1024
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def last_event_id(environ: WSGIEnvironment) -> str | None:
 
     It comes from the header ``Last-Event-ID``, or from the query parameter ``lastEventId``
     of clients that cannot set headers. It is untrusted: any client can send anything.
-    What no event could have carried, or is longer than 1,024 bytes, is ignored.
+    What no event could have carried is ignored.
 
     Args:
         environ: The request's WSGI environ.
@@ -213,6 +211,4 @@ def _from_query(query: str) -> str | None:
 
 
 def _usable(value: str | None) -> str | None:
-    if not value or len(value) > MAX_LAST_EVENT_ID:
-        return None
-    return None if any(char in value for char in "\0\r\n") else value
+    return None if not value or what_is_wrong_with_id(value) else value

@@ -76,6 +76,7 @@ def room(name):
         presence=request.args["user"],
         grace=float(request.args.get("grace", "5")),
         announce=True,
+        headers={"X-Worker": str(os.getpid())},
     )
 
 

@@ -131,7 +131,7 @@ def test_nothing_missed(hub, environ):
 
 
 @pytest.mark.parametrize(
-    "last", ["rubbish", "other-1", "", "\x00", "x" * 500, "sse-sync:end", "1-zzzzzzzzzzzz"]
+    "last", ["rubbish", "other-1", "", "\x00", "x" * 500, "sse-sync.end", "1-zzzzzzzzzzzz"]
 )
 def test_reset(hub, environ, last):
     """Who comes back from where nobody can tell, has to ask for the state anew."""

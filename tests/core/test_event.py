@@ -18,13 +18,19 @@ from sse_sync.event import encode, encode_retry
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
 single_line = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"))
-ids = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"))
+controls = "".join(map(chr, [*range(32), 127]))
+ids = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=controls)).map(
+    lambda text: text.strip(" ")
+)
+CONTROLS = "contain control characters, or servers refuse the client that returns it"
+SPACES = "begin or end with white space, which clients lose when they return it"
+LONG = "be longer than 1,024 bytes, or servers refuse it when it returns"
 events = st.builds(
     ServerSentEvent,
     data=text,
     event=st.none() | single_line,
     id=st.none() | ids,
-    retry=st.none() | st.integers(0, 10**12),
+    retry=st.none() | st.integers(0, 2**31 - 1),
     comment=st.none() | text,
 )
 
@@ -72,6 +78,12 @@ def test_wire(event, wire):
         ({"data": "x", "id": "a\nb"}, "id must not contain a line break"),
         ({"data": "x", "id": "a\rb"}, "id must not contain a line break"),
         ({"data": "x", "id": "a\0b"}, "id must not contain NUL, or clients ignore it"),
+        ({"data": "x", "id": "a\x01b"}, f"id must not {CONTROLS}"),
+        ({"data": "x", "id": "a\x7f"}, f"id must not {CONTROLS}"),
+        ({"data": "x", "id": " a"}, f"id must not {SPACES}"),
+        ({"data": "x", "id": "a\t"}, f"id must not {SPACES}"),
+        ({"data": "x", "id": "é" * 513}, f"id must not {LONG}"),
+        ({"data": "x", "retry": 2**31}, "retry must not exceed 2,147,483,647 ms, about 25 days"),
         ({"data": "x", "id": 1.5}, "id must be text, not float"),
         ({"data": "x", "id": True}, "id must be text, not bool"),
         ({"data": "x", "event": 3}, "event must be text, not int"),

@@ -26,7 +26,7 @@ from sse_sync.settings import Options
 
 SERVED = {"SERVER_SOFTWARE": "test", "PATH_INFO": "/events"}
 PREAMBLE = b":\nretry: 3000\n\n"
-END = b"event: stream-end\nid: sse-sync:end\ndata: \n\n"
+END = b"event: stream-end\nid: sse-sync.end\ndata: \n\n"
 HEARTBEAT = b":\n\n"
 
 

@@ -8,13 +8,13 @@ import http.client
 import json
 import os
 import random
+import re
 import selectors
 import signal
 import socket
 import threading
 import time
 from collections import Counter, defaultdict
-from pathlib import Path
 
 import pytest
 
@@ -35,6 +35,7 @@ class Tab:
         self.user = user
         self.socket = None
         self.is_open = False
+        self.worker = None
         self.tail = b""
         self.stopped_at = None
         self.connect_at = 0.0
@@ -49,7 +50,6 @@ class Browsers:
         self.last_ids = {}
         self.selector = selectors.DefaultSelector()
         self.lock = threading.Lock()
-        self.turns = 0
         self.error = None
         self.stopping = False
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -69,10 +69,9 @@ class Browsers:
     def of(self, user):
         return [tab for tab in self.tabs if tab.user == user]
 
-    def notice(self):
-        """Let every tab read what has come until now."""
-        before = self.turns
-        wait_for(lambda: self.turns > before + 1, "the browsers")
+    def notice_end_of(self, pid):
+        """Wait until every tab knows that a worker is gone."""
+        wait_for(lambda: all(tab.worker != pid for tab in list(self.tabs)), "the browsers")
 
     def stop(self):
         self.stopping = True
@@ -99,7 +98,6 @@ class Browsers:
         for key, _ in self.selector.select(0.02):
             with self.lock:
                 self.read(key.data)
-        self.turns += 1
 
     def connect(self, tab):
         tab.tail = b""
@@ -131,8 +129,11 @@ class Browsers:
             return
         except OSError:
             data = b""
-        # Not one that begins with its end, such as an error.
         seen = tab.tail + data
+        worker = re.search(rb"X-Worker: (\d+)\r\n", seen)
+        if worker is not None:
+            tab.worker = int(worker[1])
+        # Not one that begins with its end, such as an error.
         tab.is_open = tab.is_open or b"event: stream-open" in seen or b"event: stream-reset" in seen
         if b"event: stream-error" in seen or b"event: stream-disconnect" in seen:
             tab.is_open = False
@@ -151,6 +152,7 @@ class Browsers:
             self.selector.unregister(tab.socket)
             tab.socket.close()
             tab.socket = None
+            tab.worker = None
             tab.is_open = False
 
 
@@ -293,8 +295,8 @@ def disturb(chance, server, browsers, model, kill):
         elif what == "die":
             victims.add(user)
         if kill and number == PEOPLE // 2:
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                kill_worker(server.json("/figures")["pid"])
+            pid = server.json("/figures")["pid"]
+            os.kill(pid, signal.SIGKILL)
             # Their machines go with the worker.
             for victim in victims:
                 for tab in browsers.of(victim):
@@ -303,21 +305,7 @@ def disturb(chance, server, browsers, model, kill):
             victims.clear()
             # Who has not noticed yet that its worker is gone would count as open, and come back
             # after it was kicked: a kick ends the streams that there are.
-            browsers.notice()
-
-
-def kill_worker(pid):
-    """Kill a process, and wait until it has let go of its connections."""
-    os.kill(pid, signal.SIGKILL)
-    stat = Path(f"/proc/{pid}/stat")
-
-    def is_gone():
-        try:
-            return stat.read_text().rpartition(")")[2].split()[0] == "Z"
-        except OSError:
-            return True
-
-    wait_for(is_gone, "the worker to be gone")
+            browsers.notice_end_of(pid)
 
 
 def check(server, browsers, watcher, model):

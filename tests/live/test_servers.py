@@ -156,7 +156,7 @@ def test_http_1_0(server, key, connection):
     if server.kind.server != "flask-run":
         assert b"transfer-encoding" not in head.lower()
         assert body.startswith(b":\nretry: 1234\n\nevent: count\nid: 1\n")
-    assert b"id: sse-sync:end\ndata: \n\n" in body
+    assert b"id: sse-sync.end\ndata: \n\n" in body
 
 
 def _http_1_0(server, path, connection):
