@@ -13,25 +13,23 @@ from __future__ import annotations
 
 import contextvars
 import logging
-import random
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import runtime as _runtime
 from .admission import Refusal, admission
-from .clock import Clock, monotonic
-from .connection import Connection, find_connection
+from .connection import find_connection
 from .departure import OFFER, Offer, StaysWithRequest, depart
 from .event import encode, encode_retry
 from .exceptions import BrokerUnavailable
-from .farewell import END_ID, HEARTBEAT, URGENT, URGENT_PATIENCE, last_words, log_end, spread
+from .farewell import END_ID, HEARTBEAT, URGENT, last_words, log_end, spread
 from .handoff import HandedOff, StreamState
 from .pump import Encode, Feed, FeedSource, Inline, Pump, Source, iterate
-from .reactor import Timer
 from .registry import CloseReason, Registry, registry
 from .runtime import Runtime, Signal
 from .settings import Options
+from .vigil import Vigil
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -119,14 +117,11 @@ class EventStream:
         self._first_to_leave = [None]
         self._runtime: Runtime | None = None
         self._signal: Signal | None = None
-        self._connection: Connection | None = None
-        self._timer: Timer | None = None
-        self._clock: Clock = monotonic
+        self._vigil = Vigil(self._options, self.end_for)
         self._feed: Feed | None = None
         self._registry: Registry
         self._error: BaseException | None = None
         self._opened_at = 0.0
-        self._expires: float | None = None
         self._opened = False
         self._tracked = False
         self._started = False
@@ -136,10 +131,8 @@ class EventStream:
         self._offer: Offer | None = None
         self._handed_off: HandedOff | None = None
         self._is_crowded_out = False
-        self._writing = False
         self._final = not self._options.reconnect
         self._dismissal = ""
-        self._last_sent = 0.0
         self._events = 0
         self._bytes = 0
 
@@ -151,7 +144,7 @@ class EventStream:
     def __next__(self) -> bytes:
         if self._over:
             raise StopIteration
-        self._writing = False
+        self._vigil.wrote()
         if self._opened:
             chunk = self._next_chunk()
         else:
@@ -165,9 +158,7 @@ class EventStream:
             self._over = True
             raise StopIteration
         self._bytes += len(chunk)
-        # In this order: the reactor's thread must not see an old time while something is written.
-        self._last_sent = self._clock()
-        self._writing = True
+        self._vigil.writes()
         return chunk
 
     def close(self) -> None:
@@ -178,6 +169,7 @@ class EventStream:
         if self._closed:
             return
         self._closed = self._over = True
+        self._vigil.end()
         if self._handed_off is not None:
             # The request is over, and the stream goes on.
             self._source_ended(None)
@@ -193,14 +185,12 @@ class EventStream:
             return
         self.end_for(_reason_of_close())
         reason = self._reasons[0]
-        if self._timer is not None:
-            self._timer.cancel()
         self._let_connection_go()
         if self._feed is not None:
             self._feed.stop()
             if isinstance(self._source, FeedSource):
                 self._source_ended(self._feed.error)
-        self._registry.lingers(self, self._clock())
+        self._registry.lingers(self, self._vigil.clock())
         if self._source_over:
             self._registry.lingers_no_more(self)
         self._registry.closed(self, reason)
@@ -256,9 +246,8 @@ class EventStream:
         if self._reasons:
             return
         self._reasons.append(reason)
-        if reason in URGENT and self._runtime is not None:
-            reactor = self._runtime.reactor
-            reactor.call_at(reactor.clock() + URGENT_PATIENCE, self._cut_off)
+        if reason in URGENT:
+            self._vigil.hurry()
         feed, signal = self._feed, self._signal
         if self._started and feed is not None and signal is not None:
             feed.stop()
@@ -280,11 +269,11 @@ class EventStream:
     def _open(self) -> bytes:
         environ, self._environ = self._environ, {}
         self._registry = registry()
-        self._connection = find_connection(environ)
+        connection = self._vigil.connection = find_connection(environ)
         if self._on_close is None and isinstance(self._source, FeedSource):
             self._offer = environ.get(OFFER)
         # Test clients show neither; servers show one or both.
-        if self._connection is not None or "SERVER_SOFTWARE" in environ:
+        if connection is not None or "SERVER_SOFTWARE" in environ:
             refusal = self._admit(environ)
             if refusal is not None:
                 return self._send_away(refusal)
@@ -296,8 +285,8 @@ class EventStream:
             self._registry.open_if_below(None, self)
             self._tracked = True
             self._open_inline()
-        self._opened_at = self._clock()
-        self._expires = _expiry(self._opened_at, self._options.lifetime)
+        self._opened_at = self._vigil.clock()
+        self._vigil.open(self._opened_at)
         # A comment and a reconnection time, so that headers and first bytes leave at once and
         # a client forgets the longer time that an earlier stream may have told it.
         return b":\n" + encode_retry(self._options.retry) + self._first_chunk()
@@ -322,9 +311,9 @@ class EventStream:
 
     def _open_beside(self) -> None:
         self._runtime = runtime = _runtime.current()
-        self._clock = runtime.reactor.clock
-        self._opened_at = self._clock()
         self._signal = runtime.signal()
+        self._vigil.keep(runtime.reactor, self._signal)
+        self._opened_at = self._vigil.clock()
         if isinstance(self._source, FeedSource):
             self._feed = self._source.open(self._signal, self._encode, self._context)
         else:
@@ -351,18 +340,8 @@ class EventStream:
                 self._events += bool(chunk)
             if self._offer is not None and self._started and len(chunk) <= SMALL:
                 return chunk
-        self._watch()
+        self._vigil.begin()
         return chunk
-
-    def _watch(self) -> None:
-        # Idempotent.
-        if self._runtime is None or self._timer is not None:
-            return
-        reactor = self._runtime.reactor
-        if self._connection is not None:
-            self._connection.prepare(self._options.write_timeout)
-            reactor.watch(self._connection.fd, self._hung_up)
-        self._timer = reactor.call_at(self._next_tick(self._clock()), self._tick)
 
     def _open_inline(self) -> None:
         if isinstance(self._source, FeedSource):
@@ -402,14 +381,14 @@ class EventStream:
         while not self._reasons:
             chunk = feed.take()
             if chunk is not None:
-                self._watch()
+                self._vigil.begin()
                 self._events += 1
                 return chunk
             if feed.done:
                 self.end_for(_reason_of_end(feed))
             elif self._runtime is None:
                 return b""  # A test has read what was published; waiting would hang it.
-            elif self._is_heartbeat_due(self._clock()):
+            elif self._vigil.is_heartbeat_due(self._vigil.clock()):
                 return HEARTBEAT
             elif self._offer is not None and self._hand_off(feed):
                 return b""
@@ -437,8 +416,7 @@ class EventStream:
             self._stay(str(exc))
             return False
         self._handed_off = handed_off
-        if self._timer is not None:
-            self._timer.cancel()
+        self._vigil.end()
         if self._reasons:
             handed_off.end_for(self._reasons[0])  # Somebody ended it just now.
         logger.debug("event stream %s was handed off", self._path)
@@ -449,7 +427,7 @@ class EventStream:
             path=sys.intern(self._path),
             visit=self._visit,
             opened_at=self._opened_at,
-            expires=self._expires,
+            expires=self._vigil.expires,
             events=self._events,
             bytes=self._bytes,
         )
@@ -462,10 +440,11 @@ class EventStream:
 
     def _stay(self, why: str) -> None:
         logger.debug("event stream %s stays with its request: %s", self._path, why)
-        if self._connection is not None and self._connection.fd < 0:
+        connection = self._vigil.connection
+        if connection is not None and connection.fd < 0:
             self.end_for(CloseReason.CLIENT_GONE)  # The connection was taken, and closed.
             return
-        self._watch()
+        self._vigil.begin()
         self._registry.stays(self)
         if admission().is_over(self._registry, self._options.max_streams):
             # There is no room for it after all.
@@ -485,61 +464,13 @@ class EventStream:
         # Only now: who ends the stream meanwhile leaves it to this thread to stop the source.
         self._started = True
 
-    def _is_heartbeat_due(self, now: float) -> bool:
-        # Computed as in _next_tick, or a rounding error makes a heartbeat late.
-        heartbeat = self._options.heartbeat
-        return heartbeat is not None and now >= self._last_sent + heartbeat
-
-    def _hung_up(self) -> None:
-        self.end_for(CloseReason.CLIENT_GONE)
-
-    def _cut_off(self, now: float) -> float | None:
-        # The server stops, or the user may not be there any more: a client that does not read must
-        # not hold that up. Looked at until the stream is closed, since the last words may be what
-        # is not read.
-        if self._closed or self._connection is None:
-            return None
-        if not self._writing or now < self._last_sent + URGENT_PATIENCE:
-            return max(now, self._last_sent) + URGENT_PATIENCE
-        self._connection.abort()
-        return None
-
-    def _tick(self, now: float) -> float | None:
-        # Called by the reactor, at the latest when something may be due.
-        if self._closed:
-            return None
-        timeout = self._options.write_timeout
-        if not self._writing:
-            if self._is_heartbeat_due(now) and self._signal is not None:
-                self._signal.set()
-        elif timeout is not None and now >= self._last_sent + timeout and self._connection:
-            self._connection.abort()
-            self.end_for(CloseReason.CLIENT_GONE)
-            return None
-        if self._expires is not None and now >= self._expires:
-            self.end_for(CloseReason.LIFETIME_OVER)
-            self._expires = None
-        return self._next_tick(now)
-
-    def _next_tick(self, now: float) -> float:
-        # When something would be due if nothing more was sent. What is due already has been dealt
-        # with, or is about to be, and is looked at again after half its interval.
-        due = [now + 3600.0]
-        for interval in (self._options.heartbeat, self._options.write_timeout):
-            if interval is not None:
-                then = self._last_sent + interval
-                due.append(then if then > now else now + interval / 2)
-        if self._expires is not None:
-            due.append(self._expires)
-        return min(due)
-
     # The end.
 
     def _farewell(self, reason: CloseReason, feed: Feed) -> bytes:
         self._over = True
         if reason is CloseReason.CLIENT_GONE:
-            if self._connection is not None:
-                self._connection.forget_error()
+            if self._vigil.connection is not None:
+                self._vigil.connection.forget_error()
             return b""
         feed.stop()
         if self._is_crowded_out:
@@ -554,16 +485,8 @@ class EventStream:
         return (feed.take() or b"") + words
 
     def _let_connection_go(self) -> None:
-        # Before the server closes the socket: its number may be another client's right after.
-        connection = self._connection
-        if connection is None:
-            return
-        if self._runtime is not None:
-            self._runtime.reactor.unwatch(connection.fd)
-        if CloseReason.SERVER_STOPPING in self._reasons[:1]:
-            # A kept-alive connection would bring the client back to this very server.
-            connection.stop_reading()
-        connection.release()
+        is_stopping = CloseReason.SERVER_STOPPING in self._reasons[:1]
+        self._vigil.let_connection_go(is_stopping=is_stopping)
 
     def _close_source(self) -> None:
         # Closing a generator that never ran runs nothing of it.
@@ -609,7 +532,7 @@ class EventStream:
         timer.cancel()
 
     def _tell(self, reason: CloseReason) -> None:
-        seconds = self._clock() - self._opened_at
+        seconds = self._vigil.clock() - self._opened_at
         log_end(self._path, reason, seconds, self._events, self._bytes)
         if self._on_close is not None:
             try:
@@ -654,8 +577,3 @@ def _reason_of_close() -> CloseReason:
     if error is None or isinstance(error, (Exception, GeneratorExit)):
         return CloseReason.CLIENT_GONE
     return CloseReason.SERVER_STOPPING
-
-
-def _expiry(now: float, lifetime: float | None) -> float | None:
-    # Not all at once: streams that were opened together end apart.
-    return None if lifetime is None else now + lifetime * random.uniform(0.8, 1.0)

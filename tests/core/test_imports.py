@@ -18,7 +18,7 @@ LAYERS = [
     {"parser", "runtime", "registry", "mailbox", "dispatch", "ledger", "cors"},
     {"threads", "greenlets", "admission", "pump", "chores", "access"},
     {"farewell", "visits"},
-    {"rechecks"},
+    {"rechecks", "vigil"},
     {"people"},
     {"fanout"},
     {"handoff"},
