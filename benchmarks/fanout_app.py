@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import queue
-import time
 
 from flask import Flask, Response, request
 
+from benchmarks.pace import paced
 from sse_sync.flask import SSE
 
 app = Flask(__name__)
+app.config["SSE_HEARTBEAT"] = float(os.environ["HEARTBEAT"])
+app.config["SSE_BROKER_URL"] = os.environ.get("BROKER", "memory://")
 sse = SSE(app)
-TEXT = "0" * int(os.environ["DATA"])
 QUEUES: set[queue.Queue] = set()
+
+
+@app.get("/ping")
+def ping():
+    """Any other request."""
+    return "ok"
 
 
 @app.get("/events")
@@ -25,10 +32,8 @@ def events():
 @app.get("/publish")
 def publish():
     """Publish to it."""
-    for _ in range(int(request.args["n"])):
-        sse.publish("x", TEXT)
-        if request.args["pause"] != "0":
-            time.sleep(int(request.args["pause"]) / 1000)
+    for text in paced(int(request.args["n"]), int(request.args["pause"])):
+        sse.publish("x", text)
     return "ok"
 
 
@@ -54,9 +59,7 @@ def events_by_hand():
 @app.get("/hand/publish")
 def publish_by_hand():
     """Put events into every queue."""
-    for number in range(int(request.args["n"])):
+    for item in enumerate(paced(int(request.args["n"]), int(request.args["pause"]))):
         for inbox in tuple(QUEUES):
-            inbox.put((number, TEXT))
-        if request.args["pause"] != "0":
-            time.sleep(int(request.args["pause"]) / 1000)
+            inbox.put(item)
     return "ok"

@@ -1,47 +1,119 @@
 /*
  * Many clients of event streams, in one thread.
  *
- *   clients PORT PATH COUNT
+ *   clients PORT PATH COUNT [timed] [silent] [stalled]
  *
- * opens COUNT streams, some at a time, and prints "ready" when each has had its first event. Then
- * each line of standard input is a number of events to wait for: when every client has had as many
- * more, or ten seconds have passed without any, it prints how many came in all, how many clients had
- * too few or too many, and how many had ended; -1 waits until all have ended. An event is what a line with "data: 0" begins.
+ * opens COUNT streams, some at a time, and prints "ready" when each has had its first event; silent,
+ * for a server that sends nothing before there is an event, when each has sent its request. Clients
+ * that are stalled have the smallest buffers, so that those of the server fill soon.
+ *
+ * Then each line of standard input is a number of events to wait for, and of seconds: when every
+ * client has had as many more, or so many seconds have passed without any, it prints how many came
+ * in all, how many clients lack, how many they had too many, how many clients have ended, how many
+ * bytes came, and four percentiles of the latency. A number of -1 waits until all have ended.
+ *
+ * An event is what has the mark: whatever the server writes around it, the mark is in nothing else.
+ * After it there are 19 digits: when it was published, in nanoseconds of the clock that all
+ * processes share. Timed, the time from then to its receipt is kept.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+enum { MARK = '@', DIGITS = 19 };
+
 struct client {
-    int fd, matched, events, is_ready, has_ended;
+    int fd, blank, events, is_ready, has_ended, digits;
+    int64_t stamp;
 };
 
 static struct client *clients;
 static char data[1 << 18];
-static const char MARK[] = "data: 0", FIRST[] = "\n\n";
+static int is_timed, is_silent, is_stalled;
+static int64_t bytes;
+static uint32_t *latencies; /* In microseconds. */
+static size_t kept, room;
 
-/* Count in what was read, also across two reads. */
-static int seen(struct client *client, const char *what, int length, int got)
+static int64_t now(void)
 {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
+
+static void keep(int64_t latency)
+{
+    if (kept == room) {
+        room = room ? 2 * room : 1 << 16;
+        latencies = realloc(latencies, room * sizeof *latencies);
+        if (!latencies)
+            exit(1);
+    }
+    latencies[kept++] = latency < 0 ? 0 : latency / 1000;
+}
+
+static int compare(const void *one, const void *other)
+{
+    uint32_t a = *(const uint32_t *)one, b = *(const uint32_t *)other;
+    return (a > b) - (a < b);
+}
+
+static double milliseconds(double share)
+{
+    size_t at = share * kept;
+    return kept ? latencies[at < kept ? at : kept - 1] / 1000.0 : 0;
+}
+
+/* Read the digits after a mark, which may come in two reads. */
+static char *read_stamp(struct client *client, char *at, char *end, int64_t time)
+{
+    for (; client->digits && at < end; at++) {
+        client->stamp = client->stamp * 10 + *at - '0';
+        if (!--client->digits)
+            keep(time - client->stamp);
+    }
+    return at;
+}
+
+static int count_events(struct client *client, int got)
+{
+    char *at = data, *end = data + got;
+    int64_t time = is_timed ? now() : 0;
     int found = 0;
-    for (int at = 0; at < got; at++) {
-        if (data[at] == what[client->matched])
-            client->matched++;
-        else
-            client->matched = data[at] == what[0];
-        if (client->matched == length) {
-            found++;
-            client->matched = 0;
+    if (client->digits)
+        at = read_stamp(client, at, end, time);
+    while ((at = memchr(at, MARK, end - at))) {
+        at++;
+        found++;
+        if (is_timed) {
+            client->digits = DIGITS;
+            client->stamp = 0;
+            at = read_stamp(client, at, end, time);
         }
     }
     return found;
+}
+
+/* The first blank line ends the headers, the second the first event; lines end with \n or \r\n. */
+static int has_begun(struct client *client, int got)
+{
+    for (char *at = data; at < data + got && client->blank < 4; at++) {
+        if (*at == '\n')
+            client->blank++;
+        else if (*at != '\r')
+            client->blank &= ~1;
+    }
+    return client->blank == 4;
 }
 
 static int read_some(struct client *client)
@@ -54,42 +126,49 @@ static int read_some(struct client *client)
         }
         return 0;
     }
+    bytes += got;
     if (!client->is_ready) {
-        /* Headers end with \r\n\r\n, events with \n\n. */
-        client->is_ready = seen(client, FIRST, 2, got) > 0;
-        client->matched = 0;
+        client->is_ready = has_begun(client, got);
         return 0;
     }
-    int found = seen(client, MARK, sizeof MARK - 1, got);
+    int found = count_events(client, got);
     client->events += found;
     return found;
 }
 
-int main(int argc, char **argv)
+static int open_stream(struct client *client, struct sockaddr_in *address)
 {
-    int count = atoi(argv[3]), epoll = epoll_create1(0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1]))};
-    struct epoll_event event = {.events = EPOLLIN}, events[1024];
-    struct rlimit limit;
-    char request[1024], line[64];
-    int length = snprintf(request, sizeof request,
-        "GET %s HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n", argv[2]);
+    int least = 1, segment = 536;
+    client->fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (is_stalled) {
+        setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
+        setsockopt(client->fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+    }
+    client->is_ready = is_silent;
+    return connect(client->fd, (struct sockaddr *)address, sizeof *address);
+}
 
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
+static int open_all(int epoll, int count, int port, const char *path)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct epoll_event event = {.events = EPOLLIN}, events[1024];
+    char request[1024];
+    int length = snprintf(request, sizeof request,
+        "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n", path);
+
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    clients = calloc(count, sizeof *clients);
     for (int opened = 0, ready = 0; ready < count;) {
         while (opened < count && opened - ready < 64) {
             struct client *client = clients + opened;
-            client->fd = socket(AF_INET, SOCK_STREAM, 0);
-            if (connect(client->fd, (struct sockaddr *)&address, sizeof address))
+            if (open_stream(client, &address))
                 return perror("connect"), 1;
             send(client->fd, request, length, MSG_NOSIGNAL);
+            ready += client->is_ready;
             event.data.u32 = opened++;
             epoll_ctl(epoll, EPOLL_CTL_ADD, client->fd, &event);
         }
+        if (ready == count)
+            break;
         int some = epoll_wait(epoll, events, 1024, 20000);
         if (some <= 0)
             return fprintf(stderr, "only %d of %d streams began\n", ready, count), 1;
@@ -102,28 +181,67 @@ int main(int argc, char **argv)
                 return fprintf(stderr, "a stream ended before it began\n"), 1;
         }
     }
+    return 0;
+}
+
+static void answer(int epoll, int count, int wanted, double seconds)
+{
+    struct epoll_event events[1024];
+    int64_t patience = seconds * 1e9, deadline = now() + patience;
+    long total = 0, lacking = 0, extra = 0;
+    int ended = 0;
+    for (int at = 0; at < count; at++)
+        ended += clients[at].has_ended;
+    while (wanted < 0 ? ended < count : total < (long)wanted * count) {
+        int64_t left = deadline - now();
+        int found = 0;
+        if (left <= 0)
+            break;
+        int some = epoll_wait(epoll, events, 1024, left / 1000000 + 1);
+        for (int at = 0; at < some; at++) {
+            struct client *client = clients + events[at].data.u32;
+            found += read_some(client);
+            ended += client->has_ended;
+        }
+        total += found;
+        if (found)
+            deadline = now() + patience;
+    }
+    for (int at = 0; wanted >= 0 && at < count; at++) {
+        int off = clients[at].events - wanted;
+        *(off < 0 ? &lacking : &extra) += abs(off);
+        clients[at].events = 0;
+    }
+    qsort(latencies, kept, sizeof *latencies, compare);
+    printf("%ld %ld %ld %d %ld %.3f %.3f %.3f %.3f\n", total, lacking, extra, ended, (long)bytes,
+        milliseconds(0.5), milliseconds(0.99), milliseconds(0.999), milliseconds(1));
+    kept = bytes = 0;
+}
+
+int main(int argc, char **argv)
+{
+    int count = atoi(argv[3]), epoll = epoll_create1(0), wanted;
+    struct rlimit limit;
+    char line[64];
+    double seconds;
+
+    for (int at = 4; at < argc; at++) {
+        is_timed |= !strcmp(argv[at], "timed");
+        is_silent |= !strcmp(argv[at], "silent");
+        is_stalled |= !strcmp(argv[at], "stalled");
+    }
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    clients = calloc(count, sizeof *clients);
+    if (!clients || open_all(epoll, count, atoi(argv[1]), argv[2]))
+        return 1;
     printf("ready\n");
     fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {
-        int wanted = atoi(line), wrong = 0, ended = 0, is_over = 0;
-        long total = 0;
-        while (wanted < 0 ? is_over < count : total < (long)wanted * count) {
-            int some = epoll_wait(epoll, events, 1024, 10000);
-            if (some <= 0)
-                break;
-            for (int at = 0; at < some; at++) {
-                struct client *client = clients + events[at].data.u32;
-                int had_ended = client->has_ended;
-                total += read_some(client);
-                is_over += client->has_ended && !had_ended;
-            }
-        }
-        for (int at = 0; at < count; at++) {
-            wrong += clients[at].events != wanted;
-            ended += clients[at].has_ended;
-            clients[at].events = 0;
-        }
-        printf("%ld %d %d\n", total, wrong, ended);
+        if (sscanf(line, "%d %lf", &wanted, &seconds) != 2)
+            return 1;
+        answer(epoll, count, wanted, seconds);
         fflush(stdout);
     }
     return 0;

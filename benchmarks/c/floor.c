@@ -3,37 +3,56 @@
  * One thread, one epoll, one send() per client and event.
  *
  *   GET /events                  an event stream, with a first event
- *   GET /publish?n=20&pause=100  n events, with a pause of so many milliseconds after each
+ *   GET /publish?n=20&pause=100  n events, one in so many milliseconds
+ *   GET /ping                    ok
+ *
+ * An event's data begins with a mark and the time when it was due.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MOST = 65536 };
 
 static int clients[MOST], count;
-static char frame[256];
+static char frame[1 << 17];
 static int size;
 
-static void publish(int n, int pause)
+/* Write an event into the frame, with as many digits as its data has. */
+static void make_frame(int64_t due, int digits)
 {
-    for (int event = 0; event < n; event++) {
+    static char body[1 << 16];
+    int length = snprintf(body, sizeof body, "id: abcdef-gh1234567\ndata: @%019ld%0*d\n\n",
+        (long)due, digits - 20, 0);
+    size = snprintf(frame, sizeof frame, "%x\r\n%s\r\n", length, body);
+}
+
+static void publish(int n, int pause, int digits)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    int64_t due = time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+    for (int event = 0; event < n; event++, due += pause * INT64_C(1000000)) {
+        time.tv_sec = due / 1000000000;
+        time.tv_nsec = due % 1000000000;
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, 0);
+        make_frame(due, digits);
         for (int at = 0; at < count; at++)
             if (send(clients[at], frame, size, MSG_NOSIGNAL | MSG_DONTWAIT) != size)
                 fprintf(stderr, "a client did not take an event\n");
-        if (pause)
-            usleep(pause * 1000);
     }
 }
 
-static void answer(int fd, const char *request)
+static void answer(int fd, const char *request, int digits)
 {
     static const char head[] =
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
@@ -47,7 +66,7 @@ static void answer(int fd, const char *request)
         return;
     }
     sscanf(request, "GET /publish?n=%d&pause=%d", &n, &pause);
-    publish(n, pause);
+    publish(n, pause, digits);
     send(fd, done, sizeof done - 1, MSG_NOSIGNAL);
     close(fd);
 }
@@ -57,10 +76,8 @@ int main(int argc, char **argv)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1]))};
     struct epoll_event event = {.events = EPOLLIN}, events[256];
     int one = 1, listener = socket(AF_INET, SOCK_STREAM, 0), epoll = epoll_create1(0);
-    char body[200], request[4096];
+    char request[4096];
 
-    int length = snprintf(body, sizeof body, "id: abcdef-gh1234567\ndata: %0*d\n\n", atoi(argv[2]), 0);
-    size = snprintf(frame, sizeof frame, "%x\r\n%s\r\n", length, body);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 4096))
@@ -87,7 +104,7 @@ int main(int argc, char **argv)
                 continue;
             }
             request[got] = 0;
-            answer(fd, request);
+            answer(fd, request, atoi(argv[2]));
         }
     }
 }

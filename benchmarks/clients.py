@@ -1,0 +1,118 @@
+"""Many clients, a program in C; and what it costs a server to deliver events to them."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.servers import ROOT, cpu
+
+PATIENCE = 10
+"""Seconds without an event, after which those that are left are lost."""
+
+
+@contextlib.contextmanager
+def programs():
+    """Compile what is in C, into a folder that is removed afterwards."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        for name in ("floor", "clients"):
+            source = ROOT / "benchmarks" / "c" / f"{name}.c"
+            subprocess.run(["cc", "-O2", "-o", folder / name, source], check=True)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What clients got; latencies are in milliseconds."""
+
+    total: int
+    lacking: int
+    extra: int
+    ended: int
+    bytes: int
+    p50: float
+    p99: float
+    p999: float
+    max: float
+
+    def lost(self):
+        """Return the lost part of the events, in percent."""
+        return 100 * self.lacking / max(1, self.total - self.extra + self.lacking)
+
+
+class Clients:
+    """
+    Many clients, as a context manager.
+
+    Args:
+        server: What they connect to.
+        count: How many they are.
+        how: ``timed`` to measure latency, ``stalled`` for clients that have hardly a buffer.
+
+    """
+
+    def __init__(self, server, count, *how):
+        self.server, self.count = server, count
+        self.command = [
+            *(server.folder / "clients", str(server.port), server.path, str(count)),
+            *(*server.clients, *how),
+        ]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            if self.process.stdout.readline() != "ready\n":
+                raise RuntimeError("the clients could not connect")
+            self.server.subscribed(self.count)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc_info):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def ask(self, events, patience=PATIENCE):
+        """Begin to wait for so many events for each, or for the end of all with -1."""
+        self.process.stdin.write(f"{events} {patience}\n")
+        self.process.stdin.flush()
+
+    def answer(self):
+        """Wait until they have come, or none has come for a while."""
+        fields = self.process.stdout.readline().split()
+        return Answer(*map(int, fields[:5]), *map(float, fields[5:]))
+
+
+def deliver(server, clients, events, pause):
+    """Publish; return the CPU microseconds of the server per delivered event, and the answer."""
+    before = cpu(server.pids)
+    clients.ask(events)
+    publisher = threading.Thread(target=server.publish, args=(events, pause))
+    publisher.start()
+    answer = clients.answer()
+    publisher.join()
+    used = cpu(server.pids) - before
+    if answer.extra or answer.ended:
+        print(f"{type(server).__name__}: {answer}", file=sys.stderr)
+    return used / max(1, answer.total) * 1e6, answer
+
+
+def warm(server):
+    """Let a server run once, with a few clients."""
+    with Clients(server, 50) as clients:
+        deliver(server, clients, 20, 10)
+    server.forget()

@@ -1,0 +1,118 @@
+"""What the benchmarks' command lines have in common: options, runs in turn, tables, JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.clients import programs
+from benchmarks.servers import KINDS, present
+
+ALL = tuple(KINDS)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure of the table."""
+
+    title: str
+    digits: int = 2
+    has_ratio: bool = False
+    """Whether it is compared with the first server's."""
+
+    def cell(self, values, base):
+        """Median, lowest and highest, and the median ratio to the first in the same run."""
+        text, low, high = (
+            f"{value:.{self.digits}f}"
+            for value in (statistics.median(values), min(values), max(values))
+        )
+        if low != high:
+            text += f" ({low} to {high})"
+        if self.has_ratio and values is not base:
+            ratios = [b / a for a, b in zip(base, values, strict=True) if a]
+            text += f", {statistics.median(ratios):.2f} x" if ratios else ""
+        return text
+
+
+def machine():
+    """Return what the figures depend on."""
+    kernel = ".".join(platform.release().split(".")[:2])
+    python = platform.python_version()
+    return f"{platform.machine()}, {os.cpu_count()} CPUs, Linux {kernel}, Python {python}"
+
+
+def raise_limit():
+    """Allow as many descriptors as the system does, also for what is started; return how many."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def arguments(doc, *, clients, runs, servers, choices):
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=runs, help=f"default {runs}")
+    parser.add_argument("--clients", type=int, default=clients, help=f"default {clients}")
+    parser.add_argument(
+        *("--servers", "-s"), nargs="+", choices=choices, default=servers, metavar="NAME",
+        help=f"some of {', '.join(choices)}; default: {', '.join(servers)}",
+    )  # fmt: skip
+    parser.add_argument("--json", type=Path, help="a file for the figures of all runs")
+    return parser.parse_args()
+
+
+def main(doc, measure, columns, *, clients=5000, runs=3, servers=ALL, choices=ALL):
+    """
+    Measure servers in turn, several times, and print a table.
+
+    Args:
+        doc: What is measured.
+        measure: Gets a folder, a kind of server and the number of clients; returns a figure for
+            each column.
+        columns: The table's columns.
+        clients: How many clients, if the command line does not say.
+        runs: How many runs, likewise.
+        servers: Names of the servers, likewise.
+        choices: Those that the command line may name.
+
+    """
+    given = arguments(doc, clients=clients, runs=runs, servers=servers, choices=choices)
+    limit = raise_limit() - 500
+    names = present(given.servers)
+    counts = {name: min(given.clients, KINDS[name].most, limit) for name in names}
+    results = {name: [] for name in names}
+    with programs() as folder:
+        for run in range(given.runs):
+            for name in names if run % 2 else names[::-1]:
+                results[name].append(measure(folder, KINDS[name], counts[name]))
+                print(f"run {run + 1}, {name}: {results[name][-1]}", file=sys.stderr)
+    show(results, columns, counts, given)
+    if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
+        found = {"machine": machine(), "clients": counts, "results": results}
+        given.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def show(results, columns, counts, given):
+    """Print a table."""
+    print(f"{machine()}; {given.clients} clients; median of {given.runs} (lowest to highest)\n")
+    print(f"| server | {' | '.join(column.title for column in columns.values())} |")
+    print(f"|---|{'---|' * len(columns)}")
+    first = next(iter(results.values()))
+    for name, measured in results.items():
+        cells = []
+        for key, column in columns.items():
+            base = [each.get(key) for each in first]
+            values = base if measured is first else [each.get(key) for each in measured]
+            cells.append("-" if None in values else column.cell(values, base))
+        few = "" if counts[name] == given.clients else f", {counts[name]} clients"
+        print(f"| {name}{few} | {' | '.join(cells)} |")
