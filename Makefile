@@ -3,19 +3,22 @@
 PYTHON ?= python3
 VENV := .venv
 OLDEST := .venv-oldest
+PEERS := benchmarks/.peers
+FIGURES := fanout latency heartbeat slow growth workers others
 PORT ?= 8000
 # Most tests wait for servers, so more of them run at the same time than there are cores.
 SPREAD := -n 3 --dist loadfile
+RUNS ?= 3
 export PORT
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo demo-django test lint test-newest test-oldest bench soak clean system-demo system-test
+.PHONY: help demo demo-django test lint test-newest test-oldest bench peers soak clean system-demo system-test
 
 help:
 	@echo "make demo         the Flask examples on gunicorn with gevent, PORT=$(PORT)"
 	@echo "make demo-django  the same in Django"
 	@echo "make test         style, types and every test, on the newest and the oldest versions"
-	@echo "make bench        measure streams against the same code without the library"
+	@echo "make bench        measure what streams cost, beside other libraries; about two hours, RUNS=$(RUNS)"
 	@echo "make soak         the live tests 20 times, and ten seeds of chaos and of people"
 	@echo "make clean        remove what the other commands made"
 
@@ -44,10 +47,17 @@ test-oldest: system-test $(OLDEST)/test-ready
 		tests/live/test_servers.py tests/live/test_channels.py tests/live/test_handoff.py \
 		-k "not (waitress or uwsgi or cheroot or wsgiref or pywsgi or tracing)"
 
-bench: system-test $(VENV)/test-ready
+bench: system-test $(VENV)/test-ready peers
 	$(VENV)/bin/python -m benchmarks.streams
 	$(VENV)/bin/python -m benchmarks.channels
-	$(VENV)/bin/python -m benchmarks.fanout
+	for figure in $(FIGURES); do \
+		$(VENV)/bin/python -m benchmarks.$$figure --runs $(RUNS) \
+			--json build/benchmarks/$$figure.json || exit 1; \
+	done
+	$(VENV)/bin/python -m benchmarks.plot build/benchmarks/fanout.json benchmarks/fanout.svg
+
+# The libraries that are measured beside this one; without npm, those in Python.
+peers: $(PEERS)/python-ready $(PEERS)/node-ready
 
 soak: system-test $(VENV)/test-ready
 	for run in $$(seq 20); do $(VENV)/bin/python -m pytest -q tests/live || exit 1; done
@@ -55,7 +65,7 @@ soak: system-test $(VENV)/test-ready
 	PEOPLE_RUNS=10 PEOPLE_ROUNDS=5 $(VENV)/bin/python -m pytest -q tests/live/test_people.py
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) $(PEERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 system-demo:
 	@sh scripts/system-packages.sh demo
@@ -77,3 +87,15 @@ $(OLDEST)/test-ready: setup.cfg pyproject.toml tests/oldest.txt
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/pip install --quiet --editable . --requirement tests/oldest.txt
 	touch $@
+
+$(PEERS)/python-ready: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)/venv
+	$(PEERS)/venv/bin/pip install --quiet --requirement $<
+	touch $@
+
+$(PEERS)/node-ready: benchmarks/peers/package.json
+	@mkdir -p $(PEERS)
+	@if command -v npm >/dev/null; then \
+		cp $< $(PEERS) && cd $(PEERS) && \
+		npm install --no-package-lock --no-audit --no-fund --silent && touch node-ready; \
+	else echo "without better-sse: apt install nodejs npm" >&2; fi
