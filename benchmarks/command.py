@@ -86,8 +86,9 @@ def main(doc, measure, columns, *, clients=5000, runs=3, servers=ALL, choices=AL
 
     """
     given = arguments(doc, clients=clients, runs=runs, servers=servers, choices=choices)
-    # Servers keep some descriptors for other things than streams; sse-sync a tenth.
-    limit = raise_limit() * 9 // 10 - 100
+    # Servers keep some descriptors for other things than streams; sse-sync a tenth, or a thousand.
+    most = raise_limit()
+    limit = most - min(most // 10, 1000) - 100
     names = present(given.servers)
     counts = {name: min(given.clients, KINDS[name].most, limit) for name in names}
     results = {name: [] for name in names}

@@ -32,6 +32,10 @@ logger = logging.getLogger("sse_sync")
 LINGERING_LIMIT = 100
 
 
+# What is left to ordinary requests, where a tenth would be more.
+MAX_RESERVE = 1000
+
+
 class Refusal(enum.Enum):
     """
     Why a stream is not opened.
@@ -61,10 +65,11 @@ class Capacity:
     @property
     def streams(self) -> int:
         """
-        Streams at the same time: a tenth is left to ordinary requests, but one stream goes.
+        Streams at the same time: a tenth, and at most a thousand, is left to ordinary requests,
+        but one stream goes.
 
         """
-        return max(1, self.slots - max(1, self.slots // 10))
+        return max(1, self.slots - min(max(1, self.slots // 10), MAX_RESERVE))
 
 
 @dataclass(frozen=True)

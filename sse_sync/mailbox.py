@@ -14,8 +14,12 @@ from .natives import native_lock
 
 __all__ = ["MAX_CHUNK", "Mailbox", "Overflow"]
 
-MAX_CHUNK = 256 * 1024
-"""Bytes that one write to a client may hold of the events that have come together."""
+MAX_CHUNK = 32 * 1024
+"""
+Bytes that one write to a client may hold of the events that have come together. More would save
+few calls, and each client that gets a burst at the same time takes that much memory for a moment.
+
+"""
 
 
 class Overflow(enum.Enum):
