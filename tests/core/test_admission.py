@@ -46,10 +46,11 @@ def prepared(environ, registry=None):
 
 
 @pytest.mark.parametrize(
-    ("slots", "streams"), [(1, 1), (2, 1), (4, 3), (16, 15), (20, 18), (1000, 900)]
+    ("slots", "streams"),
+    [(1, 1), (2, 1), (4, 3), (16, 15), (20, 18), (1000, 900), (20_000, 19_000)],
 )
 def test_reserve(slots, streams):
-    """A tenth is left to ordinary requests, at least one; but one stream goes anyway."""
+    """A tenth is left to ordinary requests, one to a thousand; but one stream goes anyway."""
     assert Capacity(slots, "").streams == streams
 
 
