@@ -1,15 +1,26 @@
 """gunicorn -c example_django/gunicorn.conf.py"""
 
 import os
+import subprocess
+import sys
+
+port = int(os.environ.get("PORT", "8000"))
 
 wsgi_app = "example_django.wsgi:application"
-bind = f"127.0.0.1:{os.environ.get('PORT', '8000')}"
-worker_class = "gevent"
-# The examples keep their jobs in the process, so there is one.
-workers = 1
+# Two ports are two origins, for the pages that read streams of another one.
+bind = [f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}"]
+worker_class = "sse_sync.gunicorn.GeventWorker"
+# Several workers need SSE_BROKER_URL=redis://…
+workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 # Streams and ordinary requests at the same time; a tenth is left to the latter.
 worker_connections = 1000
 
 
+def on_starting(server):
+    # Once, not in every worker; in a process of its own, so that nothing is imported here.
+    manage = os.path.join(os.path.dirname(__file__), "manage.py")
+    subprocess.run([sys.executable, manage, "migrate", "--verbosity", "0"], check=True)
+
+
 def when_ready(server):
-    server.log.info("The Django examples are on http://%s/", bind)
+    server.log.info("The Django examples are on http://%s/ and on the next port", bind[0])

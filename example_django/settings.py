@@ -1,21 +1,54 @@
-"""Settings of the examples: as few as Django needs."""
+"""
+Settings of the examples: as few as Django needs.
+
+Configured by the environment:
+
+SSE_BROKER_URL    what carries events between workers; several need redis://
+SSE_CORS_ORIGINS  other origins whose pages may read the streams, with commas between them
+DATABASE          the file of the database
+ALLOWED_HOSTS     names under which the site is reached, with commas between them
+"""
 
 import os
 import secrets
 from pathlib import Path
 
-PAGES = Path(__file__).resolve().parents[1] / "example_pages"
+HERE = Path(__file__).resolve().parent
+PAGES = HERE.parent / "example_pages"
+PORT = int(os.environ.get("PORT", "8000"))
+# gunicorn.conf.py listens on two ports, so that there is another origin to try.
+ORIGINS = ",".join(
+    f"http://{host}:{port}" for host in ("127.0.0.1", "localhost") for port in (PORT, PORT + 1)
+)
 
 SECRET_KEY = os.environ.get("SECRET_KEY") or secrets.token_urlsafe(32)
 DEBUG = False
-ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 ROOT_URLCONF = "example_django.urls"
 WSGI_APPLICATION = "example_django.wsgi.application"
-INSTALLED_APPS = ["sse_sync.django"]
+INSTALLED_APPS = ["example_django", "sse_sync.django"]
+# Nobody logs in here, and there are no cookies; a site that has them needs CsrfViewMiddleware.
 MIDDLEWARE = [
     "django.middleware.gzip.GZipMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "example_django.timers.middleware",
 ]
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("DATABASE", HERE / "django.sqlite3"),
+    }
+}
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [PAGES / "fragments"],
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 
-SSE_SYNC = {"HEARTBEAT": 15, "RETRY": 3000}
+SSE_SYNC = {
+    "BROKER_URL": os.environ.get("SSE_BROKER_URL", "memory://"),
+    "CORS_ORIGINS": os.environ.get("SSE_CORS_ORIGINS", ORIGINS).split(","),
+}

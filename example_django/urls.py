@@ -1,18 +1,48 @@
-"""URLs of the examples. The front-end files are served by Django, to keep the example small."""
+"""URLs of the examples. The pages are served by Django, too, to keep the example small."""
 
-from django.urls import path, re_path
+from django.urls import path
 from django.views.static import serve
 
-from . import views
-from .settings import PAGES
+from . import (
+    chat,
+    clock,
+    counter,
+    datastar,
+    htmx,
+    live_users,
+    orders,
+    pages,
+    progress,
+    smart_home,
+    tokens,
+    updates,
+    workers,
+)
 
 urlpatterns = [
-    path("", serve, {"document_root": PAGES, "path": "index.html"}),
-    path("pages/<path:path>", serve, {"document_root": PAGES}),
-    path("counter/events", views.counter),
-    path("clock/events", views.clock),
-    path("clock/restart", views.restart),
-    path("progress/events", views.progress),
-    path("progress/", views.ProgressView.as_view()),
-    re_path(r"^(?P<name>counter|clock)/$", views.page),
+    path("counter/events", counter.events),
+    path("clock/events", clock.events),
+    path("clock/restart", clock.restart),
+    path("live-users/events", live_users.events),
+    path("smart-home/events", smart_home.events),
+    path("smart-home/<str:room>", smart_home.switch),
+    path("chat/events", chat.events),
+    path("chat/message", chat.message),
+    path("updates/events", updates.events),
+    path("updates/origins", updates.origins),
+    path("progress/events", progress.events),
+    path("progress/", progress.ProgressView.as_view()),
+    path("tokens/events", tokens.events),
+    path("tokens/ends", tokens.ends),
+    path("orders/events", orders.OrderEvents.as_view()),
+    path("orders/", orders.OrderView.as_view()),
+    path("htmx/greetings", htmx.greetings),
+    path("htmx/events", htmx.events),
+    path("datastar/events", datastar.events),
+    path("workers/events", workers.events),
+    path("", pages.page, {"name": "index"}),
+    path("<str:name>/", pages.page),
+    path("updates/<str:name>/", pages.page),
+    path("source/<str:name>", pages.source),
+    path("pages/<path:path>", serve, {"document_root": pages.PAGES}),
 ]

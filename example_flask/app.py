@@ -1,92 +1,94 @@
-"""Three event streams in Flask: a counter, a clock and a job's progress."""
+"""
+The examples in Flask: a module with a blueprint for each, and the pages that both frameworks share.
 
-from __future__ import annotations
+Configured by the environment:
 
-import secrets
-import time
-from datetime import datetime, timezone
+SSE_BROKER_URL    what carries events between workers; several need redis://
+SSE_CORS_ORIGINS  other origins whose pages may read the streams, with commas between them
+DATABASE          the file of the database
+"""
+
+import os
 from pathlib import Path
-from weakref import WeakSet
 
-from flask import Flask, abort, request, send_from_directory
+from flask import Flask, abort, send_from_directory
+from sqlalchemy.schema import CreateTable
+from werkzeug.exceptions import HTTPException
 
-from sse_sync import EventStream, ServerSentEvent
-from sse_sync.flask import SSE, EventSourceResponse, event_stream, last_event_id
+from . import (
+    chat,
+    clock,
+    counter,
+    datastar,
+    htmx,
+    live_users,
+    orders,
+    progress,
+    smart_home,
+    timers,
+    tokens,
+    updates,
+    workers,
+)
+from .extensions import db, sse
 
-PAGES = Path(__file__).resolve().parents[1] / "example_pages"
-CLOCKS: WeakSet[EventStream] = WeakSet()
-JOBS: dict[str, float] = {}  # Yours belong into a database: these are never removed.
+HERE = Path(__file__).resolve().parent
+PAGES = HERE.parent / "example_pages"
+EXAMPLES = (
+    *(counter, clock, live_users, smart_home, chat, updates),
+    *(progress, tokens, orders, htmx, datastar, workers),
+)
+SOURCES = {f"{module.__name__.rpartition('.')[2]}.py" for module in (*EXAMPLES, timers)}
+PORT = int(os.environ.get("PORT", "8000"))
+# gunicorn.conf.py listens on two ports, so that there is another origin to try.
+ORIGINS = ",".join(
+    f"http://{host}:{port}" for host in ("127.0.0.1", "localhost") for port in (PORT, PORT + 1)
+)
 
-app = Flask(__name__, static_folder=str(PAGES), static_url_path="/pages")
-sse = SSE(app)
+
+def create_app():
+    app = Flask(
+        __name__,
+        static_folder=PAGES,
+        static_url_path="/pages",
+        template_folder=PAGES / "fragments",
+    )
+    app.config.update(
+        SSE_BROKER_URL=os.environ.get("SSE_BROKER_URL", "memory://"),
+        SSE_CORS_ORIGINS=os.environ.get("SSE_CORS_ORIGINS", ORIGINS).split(","),
+        SQLALCHEMY_DATABASE_URI=f"sqlite:///{os.environ.get('DATABASE', HERE / 'flask.sqlite3')}",
+    )
+    db.init_app(app)
+    sse.init_app(app)
+    for module in EXAMPLES:
+        app.register_blueprint(module.bp)
+    app.before_request(timers.start)
+    app.register_error_handler(HTTPException, explain)
+    app.add_url_rule("/", view_func=index)
+    app.add_url_rule("/<name>/", view_func=page)
+    app.add_url_rule("/updates/<name>/", "client", page)
+    app.add_url_rule("/source/<name>", view_func=source)
+    with app.app_context():
+        # Not create_all(), because several workers may do this at the same time.
+        for table in db.metadata.sorted_tables:
+            db.session.execute(CreateTable(table, if_not_exists=True))
+        db.session.commit()
+    return app
 
 
-@app.get("/")
+def explain(error):
+    return {"error": error.description}, error.code
+
+
 def index():
     return send_from_directory(PAGES, "index.html")
 
 
-@app.get("/<any(counter, clock, progress):name>/")
 def page(name):
     return send_from_directory(PAGES, f"{name}.html")
 
 
-@app.get("/counter/events")
-@event_stream
-def counter():
-    for number in range(1, 11):
-        yield ServerSentEvent(f"count {number}", event="count", id=number)
-        time.sleep(0.5)
-
-
-@app.get("/clock/events")
-def clock():
-    response = EventSourceResponse(ticks(last_event_id()))
-    if response.event_stream is not None:  # There is none for a client that is sent away.
-        CLOCKS.add(response.event_stream)
-    return response
-
-
-def ticks(last_id):
-    # A tick's number is its time, so nothing has to be kept to give back what was missed.
-    now = int(time.time() / 2)
-    seen = int(last_id) if last_id and last_id.isdecimal() else now - 1
-    tick = max(min(seen, now), now - 100)
-    while True:
-        tick += 1
-        time.sleep(max(0.0, tick * 2 - time.time()))
-        at = datetime.fromtimestamp(tick * 2, timezone.utc)
-        yield ServerSentEvent(at.strftime("%H:%M:%S UTC"), event="tick", id=tick)
-
-
-@app.post("/clock/restart")
-def restart():
-    for stream in tuple(CLOCKS):
-        stream.end(reconnect=True)
-    return "", 204
-
-
-@app.post("/progress/")
-def start_job():
-    job = secrets.token_urlsafe(8)
-    JOBS[job] = time.monotonic()
-    return {"job": job}
-
-
-@app.get("/progress/events")
-@event_stream
-def progress():
-    started = JOBS.get(request.args.get("job", ""))
-    if started is None:
+def source(name):
+    if name not in SOURCES:
         abort(404)
-    return steps(started)
-
-
-def steps(started):
-    percent = -1
-    while percent < 100:
-        reached = min(100, int((time.monotonic() - started) * 10))
-        if reached > percent:
-            percent = reached
-            yield ServerSentEvent({"percent": percent}, event="progress", id=percent)
-        time.sleep(0.1)
+    return send_from_directory(HERE, name, mimetype="text/plain")

@@ -1,0 +1,58 @@
+"""A chat: who is there, who comes and goes, and what is said, also to those who were away."""
+
+from django import forms
+from django.http import JsonResponse
+from django.views.decorators.http import require_GET, require_POST
+
+from sse_sync import ServerSentEvent
+from sse_sync.django import present, publish, subscribe
+
+from . import timers
+
+
+class PersonForm(forms.Form):
+    id = forms.CharField(max_length=50)
+    name = forms.CharField(max_length=50)
+
+
+class MessageForm(PersonForm):
+    message = forms.CharField(max_length=1000)
+
+
+@require_GET
+def events(request):
+    form = PersonForm(request.GET)
+    if not form.is_valid():
+        return refusal(form)
+    return subscribe(
+        request,
+        "chat",
+        presence=form.cleaned_data["id"],
+        info={"name": form.cleaned_data["name"]},
+        grace=0.5,
+        announce=("new-user", "user-leave"),
+        snapshot=lambda: [ServerSentEvent(users(), event="all-users")],
+        retry=300,  # Sooner than the grace is over, so that a broken connection is no leave.
+    )
+
+
+@require_POST
+def message(request):
+    form = MessageForm(request.POST)
+    if not form.is_valid():
+        return refusal(form)
+    publish("chat", form.cleaned_data, event="message")
+    return JsonResponse(form.cleaned_data)
+
+
+def refusal(form):
+    missing = [name for name in form.fields if form.has_error(name, "required")]
+    problem = f"missing: {', '.join(missing)}" if missing else form.errors
+    return JsonResponse({"error": problem}, status=400)
+
+
+def users():
+    return [{"id": each.user, "name": each.info["name"]} for each in present("chat")]
+
+
+timers.every(2.0, lambda moment: publish("chat", users(), event="users", token=f"chat {moment}"))

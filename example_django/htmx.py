@@ -1,0 +1,26 @@
+"""Fragments of HTML for htmx. The template escapes what visitors wrote."""
+
+import time
+
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_GET
+
+from sse_sync import ServerSentEvent
+from sse_sync.django import event_stream
+
+
+@require_GET
+def greetings(request):
+    """The element that connects."""
+    return render(request, "greetings.html", {"name": request.GET.get("name", "")[:50]})
+
+
+@require_GET
+@event_stream
+def events(request):
+    for number in range(1, 6):
+        context = {"name": request.GET.get("name", ""), "number": number}
+        html = render_to_string("greeting.html", context)
+        yield ServerSentEvent(html, event="greeting", id=number)
+        time.sleep(0.4)

@@ -1,0 +1,35 @@
+"""What the examples keep in the database."""
+
+import secrets
+import time
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+
+class Job(models.Model):
+    """A long job. This one is made of time only; a real one would write down how far it is."""
+
+    id = models.CharField(primary_key=True, max_length=50, default=secrets.token_urlsafe)
+    started = models.FloatField(default=time.time)
+
+
+class Device(models.Model):
+    """Something in a room that can be switched. Those that are not here are off."""
+
+    room = models.CharField(max_length=20)
+    name = models.CharField(max_length=20)
+    is_on = models.BooleanField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["room", "name"], name="one_of_a_name")]
+
+
+class Order(models.Model):
+    item = models.CharField(max_length=50)
+    quantity = models.PositiveIntegerField(
+        validators=[MinValueValidator(1), MaxValueValidator(999)]
+    )
+
+    def as_dict(self):
+        return {"id": self.pk, "item": self.item, "quantity": self.quantity}

@@ -1,0 +1,53 @@
+"""Rows of a database on all open pages: the list first, then each new one that is committed."""
+
+from django.db import transaction
+from django.forms import ModelForm
+from django.http import JsonResponse
+from django.views import View
+
+from sse_sync import ServerSentEvent
+from sse_sync.django import ChannelView, publish_on_commit
+
+from .models import Order
+from .pages import page
+
+
+class OrderForm(ModelForm):
+    class Meta:
+        model = Order
+        fields = ["item", "quantity"]
+
+
+class Failure(Exception):
+    pass
+
+
+def latest():
+    newest = Order.objects.order_by("-pk")[:20]
+    return [ServerSentEvent([order.as_dict() for order in newest][::-1], event="orders")]
+
+
+class OrderEvents(ChannelView):
+    channels = ["orders"]
+    # The list is read when the subscription holds, so no order is missed between the two.
+    stream_options = {"snapshot": latest}
+
+
+class OrderView(View):
+    def get(self, request):
+        return page(request, "orders")
+
+    def post(self, request):
+        form = OrderForm(request.POST)
+        if not form.is_valid():
+            return JsonResponse({"error": form.errors}, status=400)
+        try:
+            with transaction.atomic():
+                order = form.save()
+                # Not before the commit, so that whoever is told can see the row.
+                publish_on_commit("orders", order.as_dict(), event="order")
+                if "fail" in request.POST:
+                    raise Failure("something failed after the order was saved")
+        except Failure as exc:
+            return JsonResponse({"error": str(exc)}, status=409)
+        return JsonResponse(order.as_dict(), status=201)

@@ -1,0 +1,61 @@
+"""Three rooms on one connection, each with its own event type and interval."""
+
+import json
+import math
+import time
+from functools import partial
+
+from django.http import Http404, JsonResponse
+from django.views.decorators.http import require_GET, require_http_methods
+
+from sse_sync import ServerSentEvent
+from sse_sync.django import publish, publish_on_commit, subscribe
+
+from . import timers
+from .models import Device
+
+ROOMS = {
+    "kitchen": (1.0, ("light", "oven")),
+    "livingroom": (1.8, ("light", "television")),
+    "bedroom": (2.6, ("light", "heating")),
+}
+
+
+@require_GET
+def events(request):
+    return subscribe(request, "smart-home", snapshot=lambda: [state_of(room) for room in ROOMS])
+
+
+@require_http_methods(["PUT"])
+def switch(request, room):
+    if room not in ROOMS:
+        raise Http404
+    try:
+        wanted = json.loads(request.body)
+        device, is_on = wanted["device"], wanted["on"]
+    except (ValueError, TypeError, KeyError):
+        device = is_on = None
+    if device not in ROOMS[room][1] or not isinstance(is_on, bool):
+        problem = "a device of the room, and whether it shall be on"
+        return JsonResponse({"error": problem}, status=400)
+    Device.objects.update_or_create(room=room, name=device, defaults={"is_on": is_on})
+    state = state_of(room)
+    publish_on_commit("smart-home", state.data, event=room)
+    return JsonResponse(state.data)
+
+
+def state_of(room):
+    found = dict(Device.objects.filter(room=room).values_list("name", "is_on"))
+    devices = {name: found.get(name, False) for name in ROOMS[room][1]}
+    return ServerSentEvent({"devices": devices}, event=room)
+
+
+def publish_measurement(room, moment):
+    # This sensor is made of time, so that all workers measure the same.
+    wave = math.sin(time.time() / 20 + len(room))
+    data = {"temperature": round(20 + 2 * wave, 1), "humidity": round(45 - 5 * wave)}
+    publish("smart-home", data, event=room, token=f"{room} {moment}")
+
+
+for room, (seconds, _) in ROOMS.items():
+    timers.every(seconds, partial(publish_measurement, room))

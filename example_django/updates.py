@@ -1,0 +1,39 @@
+"""News for pages of other origins, such as those made with React and Vue, with times as ids."""
+
+import time
+from datetime import datetime, timedelta, timezone
+
+from django.conf import settings
+from django.http import JsonResponse
+from django.views.decorators.http import require_GET
+
+from sse_sync import ServerSentEvent
+from sse_sync.django import event_stream, last_event_id
+
+SECOND = timedelta(seconds=1)
+
+
+@require_GET
+@event_stream  # Whose pages may read it is in CORS_ORIGINS of the setting SSE_SYNC.
+def events(request):
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    at = max(min(last_seen(request) or now, now), now - 60 * SECOND)
+    while True:
+        at += SECOND
+        time.sleep(max(0.0, at.timestamp() - time.time()))
+        data = {"load": sum(map(int, f"{at:%H%M%S}")), "time": f"{at:%H:%M:%S}"}
+        yield ServerSentEvent(data, event="update", id=at.isoformat())
+
+
+def last_seen(request):
+    try:
+        seen = datetime.fromisoformat(last_event_id(request) or "")
+        return seen if seen.tzinfo else None
+    except ValueError:
+        return None
+
+
+@require_GET
+def origins(request):
+    """Where the pages find these streams on another origin."""
+    return JsonResponse(settings.SSE_SYNC["CORS_ORIGINS"], safe=False)

@@ -1,0 +1,50 @@
+"""A chat: who is there, who comes and goes, and what is said, also to those who were away."""
+
+from flask import Blueprint, abort, request
+
+from sse_sync import ServerSentEvent
+
+from . import timers
+from .extensions import sse
+
+bp = Blueprint("chat", __name__, url_prefix="/chat")
+
+
+@bp.get("/events")
+def events():
+    user, name = required(request.args, "id", "name")
+    return sse.subscribe(
+        "chat",
+        presence=user,
+        info={"name": name},
+        grace=0.5,
+        announce=("new-user", "user-leave"),
+        snapshot=lambda: [ServerSentEvent(users(), event="all-users")],
+        retry=300,  # Sooner than the grace is over, so that a broken connection is no leave.
+    )
+
+
+@bp.post("/message")
+def message():
+    text, user, name = required(request.form, "message", "id", "name")
+    said = {"message": text, "id": user, "name": name}
+    sse.publish("chat", said, event="message")
+    return said
+
+
+def required(fields, *names):
+    for name in names:
+        if not fields.get(name, "").strip():
+            abort(400, f"missing: {name}")
+        if len(fields[name]) > (1000 if name == "message" else 50):
+            abort(400, f"too long: {name}")
+    return [fields[name].strip() for name in names]
+
+
+def users():
+    return [{"id": each.user, "name": each.info["name"]} for each in sse.present("chat")]
+
+
+timers.every(
+    2.0, lambda moment: sse.publish("chat", users(), event="users", token=f"chat {moment}")
+)

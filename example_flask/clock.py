@@ -1,0 +1,34 @@
+"""The server's time, resumed without a gap, and a button that ends the streams of all workers."""
+
+import time
+from datetime import datetime, timezone
+
+from flask import Blueprint
+
+from sse_sync import ServerSentEvent
+from sse_sync.flask import event_stream, last_event_id
+
+from .extensions import sse
+
+bp = Blueprint("clock", __name__, url_prefix="/clock")
+
+
+@bp.get("/events")
+@event_stream(user="clock")  # Whose stream it is: a name by which all of them can be ended.
+def events():
+    # A tick's number is its time, so nothing has to be kept to give back what was missed.
+    now = int(time.time() / 2)
+    last_id = last_event_id() or ""
+    seen = int(last_id) if last_id.isdecimal() else now - 1
+    tick = max(min(seen, now), now - 100)
+    while True:
+        tick += 1
+        time.sleep(max(0.0, tick * 2 - time.time()))
+        at = datetime.fromtimestamp(tick * 2, timezone.utc)
+        yield ServerSentEvent(at.strftime("%H:%M:%S UTC"), event="tick", id=tick)
+
+
+@bp.post("/restart")
+def restart():
+    sse.disconnect(user="clock", reason="restarted")
+    return "", 204

@@ -1,0 +1,49 @@
+"""Events for Datastar: fragments of HTML that it puts into the page, and values of its signals."""
+
+import json
+import time
+
+from flask import Blueprint, abort, render_template, request
+
+from sse_sync import ServerSentEvent
+from sse_sync.flask import event_stream, last_event_id
+
+bp = Blueprint("datastar", __name__, url_prefix="/datastar")
+
+
+@bp.get("/events")
+@event_stream
+def events():
+    name = signals().get("name", "")
+    # Datastar leaves when the tab is hidden, and comes back with the last id when it is shown.
+    last_id = last_event_id() or ""
+    first = int(last_id) + 1 if last_id.isdecimal() else 1
+    return greetings(str(name)[:50], first)
+
+
+def signals():
+    try:
+        found = json.loads(request.args.get("datastar", "{}"))
+    except ValueError:
+        abort(400, "what are these signals?")
+    return found if isinstance(found, dict) else {}
+
+
+def greetings(name, first):
+    for number in range(first, 6):
+        html = render_template("greeting.html", name=name, number=number)
+        yield datastar_event(
+            "datastar-merge-fragments", selector="#greetings", mergeMode="append", fragments=html
+        )
+        # With the last event of a step, so that whoever comes back gets both or none.
+        yield datastar_event(
+            "datastar-merge-signals", number, signals=json.dumps({"count": number})
+        )
+        time.sleep(0.4)
+
+
+def datastar_event(event, id=None, **fields):
+    # The names of 1.0.0-beta.11, the newest on npm. Datastar 1.0 has datastar-patch-elements, with
+    # "mode" and "elements", and datastar-patch-signals.
+    lines = [f"{name} {line}" for name, text in fields.items() for line in text.splitlines()]
+    return ServerSentEvent("\n".join(lines), event=event, id=id)

@@ -1,0 +1,25 @@
+"""Fragments of HTML for htmx. The template escapes what visitors wrote."""
+
+import time
+
+from flask import Blueprint, render_template, request
+
+from sse_sync import ServerSentEvent
+from sse_sync.flask import event_stream
+
+bp = Blueprint("htmx", __name__, url_prefix="/htmx")
+
+
+@bp.get("/greetings")
+def greetings():
+    """The element that connects."""
+    return render_template("greetings.html", name=request.args.get("name", "")[:50])
+
+
+@bp.get("/events")
+@event_stream
+def events():
+    for number in range(1, 6):
+        html = render_template("greeting.html", name=request.args.get("name", ""), number=number)
+        yield ServerSentEvent(html, event="greeting", id=number)
+        time.sleep(0.4)

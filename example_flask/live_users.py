@@ -1,0 +1,36 @@
+"""How many people look at the page now, by all workers: every second, and at each change."""
+
+import secrets
+
+from flask import Blueprint, request
+
+from sse_sync import ServerSentEvent
+
+from . import timers
+from .extensions import sse
+
+bp = Blueprint("live_users", __name__, url_prefix="/live-users")
+
+
+@bp.get("/events")
+def events():
+    # The page gives each tab a name, so that a connection that is opened anew counts once.
+    visitor = request.args.get("visitor", "")[:40]
+    if not visitor.isalnum():
+        visitor = secrets.token_hex(8)
+    return sse.subscribe(
+        "live-users", presence=visitor, grace=0.5, announce=True, snapshot=lambda: [number()]
+    )
+
+
+def number():
+    return ServerSentEvent(len(sse.present("live-users")), event="users")
+
+
+def publish_number(moment):
+    people = len(sse.present("live-users"))
+    sse.publish("live-users", people, event="users", token=f"live-users {moment}")
+
+
+timers.every(1.0, publish_number)
+timers.after("live-users", ("presence-join", "presence-leave"), publish_number)

@@ -1,0 +1,58 @@
+"""Three rooms on one connection, each with its own event type and interval."""
+
+import math
+import time
+from functools import partial
+
+from flask import Blueprint, abort, request
+
+from sse_sync import ServerSentEvent
+
+from . import timers
+from .extensions import db, sse
+from .models import Device
+
+bp = Blueprint("smart_home", __name__, url_prefix="/smart-home")
+
+ROOMS = {
+    "kitchen": (1.0, ("light", "oven")),
+    "livingroom": (1.8, ("light", "television")),
+    "bedroom": (2.6, ("light", "heating")),
+}
+
+
+@bp.get("/events")
+def events():
+    return sse.subscribe("smart-home", snapshot=lambda: [state_of(room) for room in ROOMS])
+
+
+@bp.put("/<room>")
+def switch(room):
+    if room not in ROOMS:
+        abort(404)
+    wanted = request.get_json()
+    device = wanted.get("device")
+    if device not in ROOMS[room][1] or not isinstance(wanted.get("on"), bool):
+        abort(400, "a device of the room, and whether it shall be on")
+    db.session.merge(Device(room=room, name=device, is_on=wanted["on"]))
+    db.session.commit()
+    state = state_of(room)
+    sse.publish("smart-home", state.data, event=room)
+    return state.data
+
+
+def state_of(room):
+    found = {device.name: device.is_on for device in Device.query.filter_by(room=room)}
+    devices = {name: found.get(name, False) for name in ROOMS[room][1]}
+    return ServerSentEvent({"devices": devices}, event=room)
+
+
+def publish_measurement(room, moment):
+    # This sensor is made of time, so that all workers measure the same.
+    wave = math.sin(time.time() / 20 + len(room))
+    data = {"temperature": round(20 + 2 * wave, 1), "humidity": round(45 - 5 * wave)}
+    sse.publish("smart-home", data, event=room, token=f"{room} {moment}")
+
+
+for room, (seconds, _) in ROOMS.items():
+    timers.every(seconds, partial(publish_measurement, room))
