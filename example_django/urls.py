@@ -41,8 +41,7 @@ urlpatterns = [
     path("datastar/events", datastar.events),
     path("workers/events", workers.events),
     path("", pages.page, {"name": "index"}),
-    path("<str:name>/", pages.page),
-    path("updates/<str:name>/", pages.page),
     path("source/<str:name>", pages.source),
     path("pages/<path:path>", serve, {"document_root": pages.PAGES}),
+    path("<path:name>/", pages.page),
 ]

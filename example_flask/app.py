@@ -65,8 +65,7 @@ def create_app():
     app.before_request(timers.start)
     app.register_error_handler(HTTPException, explain)
     app.add_url_rule("/", view_func=index)
-    app.add_url_rule("/<name>/", view_func=page)
-    app.add_url_rule("/updates/<name>/", "client", page)
+    app.add_url_rule("/<path:name>/", view_func=page)
     app.add_url_rule("/source/<name>", view_func=source)
     with app.app_context():
         # Not create_all(), because several workers may do this at the same time.

@@ -28,12 +28,22 @@ export function show(state, text) {
 }
 
 export function list(event, text) {
-  const item = document.createElement("li");
-  const what = document.createElement("span");
-  const id = document.createElement("span");
-  what.textContent = text;
-  id.className = "id";
-  id.textContent = event.lastEventId ? `id ${event.lastEventId}` : "no id";
-  item.append(what, id);
-  document.querySelector("ol.events").prepend(item);
+  const shown = document.querySelector("ol.events");
+  shown.prepend(
+    make("li", make("span", text), make("code", event.lastEventId ? `id ${event.lastEventId}` : "no id")),
+  );
+  while (shown.children.length > 50) shown.lastChild.remove();
+}
+
+// An element with children; strings become text.
+export function make(name, ...children) {
+  const element = document.createElement(name);
+  element.append(...children);
+  return element;
+}
+
+// A name for this tab that survives a reload.
+export function tabName() {
+  sessionStorage.name ??= crypto.getRandomValues(new Uint32Array(2)).join("");
+  return sessionStorage.name;
 }

@@ -1,0 +1,21 @@
+// Makes built/react.js, built/vue.js, built/htmx.js and built/datastar.js.
+import vue from "@vitejs/plugin-vue";
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  plugins: [vue()],
+  publicDir: false,
+  logLevel: "error", // htmx uses eval(), about which nothing can be done here.
+  build: {
+    outDir: "built",
+    rollupOptions: {
+      input: {
+        react: "react/main.jsx",
+        vue: "vue/main.js",
+        htmx: "libraries/htmx.js",
+        datastar: "libraries/datastar.js",
+      },
+      output: { entryFileNames: "[name].js", chunkFileNames: "[name]-chunk.js" },
+    },
+  },
+});
