@@ -35,11 +35,14 @@ def greetings(name, first):
         yield datastar_event(
             "datastar-merge-fragments", selector="#greetings", mergeMode="append", fragments=html
         )
-        # With the last event of a step, so that whoever comes back gets both or none.
-        yield datastar_event(
-            "datastar-merge-signals", number, signals=json.dumps({"count": number})
-        )
+        # With the id, so that whoever comes back has got both events of a step, or gets both.
+        yield datastar_signals(number, count=number, state="open")
         time.sleep(0.4)
+    yield datastar_signals(state="closed")
+
+
+def datastar_signals(id=None, **values):
+    return datastar_event("datastar-merge-signals", id, signals=json.dumps(values))
 
 
 def datastar_event(event, id=None, **fields):

@@ -1,8 +1,8 @@
 """
 Make the pictures of docs/images anew: python scripts/screenshots.py [FOLDER]
 
-Each page is shown while something happens on it, in a window of 900 pixels. Another folder gets pictures
-of phones and of dark pages, too, to look at.
+Each page is shown while something happens on it, in a window of 900 pixels. Another folder gets
+pictures of phones and of dark pages, too, to look at.
 """
 
 import sys
@@ -19,7 +19,9 @@ from selenium.webdriver.common.by import By  # noqa: E402
 from tests.live.servers import Kind, Server  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
-KIND = Kind("gunicorn", "example", ("{bin}/gunicorn", "-c", "example_flask/gunicorn.conf.py"), True, "/")
+KIND = Kind(
+    "gunicorn", "example", ("{bin}/gunicorn", "-c", "example_flask/gunicorn.conf.py"), True, "/"
+)
 
 
 def chat(browser):
@@ -73,7 +75,13 @@ PAGES = (
 def make(folder, dark=False, width=900, pages=PAGES):
     options = ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
-    for flag in ("headless=new", "no-sandbox", "disable-gpu", "hide-scrollbars", "disable-dev-shm-usage"):
+    for flag in (
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "hide-scrollbars",
+        "disable-dev-shm-usage",
+    ):
         options.add_argument(f"--{flag}")
     with tempfile.TemporaryDirectory() as temporary:
         env = {"DATABASE": f"{temporary}/database"}
@@ -82,16 +90,27 @@ def make(folder, dark=False, width=900, pages=PAGES):
             for name, path, act, seconds in pages:
                 browser.execute_cdp_cmd(
                     "Emulation.setEmulatedMedia",
-                    {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]},
+                    {
+                        "features": [
+                            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+                        ]
+                    },
                 )
-                metrics = {"width": width, "height": 500, "deviceScaleFactor": 1, "mobile": width < 500}
+                metrics = {
+                    "width": width,
+                    "height": 500,
+                    "deviceScaleFactor": 1,
+                    "mobile": width < 500,
+                }
                 browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
                 browser.get(server.url + path)
                 time.sleep(1)
                 act(browser)
                 time.sleep(seconds)
                 height = browser.execute_script("return document.documentElement.scrollHeight")
-                browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**metrics, "height": height})
+                browser.execute_cdp_cmd(
+                    "Emulation.setDeviceMetricsOverride", {**metrics, "height": height}
+                )
                 browser.save_screenshot(str(folder / f"{name}.png"))
         browser.quit()
 
@@ -101,7 +120,11 @@ if __name__ == "__main__":
         IMAGES.mkdir(exist_ok=True)
         make(IMAGES)
     else:
-        for name, arguments in (("desktop", {}), ("phone", {"width": 390}), ("dark", {"dark": True})):
+        for name, arguments in (
+            ("desktop", {}),
+            ("phone", {"width": 390}),
+            ("dark", {"dark": True}),
+        ):
             folder = Path(sys.argv[1]) / name
             folder.mkdir(parents=True, exist_ok=True)
             make(folder, **arguments)

@@ -29,7 +29,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             "Order",
             [
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("item", models.CharField(max_length=50)),
                 (
                     "quantity",
@@ -42,7 +47,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             "Device",
             [
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("room", models.CharField(max_length=20)),
                 ("name", models.CharField(max_length=20)),
                 ("is_on", models.BooleanField()),

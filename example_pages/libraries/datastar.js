@@ -1,1 +1,1 @@
-import "@starfederation/datastar";
+import "@starfederation/datastar/bundles/datastar";

@@ -1,17 +1,26 @@
 """The examples, as a person sees them in a browser, and on the frameworks' own servers."""
 
+import contextlib
+import json
+import os
+import signal
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
-from selenium.webdriver.common.by import By
 
-from sse_sync import END_ID
+from sse_sync import END_ID, connect
 from tests.browsers import Chromium
-from tests.live.servers import GUNICORN_OPTIONS, Kind, Server, wait_for
+from tests.live.servers import GUNICORN_OPTIONS, ROOT, Kind, Server, wait_for
+from tests.redis_server import RedisServer
 
 CONTROL = tuple({"--no-control-socket"} & GUNICORN_OPTIONS)
-GUNICORN = [
-    Kind(
+GUNICORN = {
+    name: Kind(
         "gunicorn",
         "example",
         ("{bin}/gunicorn", *CONTROL, "-c", f"example_{name}/gunicorn.conf.py"),
@@ -19,7 +28,8 @@ GUNICORN = [
         "/",
     )
     for name in ("flask", "django")
-]
+}
+SITES = [(name, broker) for name in GUNICORN for broker in ("memory", "redis")]
 DEVELOPMENT = [
     Kind(
         "flask-run",
@@ -39,129 +49,555 @@ DEVELOPMENT = [
         "/",
     ),
 ]
+MARKUP = "<img src=x onerror=alert(1)>"
+# What npm makes for some pages; without it they say what to run.
+HAS_BUILT = (ROOT / "example_pages/built/react.js").exists()
 
 
-def name_of(kind):
-    return " ".join(kind.command[-3:]).replace("{port}", "port")
-
-
-@pytest.fixture(scope="module", params=GUNICORN, ids=["flask", "django"])
-def site(request, tmp_path_factory):
-    """The examples on gunicorn with gevent workers, started as the documentation says."""
-    log = tmp_path_factory.mktemp("examples") / "log"
-    env = {"DJANGO_SETTINGS_MODULE": "example_django.settings"}
-    with Server(request.param, log, env) as server:
+@contextlib.contextmanager
+def serve(name, broker, folder):
+    """The examples on gunicorn, as the documentation says: one worker, or three with Redis."""
+    folder.mkdir(exist_ok=True)
+    env = {
+        "DJANGO_SETTINGS_MODULE": "example_django.settings",
+        "DATABASE": str(folder / "database"),
+    }
+    with contextlib.ExitStack() as stack:
+        if broker == "redis":
+            redis = stack.enter_context(RedisServer(folder))
+            env |= {"SSE_BROKER_URL": redis.url, "WEB_CONCURRENCY": "3"}
+        server = stack.enter_context(Server(GUNICORN[name], folder / "log", env))
+        server.broker_url = env.get("SSE_BROKER_URL")
         yield server
+
+
+@pytest.fixture(scope="module", params=SITES, ids="-".join)
+def site(request, tmp_path_factory):
+    with serve(*request.param, tmp_path_factory.mktemp("examples")) as server:
+        server.name = request.param[0]
+        yield server
+        assert "Traceback" not in server.output()
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """A headless Chromium, as Selenium knows it."""
+    """A headless Chromium of Debian's."""
     with Chromium(tmp_path_factory.mktemp("chromium")) as chromium:
         yield chromium.driver
 
 
+class Tab:
+    """A tab with a page. What it shows is read as text, whether or not the tab is in front."""
+
+    def __init__(self, browser, url):
+        self.browser = browser
+        browser.switch_to.new_window("tab")
+        self.handle = browser.current_window_handle
+        browser.get(url)
+
+    def run(self, script, *arguments):
+        self.browser.switch_to.window(self.handle)
+        return self.browser.execute_script(script, *arguments)
+
+    def text(self, selector):
+        return self.run("return document.querySelector(arguments[0]).textContent", selector)
+
+    def texts(self, selector):
+        script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)"
+        return self.run(script, selector)
+
+    def state(self):
+        return tuple(
+            self.run(
+                "const e = document.querySelector('.state'); "
+                "return e ? [e.dataset.state, e.textContent] : ['', '']"
+            )
+        )
+
+    def items(self):
+        """The list of events, oldest first, as (text, id)."""
+        script = """return [...document.querySelectorAll("ol.events li")].map(
+            (item) => [...item.children].map((part) => part.textContent)).reverse()"""
+        return [tuple(item) for item in self.run(script)]
+
+    def click(self, selector):
+        self.run("document.querySelector(arguments[0]).click()", selector)
+
+    def type(self, selector, text):
+        script = """const field = document.querySelector(arguments[0]);
+            field.value = arguments[1];
+            field.dispatchEvent(new Event("input", {bubbles: true}))"""
+        self.run(script, selector, text)
+
+    def reload(self):
+        self.run("location.reload()")
+
+    def close(self):
+        self.browser.switch_to.window(self.handle)
+        self.browser.close()
+
+
 @pytest.fixture
-def page(site, browser):
-    """Open a page; afterwards its console must be empty."""
-
-    def open_page(path):
-        browser.get(site.url + path)
-        return browser
-
-    browser.get("about:blank")
+def console(browser):
+    """What the console says; when a test has not read it, it has to be empty at its end."""
+    first = browser.window_handles[0]
+    browser.switch_to.window(first)
     browser.get_log("browser")
-    yield open_page
-    assert browser.get_log("browser") == []
-    browser.get("about:blank")
+
+    def read():
+        return [entry["message"] for entry in browser.get_log("browser")]
+
+    yield read
+    browser.switch_to.window(first)
+    assert read() == []
 
 
-def state(browser):
-    element = browser.find_element(By.CSS_SELECTOR, ".state")
-    return element.get_attribute("data-state"), element.text
+@pytest.fixture
+def page(site, browser, console):
+    """Open pages in tabs of their own, and close them at the end."""
+    before = set(browser.window_handles)
+    yield lambda path: Tab(browser, site.url + path)
+    for handle in set(browser.window_handles) - before:
+        browser.switch_to.window(handle)
+        browser.close()
 
 
-def items(browser):
-    """The list of events, oldest first, as (text, id)."""
-    script = """return [...document.querySelectorAll("ol.events li")].map(
-        (item) => [...item.children].map((part) => part.textContent)).reverse()"""
-    return [tuple(item) for item in browser.execute_script(script)]
+@pytest.fixture(scope="module")
+def slow(site, browser):
+    """
+    Pages on which something takes its time, opened together.
+
+    By another name of the host, because a browser opens no more than six connections to one.
+    """
+    url = f"http://localhost:{site.port}"
+    first = browser.window_handles[0]
+    tabs = {
+        name: Tab(browser, url + path)
+        for name, path in {
+            "five": "/counter/",
+            "all": "/counter/",
+            "clock": "/clock/",
+            "home": "/smart-home/",
+            "progress": "/progress/",
+        }.items()
+    }
+    tabs["five"].click("#five")
+    tabs["all"].click("#all")
+    bar = tabs["progress"]
+    bar.click("#start")
+    bar.reached = wait_for(lambda: number(bar.text("#percent")), "progress")
+    bar.reload()
+    yield tabs
+    for tab in tabs.values():
+        tab.close()
+    browser.switch_to.window(first)
 
 
-def click(browser, identifier):
-    browser.find_element(By.ID, identifier).click()
+def request(site, path, method="POST", **fields):
+    """Send a form, and return the status and the JSON."""
+    data = urllib.parse.urlencode(fields).encode() if method == "POST" else None
+    asked = urllib.request.Request(site.url + path, data, method=method)
+    try:
+        with urllib.request.urlopen(asked, timeout=10) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def number(text):
+    return int("".join(filter(str.isdigit, text)) or 0)
 
 
 EXPECTED = [(f"count {number}", f"id {number}") for number in range(1, 11)]
 
 
-def test_index(page):
-    """The index leads to every example."""
-    browser = page("/")
-    links = [a.get_attribute("href") for a in browser.find_elements(By.CSS_SELECTOR, "h2 a")]
-    assert [link.rsplit("/", 2)[1] for link in links] == ["counter", "clock", "progress"]
+def test_index(site, page):
+    """The index leads to every example and its source, and tells which worker has its stream."""
+    tab = page("/")
+    links = tab.run("return [...document.querySelectorAll('h2 a')].map((a) => a.pathname)")
+    names = ["counter", "clock", "live-users", "smart-home", "chat", "updates", "updates/react"]
+    names += ["updates/vue", "progress", "tokens", "orders", "htmx", "datastar"]
+    assert links == [f"/{name}/" for name in names]
+    for link in links:
+        assert b"<title>" in site.get(link)
+    sources = tab.run("return [...document.querySelectorAll('.soft a')].map((a) => a.pathname)")
+    for source in sources:
+        assert site.get(source) in {
+            (ROOT / f"example_{site.name}" / Path(source).name).read_bytes()
+            if source.startswith("/source/")
+            else (ROOT / f"example_{source[1:]}").read_bytes()
+        }
+    assert len(sources) == 14
+    wait_for(lambda: tab.texts("#workers tr"), "a worker with a stream")
+    assert tab.text("#framework").lower() == site.name
+    workers = tab.texts("#workers td:first-child")
+    assert {int(pid) for pid in workers} <= children(site)
+    wait_for(lambda: number(tab.text("#open")) >= 1, "an open stream")
 
 
-def test_counter_is_closed_by_the_page(page):
+@pytest.mark.parametrize("path", ["app.pyc", "settings.py", "..%2f..%2fsetup.cfg", "extensions.py"])
+def test_other_files_are_not_shown(site, path):
+    """Only sources of examples are served."""
+    with pytest.raises(urllib.error.HTTPError, match="404") as caught:
+        site.get(f"/source/{path}")
+    caught.value.close()
+
+
+def test_counter_is_closed_by_the_page(slow, console):
     """The page stops at five, and stays closed."""
-    browser = page("/counter/")
-    click(browser, "five")
-    wait_for(lambda: state(browser) == ("closed", "closed by this page"), "the page to close")
-    assert items(browser) == EXPECTED[:5]
+    tab = slow["five"]
+    wait_for(lambda: tab.state() == ("closed", "closed by this page"), "the page to close")
+    assert tab.items() == EXPECTED[:5]
 
 
-def test_finished_counter_stays_finished(page):
+def test_finished_counter_stays_finished(slow, console):
     """At the end the browser comes back once, is answered 204, and gives up for good."""
-    browser = page("/counter/")
-    click(browser, "all")
-    wait_for(lambda: len(items(browser)) == 10, "ten events", 15)
-    wait_for(lambda: state(browser) == ("closed", "closed"), "the browser to stop", 15)
-    assert items(browser) == EXPECTED
-    requests = browser.execute_script(
+    tab = slow["all"]
+    wait_for(lambda: len(tab.items()) == 10, "ten events", 15)
+    wait_for(lambda: tab.state() == ("closed", "closed"), "the browser to stop", 15)
+    assert tab.items() == EXPECTED
+    requests = tab.run(
         "return performance.getEntriesByType('resource')"
         ".filter((entry) => entry.name.endsWith('/counter/events')).length"
     )
     assert requests <= 2
 
 
-def test_clock_resumes(page):
-    """After the server broke the connection no tick is missing or repeated."""
-    browser = page("/clock/")
-    wait_for(lambda: len(items(browser)) >= 2, "two ticks")
-    assert state(browser)[0] == "open"
-    click(browser, "restart")
-    wait_for(lambda: state(browser) == ("connecting", "reconnecting"), "the connection to break")
-    wait_for(lambda: state(browser)[0] == "open", "the browser to reconnect")
-    before = len(items(browser))
-    wait_for(lambda: len(items(browser)) >= before + 2, "more ticks")
-    ids = [int(identifier.removeprefix("id ")) for _, identifier in items(browser)]
+def ids_of(tab):
+    return [number(identifier) for _, identifier in tab.items()]
+
+
+def test_clock_resumes(slow, console):
+    """After the server restarted the stream no tick is missing or repeated."""
+    tab = slow["clock"]
+    wait_for(lambda: tab.items(), "a tick")
+    wait_for(lambda: tab.state()[0] == "open", "the stream")
+    tab.click("#restart")
+    wait_for(lambda: tab.state() == ("connecting", "reconnecting"), "the connection to break")
+    before = len(tab.items())
+    wait_for(lambda: tab.state()[0] == "open", "the browser to reconnect")
+    wait_for(lambda: len(tab.items()) >= before + 2, "more ticks")
+    ids = ids_of(tab)
     assert ids == list(range(ids[0], ids[0] + len(ids)))
-    last = browser.find_element(By.ID, "last").text
-    assert int(last) in (ids[-1], ids[-1] + 1)
+    assert int(tab.text("#last")) in (ids[-1], ids[-1] + 1)
 
 
-def percent(browser):
-    return int(browser.find_element(By.ID, "percent").text.removesuffix(" %"))
-
-
-def test_progress_survives_a_reload(page):
+def test_progress_survives_a_reload(slow, console):
     """The bar goes to its end, and goes on where the job is when the page is reloaded."""
-    browser = page("/progress/")
-    click(browser, "start")
-    wait_for(lambda: percent(browser) >= 20, "progress")
-    browser.refresh()
-    reached = wait_for(lambda: percent(browser), "progress after the reload")
-    assert 20 <= reached < 100
-    wait_for(lambda: percent(browser) == 100, "the end", 20)
-    value = browser.find_element(By.CSS_SELECTOR, "progress").get_attribute("value")
-    assert float(value) == 100
-    wait_for(lambda: state(browser) == ("closed", "closed"), "the browser to stop", 15)
+    tab = slow["progress"]
+    again = wait_for(lambda: number(tab.text("#percent")), "progress after the reload")
+    assert again >= tab.reached
+    wait_for(lambda: number(tab.text("#percent")) == 100, "the end", 20)
+    assert tab.run("return document.querySelector('progress').value") == 100
+    wait_for(lambda: tab.state() == ("closed", "closed"), "the browser to stop", 15)
+
+
+def test_live_users(page):
+    """Who comes and goes is counted at once, whichever worker they are at, and in every tab."""
+    first = page("/live-users/")
+    wait_for(lambda: first.text("#users") == "1", "one person")
+    others = [page("/live-users/") for _ in range(3)]
+    for tab in (first, *others):
+        wait_for(lambda tab=tab: tab.text("#users") == "4", "four people")
+    told = int(first.text("#told"))
+    for tab in others:
+        tab.close()
+    left = time.monotonic()
+    wait_for(lambda: first.text("#users") == "1", "three to leave")
+    assert time.monotonic() - left < 3  # A second, where nothing else is going on.
+    assert first.state()[0] == "open"
+    # Every second, also when nothing changes.
+    told = int(first.text("#told"))
+    wait_for(lambda: int(first.text("#told")) >= told + 2, "two more numbers", 5)
+
+
+def test_smart_home(slow, page):
+    """Rooms have intervals of their own, and a switch is seen on every page."""
+    home = slow["home"]
+    wait_for(lambda: number(home.text("#bedroom .count")) >= 2, "two events of the bedroom")
+    script = """return [performance.now() / 1000,
+        ...[...document.querySelectorAll(".count")].map((e) => Number(e.textContent))]"""
+    seconds, *counts = home.run(script)
+    for count, interval in zip(counts, (1.0, 1.8, 2.6), strict=True):
+        assert seconds / interval - 3 < count <= seconds / interval + 1, (counts, seconds)
+    tab = page("/smart-home/")
+    box = "return document.querySelector(`[aria-label='oven in the kitchen']`)?.checked"
+    wait_for(lambda: tab.run(box) is False and home.run(box) is False, "the switch")
+    tab.click("[aria-label='oven in the kitchen']")
+    wait_for(lambda: home.run(box) is True, "the other page to show it")
+    tab.reload()
+    wait_for(lambda: tab.run(box) is True, "it to stay")
+
+
+def test_what_cannot_be_switched(site):
+    """Rooms and devices that are not there, and no JSON."""
+    for room, body, status in (
+        ("cellar", {"device": "light", "on": True}, 404),
+        ("kitchen", {"device": "heating", "on": True}, 400),
+        ("kitchen", {"device": "light", "on": "yes"}, 400),
+    ):
+        asked = urllib.request.Request(
+            f"{site.url}/smart-home/{room}", json.dumps(body).encode(), method="PUT"
+        )
+        asked.add_header("Content-Type", "application/json")
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(asked, timeout=10)
+        caught.value.close()
+        assert caught.value.code == status
+
+
+def test_chat(page):
+    """Who is there is seen, what is said reaches everybody, and as text; leaving is noticed."""
+    ada = page("/chat/?id=1&name=Ada")
+    wait_for(lambda: ada.texts(".people li") == ["Ada"], "Ada")
+    bob = page("/chat/?id=2&name=Bob")
+    wait_for(lambda: ada.texts(".people li") == ["Ada", "Bob"], "Bob at Ada's")
+    wait_for(lambda: bob.texts(".people li") == ["Ada", "Bob"], "both at Bob's")
+    bob.type("[name=message]", MARKUP)
+    bob.click("#say button")
+    for tab in (ada, bob):
+        wait_for(lambda tab=tab: tab.texts(".said") == [f"Bob: {MARKUP}"], "the message")
+        assert tab.run("return document.querySelectorAll('img').length") == 0
+    bob.close()
+    left = time.monotonic()
+    wait_for(lambda: "Bob has left" in ada.texts(".note"), "Bob to leave")
+    assert time.monotonic() - left < 3  # A second, where nothing else is going on.
+    assert ada.texts(".people li") == ["Ada"]
+    assert ada.texts(".log li") == ["Ada is here", "Bob is here", f"Bob: {MARKUP}", "Bob has left"]
+
+
+def test_chat_without_a_name(page):
+    """Who has no name is asked for it."""
+    tab = page("/chat/")
+    assert tab.run("return document.querySelector('#room').hidden")
+    tab.type("[name=name]", "Eve")
+    tab.click("#join button")
+    wait_for(lambda: tab.text("#me") == "You are Eve", "the chat")
+    wait_for(lambda: tab.state()[0] == "open", "the stream")
+
+
+def test_chat_says_what_is_missing(site):
+    """Parameters are required, of streams and of messages."""
+    assert "missing: id" in request(site, "/chat/events?name=Ada", "GET")[1]["error"]
+    assert "missing: name" in request(site, "/chat/events?id=1", "GET")[1]["error"]
+    for name in ("message", "id", "name"):
+        fields = {"message": "Hello", "id": "1", "name": "Ada", name: " "}
+        status, answer = request(site, "/chat/message", **fields)
+        assert (status, answer["error"]) == (400, f"missing: {name}")
+    said = {"message": "Hello", "id": "1", "name": "Ada"}
+    assert request(site, "/chat/message", **said) == (200, said)
+
+
+def test_chat_stream(site):
+    """All users first, then the others as they come, and all users every two seconds."""
+    with site.stream("/chat/events?id=77&name=Kim") as stream:
+        events = stream.take(5)
+        began = time.monotonic()
+        assert [event.event for event in events[:3]] == ["stream-open", "all-users", "new-user"]
+        assert {"id": "77", "name": "Kim"} in json.loads(events[1].data)
+        kinds = [event.event for event in stream.take(1)]
+        assert kinds == ["users"]
+        assert time.monotonic() - began < 4
+
+
+def test_updates_of_another_origin(site, page):
+    """A page reads the stream of the other port, with times as ids."""
+    tab = page("/updates/")
+    wait_for(lambda: len(tab.items()) >= 2, "two updates")
+    assert tab.text("#origin") == f"http://127.0.0.1:{site.port + 1}"
+    assert_consecutive(tab)
+
+
+def assert_consecutive(tab):
+    at = [datetime.fromisoformat(identifier.removeprefix("id ")) for _, identifier in tab.items()]
+    assert at == [at[0] + timedelta(seconds=n) for n in range(len(at))]
+
+
+def test_updates_for_no_other_origin(site, browser, page, console):
+    """A page of any other origin gets nothing."""
+    tab = page("/updates/")
+    browser.get("data:text/html,<title>elsewhere</title>")
+    tab.run(
+        "const source = new EventSource(arguments[0]);"
+        "source.onopen = () => { document.title = 'open'; };"
+        "source.onerror = () => { document.title = `refused ${source.readyState}`; };",
+        f"{site.url}/updates/events",
+    )
+    wait_for(lambda: tab.run("return document.title") == "refused 2", "the refusal")
+    assert any("CORS policy" in message for message in console())
+    for origin, allowed in ((f"http://localhost:{site.port}", True), ("https://evil.test", False)):
+        with site.stream("/updates/events", headers={"Origin": origin}) as stream:
+            permission = stream.headers.get("Access-Control-Allow-Origin")
+            assert permission == (origin if allowed else None)
+            assert stream.headers["Vary"] == "Origin"
+
+
+@pytest.mark.parametrize("name", ["react", "vue"])
+def test_client_of_a_framework(site, page, console, name):
+    """Events come, stop when they are closed, and go on without a gap when restarted."""
+    tab = page(f"/updates/{name}/")
+    if not HAS_BUILT:
+        says_what_to_run(tab, console)
+        return
+    wait_for(lambda: len(tab.items()) >= 1 and tab.state()[0] == "open", "an update")
+    assert tab.text("#origin") == f"http://127.0.0.1:{site.port + 1}"
+    tab.click("#close")
+    wait_for(lambda: tab.state()[0] == "closed", "it to be closed")
+    items = len(tab.items())
+    seen = time.time()
+    wait_for(lambda: time.time() > seen + 1.5, "a second in which nothing comes")
+    assert len(tab.items()) == items
+    tab.click("#restart")
+    wait_for(lambda: len(tab.items()) >= items + 2, "what was missed, and more")
+    assert tab.state()[0] == "open"
+    assert_consecutive(tab)
+
+
+def says_what_to_run(tab, console):
+    wait_for(lambda: not tab.run("return document.querySelector('#missing').hidden"), "the hint")
+    assert "make pages" in tab.text("#missing")
+    assert all("/pages/built/" in message for message in console())
+
+
+@pytest.mark.parametrize("path", ["/updates/react/", "/updates/vue/", "/htmx/", "/datastar/"])
+def test_page_without_npm(browser, page, console, path):
+    """A page whose library is not there says what to run."""
+    tab = page("/pages/style.css")
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/pages/built/*"]})
+    tab.run("location = arguments[0]", path)
+    wait_for(lambda: tab.run("return document.readyState") == "complete", "the page")
+    says_what_to_run(tab, console)
+
+
+@pytest.mark.parametrize("name", ["htmx", "datastar"])
+def test_library_with_its_own_client(page, console, name):
+    """Fragments arrive, what was typed is text, and the library takes the end for an end."""
+    tab = page(f"/{name}/")
+    if not HAS_BUILT:
+        says_what_to_run(tab, console)
+        return
+    wait_for(lambda: tab.state()[0] == "closed", "the page")
+    tab.type("main input", MARKUP)
+    tab.click("main button")
+    wait_for(lambda: tab.state()[0] == "open", "the stream")
+    wait_for(lambda: len(tab.texts("#greetings li")) == 5, "five greetings")
+    wait_for(lambda: tab.state()[0] == "closed", "the end")
+    assert tab.texts("#greetings li") == [f"Hello {MARKUP}, for the {n}. time" for n in range(1, 6)]
+    assert tab.run("return document.querySelectorAll('img').length") == 0
+    requests = tab.run(
+        "return performance.getEntriesByType('resource')"
+        f".filter((entry) => entry.name.includes('/{name}/events')).length"
+    )
+    assert requests == 1
+
+
+def test_tokens(page):
+    """A text comes token by token; when it is stopped, the generator ends at once."""
+    tab = page("/tokens/")
+    wait_for(lambda: tab.run("return !document.querySelector('#start').disabled"), "the page")
+    tab.click("#start")
+    wait_for(lambda: tab.text("#text").startswith("A language model"), "the text")
+    tab.click("#stop")
+    stopped = time.monotonic()
+    shown = len(tab.text("#text").split())
+    said = wait_for(lambda: tab.texts(".ends li"), "the generator to say so", 5)
+    assert time.monotonic() - stopped < 2
+    assert said[0].startswith("stopped after ")
+    made = int(said[0].split()[2])
+    assert shown <= made <= shown + 5
+    assert len(tab.text("#text").split()) == shown
+    assert tab.state() == ("closed", "closed by this page")
+
+
+def test_orders(site, page, console):
+    """The list first, then each order once it is committed, and nothing of the others."""
+    tabs = [page("/orders/"), page("/orders/")]
+    for tab in tabs:
+        wait_for(lambda tab=tab: tab.state()[0] == "open", "the stream")
+    tabs[0].type("[name=item]", MARKUP)
+    tabs[0].click("#order")
+    for tab in tabs:
+        wait_for(lambda tab=tab: MARKUP in tab.texts("td:nth-child(2)"), "the order")
+    rows = tabs[0].texts("tbody tr")
+    tabs[0].type("[name=item]", "never")
+    tabs[0].click("#fail")
+    wait_for(lambda: "Not ordered: something failed" in tabs[0].text("#problem"), "the failure")
+    assert ["409" in message for message in console()] == [True]
+    # What is published later arrives later.
+    tabs[0].type("[name=item]", "afterwards")
+    tabs[0].click("#order")
+    for tab in tabs:
+        wait_for(lambda tab=tab: "afterwards" in tab.text("tbody"), "the next order")
+        assert len(tab.texts("tbody tr")) == len(rows) + 1
+        assert tab.run("return document.querySelectorAll('img').length") == 0
+    tabs[1].reload()
+    wait_for(lambda: len(tabs[1].texts("tbody tr")) == len(rows) + 1, "the list")
+    assert request(site, "/orders/", item="", quantity="1")[0] == 400
+
+
+def children(server):
+    """The workers of a server."""
+    pid = server.process.pid
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+@pytest.mark.parametrize(("name", "broker"), SITES, ids=map("-".join, SITES))
+def test_workers_are_killed(name, broker, browser, console, tmp_path):
+    """Pages come back to new workers by themselves, and have missed nothing."""
+    with serve(name, broker, tmp_path) as server:
+        paths = ("/clock/", "/chat/?id=1&name=Ada", "/orders/")
+        tabs = clock, chat, orders = [Tab(browser, server.url + path) for path in paths]
+        for tab in tabs:
+            wait_for(lambda tab=tab: tab.state()[0] == "open", "the stream")
+        wait_for(lambda: clock.items(), "a tick")
+        wait_for(lambda: chat.texts(".people li") == ["Ada"], "the chat")
+        killed = children(server)
+        for worker in killed:
+            os.kill(worker, signal.SIGKILL)
+        wait_for(lambda: orders.state()[1] == "reconnecting", "the pages to notice")
+        if broker == "redis":
+            with connect(server.broker_url) as hub:
+                meanwhile = {"message": "meanwhile", "id": "2", "name": "Bob"}
+                hub.publish("chat", meanwhile, event="message")
+        wait_for(lambda: children(server) and not children(server) & killed, "new workers")
+        assert request(server, "/orders/", item="meanwhile", quantity="2")[0] == 201
+        before = len(clock.items())
+        for tab in tabs:
+            wait_for(lambda tab=tab: tab.state()[0] == "open", "the browser to reconnect")
+        wait_for(lambda: orders.texts("td:nth-child(2)") == ["meanwhile"], "the order")
+        request(server, "/chat/message", message="back", id="3", name="Kim")
+        wait_for(lambda: "Kim: back" in chat.texts(".said"), "the chat to go on")
+        if broker == "redis":
+            assert chat.texts(".said") == ["Bob: meanwhile", "Kim: back"]
+        wait_for(lambda: len(clock.items()) >= before + 1, "the clock to go on")
+        ids = ids_of(clock)
+        assert ids == list(range(ids[0], ids[0] + len(ids)))
+        for tab in tabs:
+            tab.close()
+        # The browser says that connections broke, and nothing else.
+        browser.switch_to.window(browser.window_handles[0])
+        assert all("net::ERR" in message for message in console())
+
+
+def test_several_workers_need_redis(tmp_path):
+    """Several workers on memory:// are refused: events would stay in one of them."""
+    env = {"DATABASE": str(tmp_path / "database"), "WEB_CONCURRENCY": "2"}
+    with Server(GUNICORN["flask"], tmp_path / "log", env) as server:
+        with pytest.raises(urllib.error.HTTPError, match="500") as caught:
+            server.get("/orders/events")
+        caught.value.close()
+        assert "is memory://, which serves a single process" in server.output()
 
 
 @pytest.mark.parametrize("kind", DEVELOPMENT, ids=["flask-run", "runserver"])
 def test_development_server(kind, tmp_path):
     """The examples run on the framework's own server, too."""
-    env = {"DJANGO_SETTINGS_MODULE": "example_django.settings"}
+    env = {
+        "DJANGO_SETTINGS_MODULE": "example_django.settings",
+        "DATABASE": str(tmp_path / "database"),
+    }
     with Server(kind, tmp_path / "log", env) as server:
         assert b"<title>Counter" in server.get("/counter/")
         with server.stream("/counter/events") as stream:
