@@ -12,23 +12,43 @@ RUNS ?= 3
 export PORT
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo demo-django test lint test-newest test-oldest bench peers soak clean system-demo system-test
+.PHONY: help demo demo-django pages screenshots test lint test-newest test-oldest bench peers soak \
+	clean system-demo system-test
 
 help:
 	@echo "make demo         the Flask examples on gunicorn with gevent, PORT=$(PORT)"
 	@echo "make demo-django  the same in Django"
+	@echo "make pages        what the pages with React, Vue, htmx and Datastar need, with npm"
+	@echo "make screenshots  the pictures in docs/images"
 	@echo "make test         style, types and every test, on the newest and the oldest versions"
 	@echo "make bench        measure what streams cost, beside other libraries; about two hours, RUNS=$(RUNS)"
 	@echo "make soak         the live tests 20 times, and ten seeds of chaos and of people"
 	@echo "make clean        remove what the other commands made"
 
-demo: system-demo $(VENV)/demo-ready
+demo: system-demo $(VENV)/demo-ready pages
 	@echo "The Flask examples: http://127.0.0.1:$(PORT)/   (Ctrl-C ends them)"
 	@$(VENV)/bin/gunicorn -c example_flask/gunicorn.conf.py
 
-demo-django: system-demo $(VENV)/demo-ready
+demo-django: system-demo $(VENV)/demo-ready pages
 	@echo "The Django examples: http://127.0.0.1:$(PORT)/   (Ctrl-C ends them)"
 	@$(VENV)/bin/gunicorn -c example_django/gunicorn.conf.py
+
+# Four of the pages need it; without npm they say so, and the others work.
+pages:
+	@if command -v npm >/dev/null 2>&1; then \
+		$(MAKE) --no-print-directory example_pages/built/react.js; \
+	else \
+		echo "Without npm there are no pages with React, Vue, htmx and Datastar."; \
+	fi
+
+PAGE_SOURCES := $(wildcard example_pages/*.js* example_pages/react/* example_pages/vue/* \
+	example_pages/libraries/*)
+
+example_pages/built/react.js: $(PAGE_SOURCES)
+	cd example_pages && npm ci --silent --no-audit --no-fund && npm run --silent build
+
+screenshots: system-test $(VENV)/test-ready pages
+	$(VENV)/bin/python scripts/screenshots.py
 
 test: lint test-newest test-oldest
 
@@ -37,7 +57,7 @@ lint: system-test $(VENV)/test-ready
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-test-newest: system-test $(VENV)/test-ready
+test-newest: system-test $(VENV)/test-ready pages
 	$(VENV)/bin/python -X dev -m pytest $(SPREAD)
 
 # The oldest supported releases, pinned in tests/oldest.txt.
@@ -65,7 +85,8 @@ soak: system-test $(VENV)/test-ready
 	PEOPLE_RUNS=10 PEOPLE_ROUNDS=5 $(VENV)/bin/python -m pytest -q tests/live/test_people.py
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(PEERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) $(PEERS) example_pages/built example_pages/node_modules build dist \
+		*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 system-demo:
 	@sh scripts/system-packages.sh demo
@@ -75,7 +96,7 @@ system-test:
 
 $(VENV)/demo-ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --editable ".[flask,django,gunicorn]"
+	$(VENV)/bin/pip install --quiet --editable ".[demo]"
 	touch $@
 
 $(VENV)/test-ready: setup.cfg pyproject.toml

@@ -74,7 +74,7 @@ def serve(name, broker, folder):
 @pytest.fixture(scope="module", params=SITES, ids="-".join)
 def site(request, tmp_path_factory):
     with serve(*request.param, tmp_path_factory.mktemp("examples")) as server:
-        server.name = request.param[0]
+        server.name, server.broker = request.param
         yield server
         assert "Traceback" not in server.output()
 
@@ -364,7 +364,8 @@ def test_chat(page):
     wait_for(lambda: "Bob has left" in ada.texts(".note"), "Bob to leave")
     assert time.monotonic() - left < 3  # A second, where nothing else is going on.
     assert ada.texts(".people li") == ["Ada"]
-    assert ada.texts(".log li") == ["Ada is here", "Bob is here", f"Bob: {MARKUP}", "Bob has left"]
+    log = [line for line in ada.texts(".log li") if line.startswith(("Ada", "Bob"))]
+    assert log == ["Ada is here", "Bob is here", f"Bob: {MARKUP}", "Bob has left"]
 
 
 def test_chat_without_a_name(page):
@@ -392,13 +393,15 @@ def test_chat_says_what_is_missing(site):
 def test_chat_stream(site):
     """All users first, then the others as they come, and all users every two seconds."""
     with site.stream("/chat/events?id=77&name=Kim") as stream:
-        events = stream.take(5)
-        began = time.monotonic()
-        assert [event.event for event in events[:3]] == ["stream-open", "all-users", "new-user"]
+        events = stream.take(2)
+        assert [event.event for event in events] == ["stream-open", "all-users"]
         assert {"id": "77", "name": "Kim"} in json.loads(events[1].data)
-        kinds = [event.event for event in stream.take(1)]
-        assert kinds == ["users"]
-        assert time.monotonic() - began < 4
+        others = [stream.take(1)[0]]
+        while others[-1].event != "users":
+            others += stream.take(1)
+        assert others[0].event == "new-user"
+        assert json.loads(others[0].data) == {"user": "77", "info": {"name": "Kim"}}
+        assert {"id": "77", "name": "Kim"} in json.loads(others[-1].data)
 
 
 def test_updates_of_another_origin(site, page):
@@ -455,19 +458,21 @@ def test_client_of_a_framework(site, page, console, name):
 
 
 def says_what_to_run(tab, console):
-    wait_for(lambda: not tab.run("return document.querySelector('#missing').hidden"), "the hint")
+    script = "return document.querySelector('#missing')?.hidden"
+    wait_for(lambda: tab.run(script) is False, "the hint")
     assert "make pages" in tab.text("#missing")
-    assert all("/pages/built/" in message for message in console())
+    assert [line for line in console() if "/pages/built/" not in line] == []
 
 
-@pytest.mark.parametrize("path", ["/updates/react/", "/updates/vue/", "/htmx/", "/datastar/"])
-def test_page_without_npm(browser, page, console, path):
-    """A page whose library is not there says what to run."""
-    tab = page("/pages/style.css")
+def test_page_without_npm(site, browser, page, console):
+    """A page whose library is not there says what to run; another page at each site."""
+    path = dict(
+        zip(SITES, ("/updates/react/", "/updates/vue/", "/htmx/", "/datastar/"), strict=True)
+    )
+    tab = page("/")
     browser.execute_cdp_cmd("Network.enable", {})
     browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/pages/built/*"]})
-    tab.run("location = arguments[0]", path)
-    wait_for(lambda: tab.run("return document.readyState") == "complete", "the page")
+    tab.run("location = arguments[0]", path[site.name, site.broker])
     says_what_to_run(tab, console)
 
 
@@ -486,11 +491,11 @@ def test_library_with_its_own_client(page, console, name):
     wait_for(lambda: tab.state()[0] == "closed", "the end")
     assert tab.texts("#greetings li") == [f"Hello {MARKUP}, for the {n}. time" for n in range(1, 6)]
     assert tab.run("return document.querySelectorAll('img').length") == 0
-    requests = tab.run(
+    script = (
         "return performance.getEntriesByType('resource')"
         f".filter((entry) => entry.name.includes('/{name}/events')).length"
     )
-    assert requests == 1
+    assert wait_for(lambda: tab.run(script), "the browser's own record") == 1
 
 
 def test_tokens(page):
