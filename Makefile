@@ -48,6 +48,7 @@ example_pages/built/react.js: $(PAGE_SOURCES)
 	cd example_pages && npm ci --silent --no-audit --no-fund && npm run --silent build
 
 screenshots: system-test $(VENV)/test-ready pages
+	$(VENV)/bin/pip install --quiet pillow
 	$(VENV)/bin/python scripts/screenshots.py
 
 test: lint test-newest test-oldest

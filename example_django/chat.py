@@ -11,7 +11,9 @@ from . import timers
 
 
 class PersonForm(forms.Form):
-    id = forms.CharField(max_length=50)
+    """Whoever has a log-in takes both from there."""
+
+    id = forms.SlugField(max_length=50)
     name = forms.CharField(max_length=50)
 
 

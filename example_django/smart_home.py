@@ -32,13 +32,14 @@ def switch(request, room):
         raise Http404
     try:
         wanted = json.loads(request.body)
-        device, is_on = wanted["device"], wanted["on"]
-    except (ValueError, TypeError, KeyError):
-        device = is_on = None
-    if device not in ROOMS[room][1] or not isinstance(is_on, bool):
-        problem = "a device of the room, and whether it shall be on"
-        return JsonResponse({"error": problem}, status=400)
-    Device.objects.update_or_create(room=room, name=device, defaults={"is_on": is_on})
+    except ValueError:
+        wanted = None
+    match wanted:
+        case {"device": str(device), "on": bool(is_on)} if device in ROOMS[room][1]:
+            Device.objects.update_or_create(room=room, name=device, defaults={"is_on": is_on})
+        case _:
+            problem = "a device of the room, and whether it shall be on"
+            return JsonResponse({"error": problem}, status=400)
     state = state_of(room)
     publish_on_commit("smart-home", state.data, event=room)
     return JsonResponse(state.data)

@@ -21,6 +21,7 @@ def events(request):
     while True:
         at += SECOND
         time.sleep(max(0.0, at.timestamp() - time.time()))
+        # Some figure or other; yours would be news.
         data = {"load": sum(map(int, f"{at:%H%M%S}")), "time": f"{at:%H:%M:%S}"}
         yield ServerSentEvent(data, event="update", id=at.isoformat())
 

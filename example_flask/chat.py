@@ -9,6 +9,8 @@ from .extensions import sse
 
 bp = Blueprint("chat", __name__, url_prefix="/chat")
 
+LENGTHS = {"message": 1000, "id": 50, "name": 50}
+
 
 @bp.get("/events")
 def events():
@@ -33,12 +35,14 @@ def message():
 
 
 def required(fields, *names):
-    for name in names:
-        if not fields.get(name, "").strip():
+    # Whoever has a log-in takes id and name from there.
+    values = [fields.get(name, "").strip() for name in names]
+    for name, value in zip(names, values, strict=True):
+        if not value:
             abort(400, f"missing: {name}")
-        if len(fields[name]) > (1000 if name == "message" else 50):
-            abort(400, f"too long: {name}")
-    return [fields[name].strip() for name in names]
+        if len(value) > LENGTHS[name] or (name == "id" and not value.isprintable()):
+            abort(400, f"unusable: {name}")
+    return values
 
 
 def users():

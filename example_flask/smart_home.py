@@ -30,11 +30,11 @@ def events():
 def switch(room):
     if room not in ROOMS:
         abort(404)
-    wanted = request.get_json()
-    device = wanted.get("device")
-    if device not in ROOMS[room][1] or not isinstance(wanted.get("on"), bool):
-        abort(400, "a device of the room, and whether it shall be on")
-    db.session.merge(Device(room=room, name=device, is_on=wanted["on"]))
+    match request.get_json():
+        case {"device": str(device), "on": bool(is_on)} if device in ROOMS[room][1]:
+            db.session.merge(Device(room=room, name=device, is_on=is_on))
+        case _:
+            abort(400, "a device of the room, and whether it shall be on")
     db.session.commit()
     state = state_of(room)
     sse.publish("smart-home", state.data, event=room)
@@ -42,7 +42,8 @@ def switch(room):
 
 
 def state_of(room):
-    found = {device.name: device.is_on for device in Device.query.filter_by(room=room)}
+    rows = db.session.scalars(db.select(Device).filter_by(room=room))
+    found = {device.name: device.is_on for device in rows}
     devices = {name: found.get(name, False) for name in ROOMS[room][1]}
     return ServerSentEvent({"devices": devices}, event=room)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from PIL import Image  # noqa: E402
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 
@@ -111,7 +112,11 @@ def make(folder, dark=False, width=900, pages=PAGES):
                 browser.execute_cdp_cmd(
                     "Emulation.setDeviceMetricsOverride", {**metrics, "height": height}
                 )
-                browser.save_screenshot(str(folder / f"{name}.png"))
+                path = folder / f"{name}.png"
+                browser.save_screenshot(str(path))
+                Image.open(path).convert("RGB").quantize(64, Image.Quantize.MAXCOVERAGE).save(
+                    path, optimize=True
+                )
         browser.quit()
 
 
