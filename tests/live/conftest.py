@@ -17,6 +17,16 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/live/" in str(item.path):
             item.add_marker(pytest.mark.live)
+    # At each site of the examples, what takes its time by itself is looked at last.
+    first = {}
+    for position, item in enumerate(items):
+        first.setdefault(_site(item), position)
+    items.sort(key=lambda item: (first[_site(item)], "slow" in getattr(item, "fixturenames", ())))
+
+
+def _site(item):
+    callspec = getattr(item, "callspec", None)
+    return item if callspec is None else callspec.params.get("site", item)
 
 
 @pytest.fixture(scope="session")
