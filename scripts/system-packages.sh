@@ -15,6 +15,7 @@ need "$python" python3
 if [ "${1:-demo}" = test ]; then
     need openssl openssl
     need chromium chromium
+    need nginx nginx
     need redis-server redis-server
     need chromedriver chromium-driver
     need firefox-esr firefox-esr

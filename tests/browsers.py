@@ -69,6 +69,7 @@ class Chromium(Browser):
     def __init__(self, folder: Path) -> None:
         options = ChromeOptions()
         options.binary_location = "/usr/bin/chromium"
+        options.accept_insecure_certs = True  # Those that tests make for localhost.
         for flag in (
             *("headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run"),
             *("disable-background-networking", "disable-component-update", "disable-sync"),

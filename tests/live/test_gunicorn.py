@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 import time
 
@@ -17,6 +16,7 @@ import pytest
 from sse_sync import EventStreamParser, ServerSentEvent, comment
 from sse_sync.testing import LiveStream
 from tests.live.servers import wait_for
+from tests.tls import make_certificate
 
 WORKERS = ["gunicorn-gevent-flask", "gunicorn-gthread-django"]
 READY = ServerSentEvent("ready")
@@ -261,12 +261,7 @@ def test_unix_socket(start, key, name, tmp_path):
 def certificate(tmp_path_factory):
     """A certificate for localhost."""
     folder = tmp_path_factory.mktemp("tls")
-    command = [
-        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-        *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-        *("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")),
-    ]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    make_certificate(folder / "cert.pem", folder / "key.pem")
     return folder / "cert.pem", folder / "key.pem"
 
 
