@@ -97,7 +97,7 @@ system-test:
 
 $(VENV)/demo-ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --editable ".[demo]"
+	$(VENV)/bin/pip install --quiet --editable ".[flask,django,gunicorn,redis]" flask-sqlalchemy
 	touch $@
 
 $(VENV)/test-ready: setup.cfg pyproject.toml
