@@ -16,6 +16,7 @@ if [ "${1:-demo}" = test ]; then
     need openssl openssl
     need chromium chromium
     need nginx nginx
+    need npm npm
     need redis-server redis-server
     need chromedriver chromium-driver
     need firefox-esr firefox-esr

@@ -127,13 +127,23 @@ class Firefox(Browser):
             self._socket = websocket.create_connection(
                 f"ws://127.0.0.1:{port}/session", timeout=START_DEADLINE, suppress_origin=True
             )
-            self.call("session.new", capabilities={})
+            # For the certificates that tests make for localhost.
+            self.call("session.new", capabilities={"alwaysMatch": {"acceptInsecureCerts": True}})
             self.call("session.subscribe", events=["log.entryAdded"])
             (page,) = self.call("browsingContext.getTree")["contexts"]
             self._page = page["context"]
         except BaseException:
             self._kill()
             raise
+
+    def new_tab(self) -> str:
+        """Open a tab, use it from now on, and return what to call it."""
+        self._page = self.call("browsingContext.create", type="tab")["context"]
+        return self._page
+
+    def switch_to(self, tab: str) -> None:
+        """Use a tab from now on."""
+        self._page = tab
 
     def open(self, url: str) -> None:
         self.call("browsingContext.navigate", context=self._page, url=url, wait="complete")

@@ -18,7 +18,7 @@ class Nginx:
     def __init__(self, folder, upstream):
         self.folder = folder
         self.upstream = upstream
-        self.port, self.plain_port = free_port(), free_port()
+        self.port, self.other_port, self.plain_port = (free_port() for _ in range(3))
         self.process = None
 
     @property
@@ -38,7 +38,10 @@ class Nginx:
             "/var/log/nginx/": f"{self.folder}/",
             "/etc/ssl/sse-sync/": f"{self.folder}/",
             "listen 80;": f"listen 127.0.0.1:{self.plain_port};",
-            "listen 443 ssl": f"listen 127.0.0.1:{self.port} ssl",
+            # Two ports are two origins.
+            "listen 443 ssl http2;": "".join(
+                f"listen 127.0.0.1:{port} ssl http2;" for port in (self.port, self.other_port)
+            ),
             "sendfile on;": f"sendfile on;{temporary}",
         }.items():
             assert old in text

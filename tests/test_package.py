@@ -46,7 +46,7 @@ def test_metadata(wheel):
     assert metadata["Name"] == "sse-sync"
     assert metadata["Requires-Python"] == ">=3.10"
     extras = set(metadata.get_all("Provides-Extra"))
-    assert extras == {"all", "demo", "django", "docs", "flask", "gunicorn", "redis", "test"}
+    assert extras == {"all", "django", "docs", "flask", "gunicorn", "redis", "test"}
     required = metadata.get_all("Requires-Dist")
     assert all("extra ==" in requirement for requirement in required)
     assert any(requirement.startswith("gunicorn[gevent]") for requirement in required)

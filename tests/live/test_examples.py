@@ -1,9 +1,13 @@
 """The examples, as a person sees them in a browser, and on the frameworks' own servers."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.parse
@@ -14,8 +18,10 @@ from pathlib import Path
 import pytest
 
 from sse_sync import END_ID, connect
+from sse_sync.testing import LiveStream
 from tests.browsers import Chromium
 from tests.live.servers import GUNICORN_OPTIONS, ROOT, Kind, Server, wait_for
+from tests.nginx import Nginx
 from tests.redis_server import RedisServer
 
 CONTROL = tuple({"--no-control-socket"} & GUNICORN_OPTIONS)
@@ -29,7 +35,14 @@ GUNICORN = {
     )
     for name in ("flask", "django")
 }
-SITES = [(name, broker) for name in GUNICORN for broker in ("memory", "redis")]
+APPS = {"flask": "example_flask.app:create_app()", "django": "example_django.wsgi:application"}
+# Each framework with one worker and with three, directly and behind nginx; the soak runs all.
+SITES = [
+    *(("flask", "memory", "direct"), ("flask", "redis", "nginx")),
+    *(("django", "memory", "nginx"), ("django", "redis", "direct")),
+]
+if "ALL_EXAMPLES" in os.environ:
+    SITES = list(itertools.product(GUNICORN, ("memory", "redis"), ("direct", "nginx")))
 DEVELOPMENT = [
     Kind(
         "flask-run",
@@ -50,14 +63,45 @@ DEVELOPMENT = [
     ),
 ]
 MARKUP = "<img src=x onerror=alert(1)>"
-# What npm makes for some pages; without it they say what to run.
-HAS_BUILT = (ROOT / "example_pages/built/react.js").exists()
+
+
+class Site:
+    """The examples on gunicorn, and where to find them."""
+
+    def __init__(self, server, nginx=None):
+        self.server = server
+        self.scheme = "http" if nginx is None else "https"
+        self.port = server.port if nginx is None else nginx.port
+        self.other_port = server.port + 1 if nginx is None else nginx.other_port
+        self.context = None if nginx is None else nginx.client_context()
+        self.url = f"{self.scheme}://127.0.0.1:{self.port}"
+        self.other_url = f"{self.scheme}://127.0.0.1:{self.other_port}"
+        self.named_url = f"{self.scheme}://localhost:{self.port}"
+
+    def ask(self, path, data=None, method="GET", **headers):
+        """Return an ordinary response's body."""
+        asked = urllib.request.Request(self.url + path, data, headers, method=method)
+        with urllib.request.urlopen(asked, timeout=10, context=self.context) as response:
+            return response.read()
+
+    def stream(self, path, **arguments):
+        """Open an event stream."""
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        if self.context is not None:
+            sock = self.context.wrap_socket(sock, server_hostname="127.0.0.1")
+        return LiveStream(self.url + path, connection=sock, **arguments)
+
+    def workers(self):
+        """The processes that serve."""
+        pid = self.server.process.pid
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 @contextlib.contextmanager
-def serve(name, broker, folder):
-    """The examples on gunicorn, as the documentation says: one worker, or three with Redis."""
+def serve(name, broker, proxy, folder):
+    """The examples as the documentation says: one worker, or three with Redis; and with nginx."""
     folder.mkdir(exist_ok=True)
+    kind = GUNICORN[name]
     env = {
         "DJANGO_SETTINGS_MODULE": "example_django.settings",
         "DATABASE": str(folder / "database"),
@@ -66,21 +110,45 @@ def serve(name, broker, folder):
         if broker == "redis":
             redis = stack.enter_context(RedisServer(folder))
             env |= {"SSE_BROKER_URL": redis.url, "WEB_CONCURRENCY": "3"}
-        server = stack.enter_context(Server(GUNICORN[name], folder / "log", env))
-        server.broker_url = env.get("SSE_BROKER_URL")
-        yield server
+        nginx = None
+        if proxy == "nginx":
+            nginx = Nginx(folder, folder / "gunicorn.sock")
+            kind = behind_nginx(name, nginx)
+            hosts = itertools.product(("127.0.0.1", "localhost"), (nginx.port, nginx.other_port))
+            env["SSE_CORS_ORIGINS"] = ",".join(f"https://{host}:{port}" for host, port in hosts)
+            if name == "django":
+                # As in a deployment, where the server does not do it.
+                migrate = [
+                    sys.executable,
+                    "example_django/manage.py",
+                    "migrate",
+                    "--verbosity",
+                    "0",
+                ]
+                subprocess.run(migrate, cwd=ROOT, env={**os.environ, **env}, check=True)
+        server = stack.enter_context(Server(kind, folder / "log", env))
+        if nginx is not None:
+            stack.enter_context(nginx)
+        site = Site(server, nginx)
+        site.name, site.broker, site.broker_url = name, broker, env.get("SSE_BROKER_URL")
+        yield site
+
+
+def behind_nginx(name, nginx):
+    bind = ("-b", "127.0.0.1:{port}", "-b", f"unix:{nginx.upstream}")
+    command = ("{bin}/gunicorn", *CONTROL, "-c", "deploy/gunicorn.conf.py", *bind, APPS[name])
+    return Kind("gunicorn-nginx", "example", command, True, "/")
 
 
 @pytest.fixture(scope="module", params=SITES, ids="-".join)
 def site(request, browser, tmp_path_factory):
-    with serve(*request.param, tmp_path_factory.mktemp("examples")) as server:
-        server.name, server.broker = request.param
-        server.slow = open_slow(server, browser)
-        yield server
-        for tab in server.slow.values():
+    with serve(*request.param, tmp_path_factory.mktemp("examples")) as site:
+        site.slow = open_slow(site, browser)
+        yield site
+        for tab in site.slow.values():
             tab.close()
         browser.switch_to.window(browser.window_handles[0])
-        assert "Traceback" not in server.output()
+        assert "Traceback" not in site.server.output()
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +264,6 @@ def slow(site):
 
 def open_slow(site, browser):
     # By another name of the host: a browser opens no more than six connections to one.
-    url = f"http://localhost:{site.port}"
     paths = {
         "five": "/counter/",
         "all": "/counter/",
@@ -204,7 +271,7 @@ def open_slow(site, browser):
         "home": "/smart-home/",
         "progress": "/progress/",
     }
-    tabs = {name: Tab(browser, url + path) for name, path in paths.items()}
+    tabs = {name: Tab(browser, site.named_url + path) for name, path in paths.items()}
     tabs["five"].click("#five")
     tabs["all"].click("#all")
     tabs["clock"].run(RESTART)
@@ -220,7 +287,7 @@ def request(site, path, method="POST", **fields):
     data = urllib.parse.urlencode(fields).encode() if method == "POST" else None
     asked = urllib.request.Request(site.url + path, data, method=method)
     try:
-        with urllib.request.urlopen(asked, timeout=10) as response:
+        with urllib.request.urlopen(asked, timeout=10, context=site.context) as response:
             return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         with error:
@@ -242,10 +309,10 @@ def test_index(site, page):
     names += ["updates/vue", "progress", "tokens", "orders", "htmx", "datastar"]
     assert links == [f"/{name}/" for name in names]
     for link in links:
-        assert b"<title>" in site.get(link)
+        assert b"<title>" in site.ask(link)
     sources = tab.run("return [...document.querySelectorAll('.soft a')].map((a) => a.pathname)")
     for source in sources:
-        assert site.get(source) in {
+        assert site.ask(source) in {
             (ROOT / f"example_{site.name}" / Path(source).name).read_bytes()
             if source.startswith("/source/")
             else (ROOT / f"example_{source[1:]}").read_bytes()
@@ -254,15 +321,16 @@ def test_index(site, page):
     see(lambda: tab.texts("#workers tr"), "a worker with a stream")
     assert tab.text("#framework").lower() == site.name
     workers = tab.texts("#workers td:first-child")
-    assert {int(pid) for pid in workers} <= children(site)
+    assert {int(pid) for pid in workers} <= site.workers()
     see(lambda: number(tab.text("#open")) >= 1, "an open stream")
 
 
 @pytest.mark.parametrize("path", ["app.pyc", "settings.py", "..%2f..%2fsetup.cfg", "extensions.py"])
 def test_other_files_are_not_shown(site, path):
     """Only sources of examples are served."""
-    with pytest.raises(urllib.error.HTTPError, match="404") as caught:
-        site.get(f"/source/{path}")
+    # nginx itself refuses what leads out of the root.
+    with pytest.raises(urllib.error.HTTPError, match=r"40[04]") as caught:
+        site.ask(f"/source/{path}")
     caught.value.close()
 
 
@@ -356,12 +424,9 @@ def test_what_cannot_be_switched(site):
         ("kitchen", {"device": "light", "on": "yes"}, 400),
         ("kitchen", ["light", True], 400),
     ):
-        asked = urllib.request.Request(
-            f"{site.url}/smart-home/{room}", json.dumps(body).encode(), method="PUT"
-        )
-        asked.add_header("Content-Type", "application/json")
+        body = json.dumps(body).encode()
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(asked, timeout=10)
+            site.ask(f"/smart-home/{room}", body, "PUT", **{"Content-Type": "application/json"})
         caught.value.close()
         assert caught.value.code == status
 
@@ -428,7 +493,7 @@ def test_updates_of_another_origin(site, page):
     """A page reads the stream of the other port, with times as ids."""
     tab = page("/updates/")
     see(lambda: len(tab.items()) >= 2, "two updates")
-    assert tab.text("#origin") == f"http://127.0.0.1:{site.port + 1}"
+    assert tab.text("#origin") == site.other_url
     assert_consecutive(tab)
 
 
@@ -449,7 +514,7 @@ def test_updates_for_no_other_origin(site, browser, page, console):
     )
     see(lambda: tab.run("return document.title") == "refused 2", "the refusal")
     assert any("CORS policy" in message for message in console())
-    for origin, allowed in ((f"http://localhost:{site.port}", True), ("https://evil.test", False)):
+    for origin, allowed in ((site.named_url, True), ("https://evil.test", False)):
         with site.stream("/updates/events", headers={"Origin": origin}) as stream:
             permission = stream.headers.get("Access-Control-Allow-Origin")
             assert permission == (origin if allowed else None)
@@ -459,13 +524,9 @@ def test_updates_for_no_other_origin(site, browser, page, console):
 def test_clients_of_frameworks(site, page, console):
     """With React and Vue, events come, stop when closed, and go on without a gap when restarted."""
     tabs = [page("/updates/react/"), page("/updates/vue/")]
-    if not HAS_BUILT:
-        for tab in tabs:
-            says_what_to_run(tab, console)
-        return
     for tab in tabs:
         see(lambda tab=tab: len(tab.items()) >= 1 and tab.state()[0] == "open", "an update")
-        assert tab.text("#origin") == f"http://127.0.0.1:{site.port + 1}"
+        assert tab.text("#origin") == site.other_url
         tab.click("#close")
         see(lambda tab=tab: tab.state()[0] == "closed", "it to be closed")
     items = [len(tab.items()) for tab in tabs]
@@ -489,9 +550,8 @@ def says_what_to_run(tab, console):
 
 def test_page_without_npm(site, browser, page, console):
     """A page whose library is not there says what to run; another page at each site."""
-    path = dict(
-        zip(SITES, ("/updates/react/", "/updates/vue/", "/htmx/", "/datastar/"), strict=True)
-    )
+    paths = ("/updates/react/", "/updates/vue/", "/htmx/", "/datastar/")
+    path = dict(zip(sorted(s[:2] for s in SITES), paths, strict=False))
     tab = page("/")
     browser.execute_cdp_cmd("Network.enable", {})
     browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/pages/built/*"]})
@@ -503,9 +563,6 @@ def test_page_without_npm(site, browser, page, console):
 def test_library_with_its_own_client(page, console, name):
     """Fragments arrive, what was typed is text, and the library takes the end for an end."""
     tab = page(f"/{name}/")
-    if not HAS_BUILT:
-        says_what_to_run(tab, console)
-        return
     see(lambda: tab.state()[0] == "closed", "the page")
     tab.type("main input", MARKUP)
     tab.click("main button")
@@ -565,37 +622,31 @@ def test_orders(site, page, console):
     assert request(site, "/orders/", item="", quantity="1")[0] == 400
 
 
-def children(server):
-    """The workers of a server."""
-    pid = server.process.pid
-    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-
-
-@pytest.mark.parametrize(("name", "broker"), SITES, ids=map("-".join, SITES))
-def test_workers_are_killed(name, broker, browser, console, tmp_path):
+@pytest.mark.parametrize(("name", "broker", "proxy"), SITES, ids=map("-".join, SITES))
+def test_workers_are_killed(name, broker, proxy, browser, console, tmp_path):
     """Pages come back to new workers by themselves, and have missed nothing."""
-    with serve(name, broker, tmp_path) as server:
+    with serve(name, broker, proxy, tmp_path) as site:
         paths = ("/clock/", "/chat/?id=1&name=Ada", "/orders/")
-        tabs = clock, chat, orders = [Tab(browser, server.url + path) for path in paths]
+        tabs = clock, chat, orders = [Tab(browser, site.url + path) for path in paths]
         for tab in tabs:
             see(lambda tab=tab: tab.state()[0] == "open", "the stream")
         see(lambda: clock.items(), "a tick")
         see(lambda: chat.texts(".people li") == ["Ada"], "the chat")
-        killed = children(server)
+        killed = site.workers()
         for worker in killed:
             os.kill(worker, signal.SIGKILL)
         see(lambda: orders.state()[1] == "reconnecting", "the pages to notice")
         if broker == "redis":
-            with connect(server.broker_url) as hub:
+            with connect(site.broker_url) as hub:
                 meanwhile = {"message": "meanwhile", "id": "2", "name": "Bob"}
                 hub.publish("chat", meanwhile, event="message")
-        see(lambda: children(server) and not children(server) & killed, "new workers")
-        assert request(server, "/orders/", item="meanwhile", quantity="2")[0] == 201
+        see(lambda: site.workers() and not site.workers() & killed, "new workers")
+        assert request(site, "/orders/", item="meanwhile", quantity="2")[0] == 201
         before = len(clock.items())
         for tab in tabs:
             see(lambda tab=tab: tab.state()[0] == "open", "the browser to reconnect")
         see(lambda: orders.texts("td:nth-child(2)") == ["meanwhile"], "the order")
-        request(server, "/chat/message", message="back", id="3", name="Kim")
+        request(site, "/chat/message", message="back", id="3", name="Kim")
         see(lambda: "Kim: back" in chat.texts(".said"), "the chat to go on")
         if broker == "redis":
             assert chat.texts(".said") == ["Bob: meanwhile", "Kim: back"]

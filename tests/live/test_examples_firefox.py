@@ -1,0 +1,105 @@
+"""The examples in Firefox, which differs from Chromium in ids, ends and reconnections."""
+
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+
+from sse_sync import connect
+from tests.browsers import Firefox
+from tests.live.test_examples import EXPECTED, RESTART, Tab, ids_of, number, request, see, serve
+
+SITES = [("flask", "memory", "direct"), ("django", "redis", "nginx")]
+# Its console calls a 204, and a connection that breaks, an error.
+KNOWN = ("establish a connection", "connection to", "was interrupted")
+
+
+class FirefoxTab(Tab):
+    """A tab of Firefox."""
+
+    def __init__(self, browser, url):
+        self.browser = browser
+        self.handle = browser.new_tab()
+        browser.open(url)
+
+    def run(self, script, *arguments):
+        self.browser.switch_to(self.handle)
+        return self.browser.run(script, *arguments)
+
+
+@pytest.fixture(scope="module", params=SITES, ids="-".join)
+def site(request, tmp_path_factory):
+    with serve(*request.param, tmp_path_factory.mktemp("examples")) as site:
+        yield site
+        assert "Traceback" not in site.server.output()
+
+
+@pytest.fixture
+def page(site, tmp_path):
+    """Open pages in tabs; the console has to say nothing that is not known."""
+    with Firefox(tmp_path) as firefox:
+        yield lambda path: FirefoxTab(firefox, site.named_url + path)
+        assert [e for e in firefox.errors() if not any(known in e for known in KNOWN)] == []
+
+
+def test_ids_and_ends(page):
+    """Ends stay ends, also without the commit of an id; and what is broken off is resumed."""
+    tabs = [page(path) for path in ("/counter/", "/counter/", "/clock/", "/progress/")]
+    five, finished, clock, progress = tabs
+    five.click("#five")
+    finished.click("#all")
+    clock.run(RESTART)
+    progress.click("#start")
+    reached = see(lambda: number(progress.text("#percent")), "progress")
+    progress.reload()
+
+    see(lambda: five.state() == ("closed", "closed by this page"), "the page to close")
+    assert five.items() == EXPECTED[:5]
+
+    see(lambda: len(finished.items()) == 10, "ten events", 15)
+    see(lambda: finished.state() == ("closed", "closed"), "the browser to stop", 15)
+    assert finished.items() == EXPECTED
+
+    see(lambda: "reconnecting" in clock.run("return states"), "the connection to break")
+    see(lambda: clock.state()[0] == "open", "the browser to reconnect")
+    before = len(clock.items())
+    see(lambda: len(clock.items()) >= max(3, before + 1), "more ticks")
+    ids = ids_of(clock)
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+
+    assert see(lambda: number(progress.text("#percent")), "progress after the reload") >= reached
+    see(lambda: number(progress.text("#percent")) == 100, "the end", 20)
+    see(lambda: progress.state() == ("closed", "closed"), "the browser to stop", 15)
+
+
+def test_workers_are_killed(site, page):
+    """Pages come back to new workers by themselves, and have missed nothing."""
+    chat, clock = page("/chat/?id=1&name=Ada"), page("/clock/")
+    see(lambda: chat.texts(".people li") == ["Ada"], "the chat")
+    see(lambda: clock.items(), "a tick")
+    killed = site.workers()
+    for worker in killed:
+        os.kill(worker, signal.SIGKILL)
+    see(lambda: chat.state()[1] == "reconnecting", "the page to notice")
+    if site.broker_url:
+        with connect(site.broker_url) as hub:
+            meanwhile = {"message": "meanwhile", "id": "2", "name": "Bob"}
+            hub.publish("chat", meanwhile, event="message")
+    see(lambda: site.workers() and not site.workers() & killed, "new workers")
+    see(lambda: chat.state()[0] == clock.state()[0] == "open", "the browser to reconnect")
+    see(lambda: said(site), "the chat to work")
+    expected = ["Bob: meanwhile", "Kim: back"] if site.broker_url else ["Kim: back"]
+    see(lambda: chat.texts(".said") == expected, "what was said")
+    before = len(clock.items())
+    see(lambda: len(clock.items()) > before, "the clock to go on")
+    ids = ids_of(clock)
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+
+
+def said(site):
+    with contextlib.suppress(OSError):
+        return request(site, "/chat/message", message="back", id="3", name="Kim")[0] == 200
+    time.sleep(0.1)
+    return False
