@@ -189,17 +189,6 @@ class Admission:
         self._warned_full = False
         return None
 
-    def limit(self, max_streams: int | None) -> int | None:
-        """
-        Return how many streams with a request the process may hold, :obj:`None` for any number.
-
-        Args:
-            max_streams: The configured limit.
-
-        """
-        found = [limit.streams for limit in self.limits(max_streams) if limit is not None]
-        return min(found, default=None)
-
     def limits(self, max_streams: int | None) -> tuple[Limit | None, Limit | None]:
         """
         Return how many streams the process may hold, and how many of them may have a request;

@@ -119,6 +119,8 @@ class Mailbox:
         Return all events that are there, in their order.
 
         """
+        if not self._events:
+            return []
         with self._lock:
             taken = list(self._events.values())
             self._events.clear()

@@ -381,14 +381,15 @@ class EventStream:
         while not self._reasons:
             chunk = feed.take()
             if chunk is not None:
-                self._vigil.begin()
+                if self._offer is not None:
+                    self._vigil.begin()  # It did not leave right after its first bytes.
                 self._events += 1
                 return chunk
             if feed.done:
                 self.end_for(_reason_of_end(feed))
             elif self._runtime is None:
                 return b""  # A test has read what was published; waiting would hang it.
-            elif self._vigil.is_heartbeat_due(self._vigil.clock()):
+            elif self._vigil.is_heartbeat_due:
                 return HEARTBEAT
             elif self._offer is not None and self._hand_off(feed):
                 return b""

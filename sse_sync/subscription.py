@@ -149,6 +149,8 @@ class ChannelFeed:
         Return everything that is there, up to a bound.
 
         """
+        if self._has_nothing():
+            return None
         if not self._ready and not self.done:
             try:
                 interrupted, self._interrupted = self._interrupted, False
@@ -342,26 +344,42 @@ class ChannelFeed:
         if not self._ready and not self._interrupted:
             self._collect()  # What came meanwhile.
 
+    def _has_nothing(self) -> bool:
+        # What is most often asked.
+        mailbox = self._mailbox
+        return not (
+            self._ready
+            or mailbox
+            or mailbox.overflowed
+            or self._interrupted
+            or self._replaying
+            or self._degraded is not None
+        )
+
     def _collect(self) -> None:
         # In this order: what was put before it overflowed is sent without a gap.
         overflowed = self._mailbox.overflowed
-        self._sort_out(self._mailbox.take())
+        messages = self._mailbox.take()
+        if messages:
+            self._sort_out(messages)
         if self._interrupted and not self._ready:
             self._signal.set()  # To be looked at again at once.
         elif overflowed and not self._ready:
             self.overflowed = self.done = True
 
     def _sort_out(self, messages: Sequence[Message]) -> None:
-        accepts = self._subscription.filter
+        accepts, behind = self._subscription.filter, self._behind
         for message in messages:
-            if self._behind is not None and message.position.number <= self._behind.number:
-                continue  # It was in the history already, or happened before the stream began.
-            if self._behind is not None and message.position.epoch != self._behind.epoch:
-                # The interruption has not been told yet, but it will; the client must not get a
-                # position behind it before.
-                self._interrupted = True
-                return
-            self._behind = message.position
+            position = message.position
+            if behind is not None:
+                if position.number <= behind.number:
+                    continue  # It was in the history already, or before the stream began.
+                if position.epoch != behind.epoch:
+                    # The interruption has not been told yet, but it will; the client must not get
+                    # a position behind it before.
+                    self._interrupted = True
+                    return
+            self._behind = behind = position
             if accepts is None or accepts(message.event, message.key, message.meta or {}):
                 self._ready.append(message.wire)
 

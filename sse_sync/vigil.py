@@ -36,7 +36,7 @@ class Vigil:
 
     __slots__ = (
         *("_end_for", "_expires", "_is_over", "_is_writing", "_last_sent", "_options", "_reactor"),
-        *("_signal", "_timer", "clock", "connection"),
+        *("_signal", "_timer", "clock", "connection", "is_heartbeat_due"),
     )
 
     def __init__(self, options: Options, end_for: Callable[[CloseReason], object]) -> None:
@@ -49,6 +49,8 @@ class Vigil:
         self._last_sent = 0.0
         self._is_writing = False
         self._is_over = False
+        self.is_heartbeat_due = False
+        """Whether nothing was sent for so long that a comment has to be."""
         self.clock: Clock = monotonic
         """Tells the time."""
         self.connection: Connection | None = None
@@ -111,15 +113,7 @@ class Vigil:
         # In this order: the reactor's thread must not see an old time while something is written.
         self._last_sent = self.clock()
         self._is_writing = True
-
-    def is_heartbeat_due(self, now: float) -> bool:
-        """
-        Return whether nothing was sent for so long that a comment has to be.
-
-        """
-        # Computed as in _next_tick, or a rounding error makes a heartbeat late.
-        heartbeat = self._options.heartbeat
-        return heartbeat is not None and now >= self._last_sent + heartbeat
+        self.is_heartbeat_due = False
 
     def hurry(self) -> None:
         """
@@ -179,9 +173,11 @@ class Vigil:
         # Called by the reactor, at the latest when something may be due.
         if self._is_over:
             return None
-        timeout = self._options.write_timeout
+        heartbeat, timeout = self._options.heartbeat, self._options.write_timeout
         if not self._is_writing:
-            if self.is_heartbeat_due(now) and self._signal is not None:
+            # Computed as in _next_tick, or a rounding error makes a heartbeat late.
+            if heartbeat is not None and now >= self._last_sent + heartbeat and self._signal:
+                self.is_heartbeat_due = True
                 self._signal.set()
         elif timeout is not None and now >= self._last_sent + timeout and self.connection:
             self.connection.abort()
