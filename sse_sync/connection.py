@@ -19,11 +19,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+try:
+    import fcntl
+    import termios
+except ImportError:
+    _TELLS_QUEUE = False
+else:
+    _TELLS_QUEUE = True
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 __all__ = ["SERVERS", "Connection", "Server", "find_connection", "find_server", "prepare"]
 
+
+_ZERO = bytes(4)
 
 # Between looking at a descriptor and duplicating it, the server must not close it: its number
 # might be another client's by then. Nothing blocks or switches greenlets while it is held.
@@ -87,6 +97,20 @@ class Connection:
         with self._duplicate() as sock:
             if sock is not None:
                 prepare(sock, write_timeout)
+
+    def is_idle(self) -> bool:
+        """
+        Return whether the peer has got everything that was written, so that a little more is taken
+        at once. Where the system cannot tell, it is not.
+
+        """
+        if not _TELLS_QUEUE:
+            return False
+        try:
+            waiting = fcntl.ioctl(self.fd, termios.TIOCOUTQ, _ZERO)
+        except (OSError, ValueError):
+            return False
+        return waiting == _ZERO
 
     def forget_error(self) -> None:
         """

@@ -58,8 +58,9 @@ class ServerSentEvent:
 
     Raises:
         EventError: If ``event`` contains CR or LF or comes without data, ``id`` contains CR,
-            LF or NUL, ``retry`` is not a whole, non-negative number, any text
-            contains a lone surrogate, or all fields are absent.
+            LF, NUL or another control character but the tab, begins or ends with white space or is
+            longer than 1,024 bytes, ``retry`` is not a whole number from 0 to 2,147,483,647, any
+            text contains a lone surrogate, or all fields are absent.
 
     """
 
@@ -218,9 +219,11 @@ def what_is_wrong_with_id(value: str) -> str:
         return "must not contain NUL, or clients ignore it"
     if _in_no_header(value):
         return "must not contain control characters, or servers refuse the client that returns it"
-    if value != value.strip(" \t"):
-        return "must not begin or end with white space, which clients lose when they return it"
-    if len(value) > MAX_ID // 4 and len(value.encode(errors="replace")) > MAX_ID:
+    # Some servers take the bytes for latin-1, in which there is more white space.
+    raw = value.encode(errors="replace").decode("latin-1")
+    if raw != raw.strip():
+        return "must not begin or end with white space, which is lost when clients return it"
+    if len(raw) > MAX_ID:
         return f"must not be longer than {MAX_ID:,} bytes, or servers refuse it when it returns"
     return ""
 
@@ -272,6 +275,8 @@ def _require_text(field: str, value: object) -> None:
 
 def _checked_id(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
+        if value.bit_length() > 1024:
+            raise EventError("id", "must be a smaller number")
         return str(value)
     _require_text("id", value)
     assert isinstance(value, str)

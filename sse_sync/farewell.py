@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 
-from .event import ServerSentEvent, encode_retry
+from .event import MAX_RETRY, ServerSentEvent, encode_retry
 from .registry import CloseReason
 from .settings import Options
 
@@ -21,8 +21,8 @@ END_ID = "sse-sync.end"
 """
 Event ID of the last event of a finished stream. A client that repeats it is told to stop.
 
-Without a colon, which would make browsers ask other origins for permission first (Fetch, 2.2.2,
-"CORS-unsafe request-header byte").
+Without a colon, which is a "CORS-unsafe request-header byte" (Fetch, 2.2.2): by the standard a
+browser would have to ask another origin before it sends one, though none does so far.
 
 """
 
@@ -99,7 +99,7 @@ def spread(milliseconds: int) -> int:
     Return one to two times a reconnection time, so that not everybody comes back at once.
 
     """
-    return int(milliseconds * random.uniform(1.0, 2.0))
+    return min(MAX_RETRY, int(milliseconds * random.uniform(1.0, 2.0)))
 
 
 def _end(message: str) -> bytes:

@@ -5,6 +5,7 @@ The world of gevent. Imported only where gevent is.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,9 @@ get_hub_if_exists: Callable[[], Any] = _get_hub_if_exists
 # Direct switches before the hub gets a turn, so that a generator that never blocks does not keep
 # everybody else waiting.
 _DIRECT = 8
+
+# Waiters that go on before the hub looks at anything else.
+_AT_ONCE = 50
 
 _READ = 1  # gevent.core.READ: libev's EV_READ and libuv's UV_READABLE
 
@@ -76,16 +80,56 @@ def of_this_hub(runtimes: dict[int, Runtime]) -> Runtime:
     return runtime
 
 
+class Waker:
+    """
+    Lets waiters go on, many with one callback of the hub: an event wakes thousands.
+
+    Args:
+        hub: The hub of the waiters.
+
+    """
+
+    __slots__ = ("_due", "_is_called", "hub")
+
+    def __init__(self, hub: Any) -> None:
+        self.hub = hub
+        """The hub of the waiters."""
+        self._due: deque[GreenletSignal] = deque()
+        self._is_called = False
+
+    def wake(self, signal: GreenletSignal) -> None:
+        """
+        Let a signal's waiter go on, at the hub's next turn. To be called in the hub's thread.
+
+        """
+        self._due.append(signal)
+        if not self._is_called:
+            self._is_called = True
+            self.hub.loop.run_callback(self._deliver)
+
+    def _deliver(self) -> None:
+        due = self._due
+        try:
+            for _ in range(min(len(due), _AT_ONCE)):
+                due.popleft().deliver()
+        finally:
+            # One that fails must not keep the others waiting.
+            self._is_called = bool(due)
+            if due:
+                self.hub.loop.run_callback(self._deliver)
+
+
 class GreenletSignal:
     """
     A :class:`~sse_sync.runtime.Signal` for greenlets.
 
     """
 
-    __slots__ = ("_hub", "_is_set", "_turns", "_waiter")
+    __slots__ = ("_hub", "_is_set", "_turns", "_waiter", "_waker")
 
-    def __init__(self, hub: Any) -> None:
-        self._hub = hub
+    def __init__(self, waker: Waker) -> None:
+        self._waker = waker
+        self._hub = waker.hub
         self._turns = 0
         self._is_set = False
         self._waiter: Any = None
@@ -100,11 +144,11 @@ class GreenletSignal:
         self._is_set = True
         if get_hub_if_exists() is self._hub:
             if self._waiter is not None:
-                self._hub.loop.run_callback(self._deliver)
+                self._waker.wake(self)
         else:
             # From another thread: that loop may be asleep, and whether somebody waits is
             # only known there.
-            self._hub.loop.run_callback_threadsafe(self._deliver)
+            self._hub.loop.run_callback_threadsafe(self.deliver)
 
     def wait(self) -> None:
         """
@@ -137,8 +181,12 @@ class GreenletSignal:
                 other._waiter = None
         other.wait()
 
-    def _deliver(self) -> None:
-        # The waiter may have been killed since; then nobody waits, or it waits elsewhere.
+    def deliver(self) -> None:
+        """
+        Let the waiter go on now. The hub calls it.
+
+        """
+        # It may have been killed since; then nobody waits.
         waiter = self._waiter
         if waiter is not None:
             waiter.switch()
@@ -252,13 +300,14 @@ class GeventRuntime:
         """The hub of the thread that the streams live in."""
         self.reactor: Reactor = GeventReactor(self.hub)
         """Watches sockets and time for all streams of the process."""
+        self._waker = Waker(hub)
 
     def signal(self) -> GreenletSignal:
         """
         Return a new signal.
 
         """
-        return GreenletSignal(self.hub)
+        return GreenletSignal(self._waker)
 
     def spawn(self, function: Callable[[], None], name: str) -> Task:
         """

@@ -54,7 +54,8 @@ class EventStreamParser:
         Return the events that are complete with this piece of the stream.
 
         Data is text; the event type is :obj:`None` where a browser says ``message``; the id is
-        the last event ID at that point, :obj:`None` where there is none.
+        the last event ID at that point, :obj:`None` where there is none or where no event here
+        could have it.
 
         Args:
             chunk: Bytes as they came.

@@ -15,6 +15,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
 
+from .event import MAX_RETRY
 from .exceptions import ConfigurationError
 from .proxies import parse_proxies
 
@@ -216,8 +217,8 @@ def _seconds_or_none(value: Any) -> float | None:
 def _milliseconds(value: Any) -> int:
     if isinstance(value, timedelta):
         value = value // timedelta(milliseconds=1)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError("a whole, non-negative number of milliseconds")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_RETRY:
+        raise ValueError(f"a whole number of milliseconds, 0 to {MAX_RETRY:,}")
     return value
 
 

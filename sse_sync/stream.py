@@ -49,9 +49,6 @@ CLEANUP_PATIENCE = 0.5
 # Seconds that a stopping server leaves under gevent to a source's cleanup.
 STOP_PATIENCE = 1.0
 
-# Bytes of a first chunk that every system takes at once.
-SMALL = 4096
-
 # For people with curl; a browser shows it to nobody.
 _LIMITED = b": too many streams of this user or address\n"
 
@@ -117,7 +114,7 @@ class EventStream:
         self._first_to_leave = [None]
         self._runtime: Runtime | None = None
         self._signal: Signal | None = None
-        self._vigil = Vigil(self._options, self.end_for)
+        self._vigil = Vigil(self._options)
         self._feed: Feed | None = None
         self._registry: Registry
         self._error: BaseException | None = None
@@ -312,7 +309,7 @@ class EventStream:
     def _open_beside(self) -> None:
         self._runtime = runtime = _runtime.current()
         self._signal = runtime.signal()
-        self._vigil.keep(runtime.reactor, self._signal)
+        self._vigil.keep(runtime.reactor, self._signal, self.end_for)
         self._opened_at = self._vigil.clock()
         if isinstance(self._source, FeedSource):
             self._feed = self._source.open(self._signal, self._encode, self._context)
@@ -331,14 +328,14 @@ class EventStream:
 
     def _first_chunk(self) -> bytes:
         # What is there already leaves with the first bytes. A stream that is handed off right after
-        # them needs no watch of its own: they are few, so that writing them takes no time.
+        # them needs no watch of its own, if writing them cannot take long.
         chunk, feed, source = b"", self._feed, self._source
         if self._runtime is not None and feed is not None and isinstance(source, FeedSource):
             if source.is_at_hand and not self._reasons:
                 self._start(feed)
                 chunk = feed.take() or b""
                 self._events += bool(chunk)
-            if self._offer is not None and self._started and len(chunk) <= SMALL:
+            if self._offer is not None and self._started and self._vigil.can_write_at_once:
                 return chunk
         self._vigil.begin()
         return chunk

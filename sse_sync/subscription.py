@@ -166,7 +166,10 @@ class ChannelFeed:
                 self._fail(exc)
         if self._degraded is not None:
             self._say_degraded()
-        return _join(self._ready) if self._ready else None
+        ready = self._ready
+        if len(ready) == 1:
+            return ready.popleft()
+        return _join(ready) if ready else None
 
     def wait(self) -> None:
         """
@@ -447,8 +450,6 @@ def _listen(wanted: Subscription) -> Iterator[ServerSentEvent]:
 
 
 def _join(chunks: deque[bytes]) -> bytes:
-    if len(chunks) == 1:
-        return chunks.popleft()
     taken: list[bytes] = []
     size = 0
     while chunks and (not taken or size + len(chunks[0]) <= MAX_CHUNK):

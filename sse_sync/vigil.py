@@ -30,7 +30,6 @@ class Vigil:
 
     Args:
         options: How the stream behaves.
-        end_for: Ends the stream soon. Anything may call it.
 
     """
 
@@ -39,9 +38,9 @@ class Vigil:
         *("_signal", "_timer", "clock", "connection", "is_heartbeat_due"),
     )
 
-    def __init__(self, options: Options, end_for: Callable[[CloseReason], object]) -> None:
+    def __init__(self, options: Options) -> None:
         self._options = options
-        self._end_for: Callable[[CloseReason], object] | None = end_for
+        self._end_for: Callable[[CloseReason], object] | None = None
         self._reactor: Reactor | None = None
         self._signal: Signal | None = None
         self._timer: Timer | None = None
@@ -57,6 +56,14 @@ class Vigil:
         """The client's; :obj:`None` if it is not known."""
 
     @property
+    def can_write_at_once(self) -> bool:
+        """
+        Whether the system takes some hundred bytes for the client without any delay.
+
+        """
+        return self.connection is not None and self.connection.is_idle()
+
+    @property
     def expires(self) -> float | None:
         """
         When the stream ends by itself.
@@ -64,16 +71,20 @@ class Vigil:
         """
         return self._expires
 
-    def keep(self, reactor: Reactor, signal: Signal) -> None:
+    def keep(
+        self, reactor: Reactor, signal: Signal, end_for: Callable[[CloseReason], object]
+    ) -> None:
         """
         Go by a reactor.
 
         Args:
             reactor: Keeps the time, and watches clients.
             signal: Set when the stream has to look at everything again.
+            end_for: Ends the stream soon. Anything may call it. Forgotten at the end, as it leads
+                back to the stream.
 
         """
-        self._reactor, self._signal = reactor, signal
+        self._reactor, self._signal, self._end_for = reactor, signal, end_for
         self.clock = reactor.clock
 
     def open(self, now: float) -> None:

@@ -26,6 +26,7 @@ from sse_sync.hub import Hub
 from sse_sync.ledger import Presence
 from sse_sync.natives import system_epoll
 from sse_sync.reactor import Reactor
+from sse_sync.registry import registry
 from sse_sync.settings import Options
 from sse_sync.subscription import Subscription
 
@@ -250,6 +251,19 @@ def test_who_stays_is_watched(hub, runtime, handed, received, filter):
         assert list(stream) == []
         stream.close()
     assert statistics().closed[CloseReason.CLIENT_GONE] == 1
+
+
+def test_longest_reconnection_time(hub, handed, turn):
+    """However long it is, an end is an end."""
+    longest = 2**31 - 1
+    options = Options(heartbeat=None, retry=longest, retry_stopping=longest, retry_failed=longest)
+    for reason in (CloseReason.SERVER_STOPPING, CloseReason.DISMISSED, CloseReason.FAILED):
+        client = handed(options=options)
+        registry().end_all(reason)
+        turn()
+        client.read()
+        assert client.has_ended
+        assert str(longest).encode() in client.body
 
 
 def test_no_room_for_those_that_stay(hub, runtime, monkeypatch):

@@ -14,7 +14,8 @@ ROOT = Path(sse_sync.__file__).parent
 # What each module of the core may import of the package: nothing that is above it.
 LAYERS = [
     {"exceptions", "clock", "natives", "proxies"},
-    {"event", "reactor", "settings", "connection", "brokers"},
+    {"event"},
+    {"reactor", "settings", "connection", "brokers"},
     {"parser", "runtime", "registry", "mailbox", "dispatch", "ledger", "cors"},
     {"threads", "greenlets", "admission", "pump", "chores", "access"},
     {"farewell", "visits"},

@@ -89,7 +89,7 @@ def test_problems():
     """All mistakes in a dictionary of options are found at once."""
     found = problems({"RETRY": -1, "HEARTBEAT": 15, "COLOUR": 1, 5: 6})
     assert [str(problem).split(",")[0] for problem in found] == [
-        "RETRY must be a whole",
+        "RETRY must be a whole number of milliseconds",
         "COLOUR is not an option; known are AUTHORIZE",
         "5 is not an option; known are AUTHORIZE",
     ]

@@ -41,7 +41,7 @@ from sse_sync.django.checks import check_settings
 from sse_sync.testing import read_events
 from tests.apps.sources import MARKS
 
-MILLISECONDS = "a whole, non-negative number of milliseconds"
+MILLISECONDS = "a whole number of milliseconds, 0 to 2,147,483,647"
 END = ServerSentEvent("", event="stream-end", id=END_ID)
 
 

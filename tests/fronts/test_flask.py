@@ -262,7 +262,7 @@ def test_not_initialised():
     ("key", "value", "message"),
     [
         ("SSE_HEARTBEAT", 0, "SSE_HEARTBEAT must be a positive number of seconds, or None"),
-        ("SSE_RETRY", "soon", "SSE_RETRY must be a whole, non-negative number of milli"),
+        ("SSE_RETRY", "soon", "SSE_RETRY must be a whole number of milliseconds"),
         ("SSE_MAX_STREAMS", 0, "SSE_MAX_STREAMS must be a positive whole number, or None"),
         ("SSE_RECONNECT", 1, "SSE_RECONNECT must be True or False, not 1"),
     ],
