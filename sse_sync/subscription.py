@@ -31,6 +31,9 @@ __all__ = ["ChannelFeed", "Filter", "Subscription", "listen"]
 
 logger = logging.getLogger("sse_sync")
 
+# Bytes of an event from which on it is a chunk of its own.
+LARGE = 4096
+
 Filter = Callable[[str | None, str | None, Mapping[str, Any]], bool]
 """Takes an event's type, key and meta; tells whether this subscriber gets it."""
 
@@ -167,9 +170,11 @@ class ChannelFeed:
         if self._degraded is not None:
             self._say_degraded()
         ready = self._ready
-        if len(ready) == 1:
-            return ready.popleft()
-        return _join(ready) if ready else None
+        if not ready:
+            return None
+        # A large one is shared by all streams; put together with others it would be a copy in each.
+        alone = len(ready) == 1 or len(ready[0]) >= LARGE
+        return ready.popleft() if alone else _join(ready)
 
     def wait(self) -> None:
         """

@@ -281,8 +281,12 @@ def test_many_events_in_one_chunk(hub, runtime):
         hub.publish("a", f"{number}")
     assert next(stream).count(b"\n\n") == 100
     for _ in range(10):
-        hub.publish("a", "x" * 10_000)
-    assert next(stream).count(b"\n\n") == 3
+        hub.publish("a", "x" * 4000)
+    assert next(stream).count(b"\n\n") == 8
+    events(stream, 2)
+    for _ in range(2):
+        hub.publish("a", "x" * 5000)
+    assert next(stream).count(b"\n\n") == 1
     stream.close()
 
 
