@@ -36,7 +36,8 @@ demo-django: system-demo $(VENV)/demo-ready pages
 # Four of the pages need it; without npm they say so, and the others work.
 pages:
 	@if command -v npm >/dev/null 2>&1; then \
-		$(MAKE) --no-print-directory example_pages/built/react.js; \
+		$(MAKE) --no-print-directory example_pages/built/react.js || \
+			echo "npm failed: there are no pages with React, Vue, htmx and Datastar."; \
 	else \
 		echo "Without npm there are no pages with React, Vue, htmx and Datastar."; \
 	fi

@@ -13,8 +13,13 @@ from . import timers
 class PersonForm(forms.Form):
     """Whoever has a log-in takes both from there."""
 
-    id = forms.SlugField(max_length=50)
+    id = forms.CharField(max_length=50)
     name = forms.CharField(max_length=50)
+
+    def clean_id(self):
+        if not self.cleaned_data["id"].isprintable():
+            raise forms.ValidationError("unusable")
+        return self.cleaned_data["id"]
 
 
 class MessageForm(PersonForm):
@@ -49,7 +54,7 @@ def message(request):
 
 def refusal(form):
     missing = [name for name in form.fields if form.has_error(name, "required")]
-    problem = f"missing: {', '.join(missing)}" if missing else form.errors
+    problem = f"missing: {', '.join(missing)}" if missing else f"unusable: {', '.join(form.errors)}"
     return JsonResponse({"error": problem}, status=400)
 
 

@@ -5,12 +5,15 @@ import time
 from django.views.decorators.http import require_GET
 
 from sse_sync import ServerSentEvent
-from sse_sync.django import event_stream
+from sse_sync.django import event_stream, last_event_id
 
 
 @require_GET
 @event_stream
 def events(request):
-    for number in range(1, 11):
+    # Who comes back after a broken connection goes on where it was.
+    last_id = last_event_id(request) or "0"
+    seen = int(last_id) if last_id.isdecimal() else 0
+    for number in range(seen + 1, 11):
         yield ServerSentEvent(f"count {number}", event="count", id=number)
         time.sleep(0.5)

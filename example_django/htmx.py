@@ -7,7 +7,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
 from sse_sync import ServerSentEvent
-from sse_sync.django import event_stream
+from sse_sync.django import event_stream, last_event_id
 
 
 @require_GET
@@ -19,7 +19,9 @@ def greetings(request):
 @require_GET
 @event_stream
 def events(request):
-    for number in range(1, 6):
+    last_id = last_event_id(request) or "0"
+    seen = int(last_id) if last_id.isdecimal() else 0
+    for number in range(seen + 1, 6):
         context = {"name": request.GET.get("name", ""), "number": number}
         html = render_to_string("greeting.html", context)
         yield ServerSentEvent(html, event="greeting", id=number)

@@ -40,7 +40,8 @@ class OrderView(View):
     def post(self, request):
         form = OrderForm(request.POST)
         if not form.is_valid():
-            return JsonResponse({"error": form.errors}, status=400)
+            problems = "; ".join(f"{name}: {' '.join(why)}" for name, why in form.errors.items())
+            return JsonResponse({"error": problems}, status=400)
         try:
             with transaction.atomic():
                 order = form.save()

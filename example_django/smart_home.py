@@ -36,7 +36,13 @@ def switch(request, room):
         wanted = None
     match wanted:
         case {"device": str(device), "on": bool(is_on)} if device in ROOMS[room][1]:
-            Device.objects.update_or_create(room=room, name=device, defaults={"is_on": is_on})
+            # In one statement: who reads first and then writes may find SQLite locked.
+            Device.objects.bulk_create(
+                [Device(room=room, name=device, is_on=is_on)],
+                update_conflicts=True,
+                unique_fields=["room", "name"],
+                update_fields=["is_on"],
+            )
         case _:
             problem = "a device of the room, and whether it shall be on"
             return JsonResponse({"error": problem}, status=400)

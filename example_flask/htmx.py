@@ -5,7 +5,7 @@ import time
 from flask import Blueprint, render_template, request
 
 from sse_sync import ServerSentEvent
-from sse_sync.flask import event_stream
+from sse_sync.flask import event_stream, last_event_id
 
 bp = Blueprint("htmx", __name__, url_prefix="/htmx")
 
@@ -19,7 +19,9 @@ def greetings():
 @bp.get("/events")
 @event_stream
 def events():
-    for number in range(1, 6):
+    last_id = last_event_id() or "0"
+    seen = int(last_id) if last_id.isdecimal() else 0
+    for number in range(seen + 1, 6):
         html = render_template("greeting.html", name=request.args.get("name", ""), number=number)
         yield ServerSentEvent(html, event="greeting", id=number)
         time.sleep(0.4)

@@ -5,6 +5,7 @@ import time
 from functools import partial
 
 from flask import Blueprint, abort, request
+from sqlalchemy.dialects.sqlite import insert
 
 from sse_sync import ServerSentEvent
 
@@ -32,7 +33,9 @@ def switch(room):
         abort(404)
     match request.get_json():
         case {"device": str(device), "on": bool(is_on)} if device in ROOMS[room][1]:
-            db.session.merge(Device(room=room, name=device, is_on=is_on))
+            # In one statement, because others may switch it at the same time.
+            row = insert(Device).values(room=room, name=device, is_on=is_on)
+            db.session.execute(row.on_conflict_do_update(set_={"is_on": is_on}))
         case _:
             abort(400, "a device of the room, and whether it shall be on")
     db.session.commit()

@@ -27,7 +27,7 @@ TOKENS = re.findall(r"\s*\S+", TEXT)
 @event_stream
 def events():
     last_id = last_event_id() or ""
-    made = int(last_id) if last_id.isdecimal() else 0
+    made = min(int(last_id), len(TOKENS)) if last_id.isdecimal() else 0
     try:
         for token in TOKENS[made:]:
             time.sleep(0.08)  # Thinks.

@@ -4,6 +4,8 @@ export async function otherOrigin() {
   const response = await fetch("/updates/origins");
   const origins = await response.json();
   const isOther = (origin) =>
-    origin !== location.origin && new URL(origin).hostname === location.hostname;
+    origin !== location.origin &&
+    new URL(origin).hostname === location.hostname &&
+    new URL(origin).protocol === location.protocol;
   return origins.find(isOther) ?? location.origin;
 }

@@ -5,15 +5,17 @@ import { defineConfig } from "vite";
 export default defineConfig({
   plugins: [vue()],
   publicDir: false,
+  esbuild: { jsx: "automatic" },
   logLevel: "error", // htmx uses eval(), about which nothing can be done here.
   build: {
+    target: "es2022",
     outDir: "built",
     rollupOptions: {
       input: {
-        react: "react/main.jsx",
-        vue: "vue/main.js",
-        htmx: "libraries/htmx.js",
-        datastar: "libraries/datastar.js",
+        react: "./react/main.jsx",
+        vue: "./vue/main.js",
+        htmx: "./libraries/htmx.js",
+        datastar: "./libraries/datastar.js",
       },
       output: { entryFileNames: "[name].js", chunkFileNames: "[name]-chunk.js" },
     },

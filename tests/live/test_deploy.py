@@ -228,11 +228,11 @@ def test_compose():
     files = [volume.split(":") for volume in nginx["volumes"] if volume.startswith("./")]
     assert ["./nginx.conf", "/etc/nginx/nginx.conf", "ro"] in files
     assert {volume.split(":")[0] for volume in (*app["volumes"], *nginx["volumes"])} == {
-        *("socket", "./nginx.conf", "./tls")
+        *("data", "socket", "./nginx.conf", "./tls")
     }
     recipe = (DEPLOY / app["build"]["dockerfile"].removeprefix("deploy/")).read_text()
     for line in recipe.splitlines():
-        if line.startswith("COPY "):
+        if line.startswith("COPY ") and "--from=" not in line:
             *sources, _ = line.split()[1:]
             assert all((ROOT / source).exists() for source in sources), line
     command = yaml.safe_load(next(x for x in recipe.splitlines() if x.startswith("CMD "))[4:])

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -148,7 +149,8 @@ def site(request, browser, tmp_path_factory):
         for tab in site.slow.values():
             tab.close()
         browser.switch_to.window(browser.window_handles[0])
-        assert "Traceback" not in site.server.output()
+        log = site.server.output()
+        assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]
 
 
 @pytest.fixture(scope="module")
@@ -416,6 +418,46 @@ def test_smart_home(slow, page):
     see(lambda: tab.run(box) is True, "it to stay")
 
 
+def test_many_switches(site):
+    """People switch at the same time, at any worker, and nobody gets an error."""
+
+    def switch(number):
+        body = json.dumps({"device": "heating", "on": number % 2 == 0}).encode()
+        return site.ask("/smart-home/bedroom", body, "PUT", **{"Content-Type": "application/json"})
+
+    with ThreadPoolExecutor(12) as pool:
+        answers = [json.loads(answer) for answer in pool.map(switch, range(120))]
+    assert {"light", "heating"} == set(answers[0]["devices"])
+
+
+def test_resume_in_the_middle(site):
+    """Who comes back to a counter gets the rest."""
+    with site.stream("/counter/events", last_event_id="8") as stream:
+        assert [event.id for event in stream] == ["9", "10", END_ID]
+
+
+def test_job_that_is_not_there(page, console):
+    """The page of an old link can begin another job."""
+    tab = page("/progress/#there-is-no-such-job")
+    see(lambda: tab.state()[0] == "closed", "the refusal")
+    see(lambda: tab.run("return !document.querySelector('#start').disabled"), "the button")
+    assert ["404" in message for message in console()] == [True]
+
+
+def test_problems_are_text(site):
+    """What is wrong with a form is told in words."""
+    for path, fields in (
+        ("/orders/", {"item": " ", "quantity": "1"}),
+        ("/orders/", {"item": "Tea", "quantity": "x"}),
+        ("/chat/message", {"message": "x" * 2000, "id": "a@b", "name": "Ada"}),
+        ("/chat/message", {"message": "x", "id": "\u200b", "name": "Ada"}),
+    ):
+        status, answer = request(site, path, **fields)
+        assert (status, type(answer["error"])) == (400, str)
+    said = {"message": "Hello", "id": "a@b.example", "name": "Ada"}
+    assert request(site, "/chat/message", **said) == (200, said)
+
+
 def test_what_cannot_be_switched(site):
     """Rooms and devices that are not there, and no JSON."""
     for room, body, status in (
@@ -551,7 +593,7 @@ def says_what_to_run(tab, console):
 def test_page_without_npm(site, browser, page, console):
     """A page whose library is not there says what to run; another page at each site."""
     paths = ("/updates/react/", "/updates/vue/", "/htmx/", "/datastar/")
-    path = dict(zip(sorted(s[:2] for s in SITES), paths, strict=False))
+    path = dict(zip(sorted({site[:2] for site in SITES}), paths, strict=True))
     tab = page("/")
     browser.execute_cdp_cmd("Network.enable", {})
     browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/pages/built/*"]})

@@ -179,7 +179,7 @@ FORMATS = {name: [(text, message(text)) for text in texts] for name, texts in TE
         ("stays", message("stays", "1")),
         ({"id": 0, "data": "a value"}, message("a value", "0")),
         ({"id": "…", "data": "b"}, message("b", "…")),
-        ({"id": " \ufeffé: ", "data": "c"}, message("c", " \ufeffé: ")),
+        ({"id": "\ufeffé: x", "data": "c"}, message("c", "\ufeffé: x")),
         ({"id": "", "data": "forgotten"}, message("forgotten")),
         ("for good", message("for good")),
     ],
@@ -230,6 +230,9 @@ REFUSED = [
     {"event": "without data"},
     {"data": "x", "id": "a\0b"},
     {"data": "x", "id": "a\r\nb"},
+    {"data": "x", "id": "a\x01b"},
+    {"data": "x", "id": " a"},
+    {"data": "x", "id": "i" * 1025},
     *({"data": "x", "retry": bogus} for bogus in ("3000", "1000x", "", -1, 1.5, True)),
     {"data": "lone surrogate \ud800"},
     {"comment": "\udfff"},
@@ -247,7 +250,7 @@ def test_refused(fields):
 def test_long_lines(page):
     """A megabyte in one line, and characters that are split between packets."""
     texts = ["x" * 1_000_000, "é\U0001f600" * 50_000, "\n" * 10_000]
-    type, id = "t" * 5000, "i" * 5000
+    type, id = "t" * 5000, "i" * 1024
     page.plan([*texts, {"event": type, "data": "x", "id": id}])
     seen = page.watch(types=[type])
     assert seen == [OPEN, *map(message, texts), message("x", id, type), END]
