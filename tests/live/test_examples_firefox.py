@@ -9,7 +9,17 @@ import pytest
 
 from sse_sync import connect
 from tests.browsers import Firefox
-from tests.live.test_examples import EXPECTED, RESTART, Tab, ids_of, number, request, see, serve
+from tests.live.test_examples import (
+    EXPECTED,
+    RESTART,
+    Tab,
+    assert_consecutive,
+    ids_of,
+    number,
+    request,
+    see,
+    serve,
+)
 
 SITES = [("flask", "memory", "direct"), ("django", "redis", "nginx")]
 # Its console calls a 204, and a connection that breaks, an error.
@@ -40,14 +50,18 @@ def site(request, tmp_path_factory):
 def page(site, tmp_path):
     """Open pages in tabs; the console has to say nothing that is not known."""
     with Firefox(tmp_path) as firefox:
-        yield lambda path: FirefoxTab(firefox, site.named_url + path)
+        yield lambda path, url=site.named_url: FirefoxTab(firefox, url + path)
         assert [e for e in firefox.errors() if not any(known in e for known in KNOWN)] == []
 
 
-def test_ids_and_ends(page):
+def test_ids_and_ends(site, page):
     """Ends stay ends, also without the commit of an id; and what is broken off is resumed."""
-    tabs = [page(path) for path in ("/counter/", "/counter/", "/clock/", "/progress/")]
-    five, finished, clock, progress = tabs
+    paths = ("/counter/", "/counter/", "/clock/", "/progress/")
+    five, finished, clock, progress = [page(path) for path in paths]
+    # By another name of the host, to which there are six connections more.
+    tokens, updates = page("/tokens/", site.url), page("/updates/", site.url)
+    see(lambda: tokens.run("return !document.querySelector('#start').disabled"), "the page")
+    tokens.click("#start")
     five.click("#five")
     finished.click("#all")
     clock.run(RESTART)
@@ -73,10 +87,15 @@ def test_ids_and_ends(page):
     see(lambda: number(progress.text("#percent")) == 100, "the end", 20)
     see(lambda: progress.state() == ("closed", "closed"), "the browser to stop", 15)
 
+    see(lambda: tokens.text("#text").endswith('in its "finally".'), "the whole text", 15)
+    see(lambda: tokens.state()[0] == "closed", "the browser to stop", 15)
+    see(lambda: len(updates.items()) >= 2, "two updates of another origin")
+    assert_consecutive(updates)
+
 
 def test_workers_are_killed(site, page):
     """Pages come back to new workers by themselves, and have missed nothing."""
-    chat, clock = page("/chat/?id=1&name=Ada"), page("/clock/")
+    chat, clock, orders = page("/chat/?id=1&name=Ada"), page("/clock/"), page("/orders/")
     see(lambda: chat.texts(".people li") == ["Ada"], "the chat")
     see(lambda: clock.items(), "a tick")
     killed = site.workers()
@@ -88,7 +107,10 @@ def test_workers_are_killed(site, page):
             meanwhile = {"message": "meanwhile", "id": "2", "name": "Bob"}
             hub.publish("chat", meanwhile, event="message")
     see(lambda: site.workers() and not site.workers() & killed, "new workers")
-    see(lambda: chat.state()[0] == clock.state()[0] == "open", "the browser to reconnect")
+    assert ordered(site, "while the page was away")
+    tabs = (chat, clock, orders)
+    see(lambda: [tab.state()[0] for tab in tabs] == ["open"] * 3, "the browser to reconnect")
+    see(lambda: orders.texts("td:nth-child(2)") == ["while the page was away"], "the order")
     see(lambda: said(site), "the chat to work")
     expected = ["Bob: meanwhile", "Kim: back"] if site.broker_url else ["Kim: back"]
     see(lambda: chat.texts(".said") == expected, "what was said")
@@ -96,6 +118,14 @@ def test_workers_are_killed(site, page):
     see(lambda: len(clock.items()) > before, "the clock to go on")
     ids = ids_of(clock)
     assert ids == list(range(ids[0], ids[0] + len(ids)))
+
+
+def ordered(site, item):
+    def order():
+        with contextlib.suppress(OSError):
+            return request(site, "/orders/", item=item, quantity="1")[0] == 201
+
+    return see(order, "the order to be taken")
 
 
 def said(site):
