@@ -28,7 +28,10 @@ WORKERS = [
 def server(request, servers):
     from tests.live.servers import kind
 
-    return servers(kind(request.param))
+    server = servers(kind(request.param))
+    # Streams of other tests may still be ending, and have the places of these.
+    wait_for(lambda: server.json("/figures")["open"] == 0, "streams of other tests to be gone")
+    return server
 
 
 def numbers(stream, count):
@@ -128,8 +131,6 @@ def _rest(stream):
 def test_handed_off(server, key):
     """A worker that can let connections go has no request for them."""
     handed_off = "handoff" in str(server.kind)
-    # Streams of other tests may still be ending.
-    wait_for(lambda: server.json("/figures")["handed_off"] == 0, "nothing handed off")
     with contextlib.ExitStack() as stack:
         streams = [
             stack.enter_context(server.stream(f"/subscribe/{key}"))
