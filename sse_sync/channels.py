@@ -5,6 +5,7 @@ The hub of an application: made when it is first used, once in each process.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable
@@ -15,9 +16,11 @@ from urllib.parse import urlsplit
 from .access import load_hook
 from .brokers.base import Broker
 from .brokers.memory import MemoryBroker
+from .event import Dumps
 from .exceptions import ConfigurationError
 from .hub import Hub
 from .ledger import Presence, user_key
+from .periodic import Timetable
 from .proxies import UNKNOWN, client_address
 from .rechecks import Recheck
 from .settings import Options
@@ -44,8 +47,10 @@ class Channels:
     Args:
         options: Which broker, how much it keeps, and what is asked about open streams.
         recheck: Returns what is asked, where that is not the option.
-        within: Returns the context in which to ask.
+        within: Returns the context in which to call functions of the application.
         denials: Exceptions by which the framework says no.
+        timetable: What is published at intervals.
+        dumps: Makes JSON of that.
 
     """
 
@@ -56,11 +61,15 @@ class Channels:
         recheck: Callable[[], Recheck | None] | None = None,
         within: Callable[[], AbstractContextManager[Any]] = nullcontext,
         denials: tuple[type[Exception], ...] = (),
+        timetable: Timetable | None = None,
+        dumps: Dumps = json.dumps,
     ) -> None:
         self._options = options
         self._recheck = recheck or self._configured_recheck
         self._within = within
         self._denials = denials
+        self._timetable = timetable
+        self._dumps = dumps
         self._lock = threading.Lock()
         self._hub: Hub | None = None
         self._warned_unknown = False
@@ -149,6 +158,8 @@ class Channels:
             every=self._options.recheck_every,
             within=self._within,
             denials=self._denials,
+            timetable=self._timetable,
+            dumps=self._dumps,
         )
 
     def _configured_recheck(self) -> Recheck | None:

@@ -75,12 +75,22 @@ class Dispatch:
     Args:
         broker: Where the events come from.
         on_review: Called when the broker asks for a review, which it does now and then.
+        on_subscribed: Called with the channels of each new subscriber; must not block.
+        on_received: Called with each event that has subscribers, after them; must not block.
 
     """
 
-    def __init__(self, broker: Broker, on_review: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        on_review: Callable[[], object],
+        on_subscribed: Callable[[Sequence[str]], object],
+        on_received: Callable[[Message], object],
+    ) -> None:
         self._broker = broker
         self._on_review = on_review
+        self._on_subscribed = on_subscribed
+        self._on_received = on_received
         self._subscribers: dict[str, dict[Subscriber, None]] = {}
         # Position since when the process receives a channel without a gap.
         self._received: dict[str, Position] = {}
@@ -142,6 +152,7 @@ class Dispatch:
         except BaseException:
             self.remove(subscriber, channels)
             raise
+        self._on_subscribed(channels)
         return here
 
     def remove(self, subscriber: Subscriber, channels: Sequence[str]) -> None:
@@ -157,6 +168,16 @@ class Dispatch:
             subscribers = self._subscribers.get(channel)
             if subscribers is not None:
                 subscribers.pop(subscriber, None)
+
+    def has_subscribers(self, channel: str) -> bool:
+        """
+        Return whether a channel has any clients.
+
+        Args:
+            channel: Which channel.
+
+        """
+        return any(subscriber.clients for subscriber in list(self._subscribers.get(channel, ())))
 
     def receives(self, channels: Sequence[str]) -> bool:
         """
@@ -216,6 +237,7 @@ class Dispatch:
                         _guarded(subscriber.put, message)
                 finally:
                     self._turn += 1
+                self._on_received(message)
 
     def reached(self, position: Position) -> None:
         """

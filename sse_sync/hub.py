@@ -11,6 +11,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -24,6 +25,7 @@ from .event import Dumps, ServerSentEvent
 from .exceptions import BrokerUnavailable, ConfigurationError, EventError
 from .ledger import user_channel
 from .people import People
+from .periodic import Periodicals, Timetable
 
 __all__ = ["Hub", "HubStatistics"]
 
@@ -71,6 +73,10 @@ class Hub:
         broker: What keeps and carries events.
         clock: Tells the time.
         sleep: Waits, for so many seconds.
+        timetable: What is published at intervals.
+        within: Returns the context in which to call functions of the application.
+        dumps: Makes JSON of what is published at intervals.
+        now: Tells the time of day, in seconds since the epoch.
         people: Further arguments for :class:`~sse_sync.people.People`.
 
     """
@@ -81,10 +87,18 @@ class Hub:
         *,
         clock: Clock = monotonic,
         sleep: Callable[[float], object] | None = None,
+        timetable: Timetable | None = None,
+        within: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        dumps: Dumps = json.dumps,
+        now: Callable[[], float] = time.time,
         **people: Any,
     ) -> None:
         self._broker = broker
         self._clock = clock
+        self._timetable = timetable or Timetable()
+        self._within = within
+        self._dumps = dumps
+        self._now = now
         # Looked up here, not at import, so that gevent may have patched it.
         self._sleep = sleep or time.sleep
         self._arguments = people
@@ -94,10 +108,20 @@ class Hub:
     def _begin(self) -> None:
         self._published = 0
         self.people = People(
-            self, self._broker, clock=self._clock, sleep=self._sleep, **self._arguments
+            self,
+            self._broker,
+            clock=self._clock,
+            sleep=self._sleep,
+            within=self._within,
+            **self._arguments,
         )
         """Whose streams there are, and who is there."""
-        self.dispatch = Dispatch(self._broker, self.people.review)
+        periodicals = Periodicals(
+            self, self._timetable, within=self._within, dumps=self._dumps, now=self._now
+        )
+        self.dispatch = Dispatch(
+            self._broker, self.people.review, periodicals.subscribed, periodicals.received
+        )
         """Who subscribes."""
         self._broker.start(self.dispatch)
 

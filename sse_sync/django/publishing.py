@@ -23,9 +23,10 @@ from ..brokers.base import check_channel
 from ..hub import Hub
 from ..ledger import Presence, user_channel
 from ..mailbox import Overflow
+from ..periodic import Published
 from ..settings import stream_options
 from ..subscription import Filter, Subscription
-from .response import EventSourceResponse, channels, configured, dumps, wsgi_environ
+from .response import EventSourceResponse, channels, configured, dumps, timetable, wsgi_environ
 
 logger = logging.getLogger("sse_sync")
 
@@ -35,6 +36,7 @@ __all__ = [
     "may_read",
     "present",
     "publish",
+    "publish_every",
     "publish_on_commit",
     "publish_to_user",
     "reauthorize",
@@ -97,6 +99,49 @@ def publish(
         retry_for=retry_for,
         dumps=dumps,
     )
+
+
+def publish_every(
+    seconds: float,
+    channel: str,
+    *,
+    event: str | None = None,
+    key: str | None = None,
+    after: Sequence[str] = (),
+) -> Callable[[Published], Published]:
+    """
+    Publish what a function returns, at intervals, while the channel has subscribers.
+
+    ::
+
+        @publish_every(5, "dashboard", event="load")
+        def load():
+            return {"load": os.getloadavg()[0]}
+
+    Every process that has subscribers calls it at the same moments, which are multiples of the
+    interval, with no request and database connections of its own, which are closed afterwards; the
+    first one publishes, so that each event comes once. Where it returns :obj:`None` nothing is
+    published; where it raises an exception, that is logged, and it is called again the next time.
+    If it takes longer than the interval, moments are left out. The module must have been imported,
+    as that of a view has been.
+
+    Args:
+        seconds: From one time to the next, 0.05 to 86,400.
+        channel: Where to publish.
+        event: Event type.
+        key: What the event is about, for filters and for :attr:`Overflow.LATEST`.
+        after: Types of events of the same channel after which to publish at once, too, such as
+            those that tell who comes and goes.
+
+    Returns:
+        A decorator, which leaves the function as it is.
+
+    Raises:
+        ConfigurationError: If an argument is unusable.
+        EventError: If the event type cannot be sent.
+
+    """
+    return timetable.publish_every(seconds, channel, event=event, key=key, after=after)
 
 
 def publish_to_user(user: Any, data: Any, **arguments: Any) -> str:

@@ -24,6 +24,7 @@ from django.utils.functional import Promise
 from ..channels import Channels
 from ..event import ServerSentEvent, encode
 from ..exceptions import UnsupportedServerError
+from ..periodic import Timetable
 from ..pump import FeedSource, Source
 from ..registry import CloseReason
 from ..settings import Options
@@ -169,8 +170,16 @@ def channels() -> Channels:
 
     """
     return Channels(
-        configured(), within=_without_request, denials=(PermissionDenied, ObjectDoesNotExist)
+        configured(),
+        within=_without_request,
+        denials=(PermissionDenied, ObjectDoesNotExist),
+        timetable=timetable,
+        dumps=dumps,
     )
+
+
+timetable = Timetable()
+"""What the project publishes at intervals."""
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from ..cors import preflight_headers
 from ..hub import Hub
 from ..ledger import Presence, user_channel
 from ..mailbox import Overflow
+from ..periodic import Published, Timetable
 from ..rechecks import Recheck
 from ..registry import registry
 from ..settings import Options, misspelt, stream_options
@@ -73,6 +74,7 @@ class SSE:
     def __init__(self, app: flask.Flask | None = None) -> None:
         self._authorize: Authorize | None = None
         self._recheck: Recheck | None = None
+        self._timetable = Timetable()
         if app is not None:
             self.init_app(app)
 
@@ -99,6 +101,8 @@ class SSE:
             recheck=lambda: load_hook(options.recheck, "recheck") or self._recheck,
             within=app.app_context,
             denials=(Forbidden, Unauthorized, NotFound),
+            timetable=self._timetable,
+            dumps=lambda value: app.json.dumps(value),
         )
         app.extensions["sse_sync"] = State(options, channels)
         for problem in misspelt(app.config, "SSE_"):
@@ -293,6 +297,48 @@ class SSE:
 
         """
         return self.publish(user_channel(user), data, **arguments)
+
+    def publish_every(
+        self,
+        seconds: float,
+        channel: str,
+        *,
+        event: str | None = None,
+        key: str | None = None,
+        after: Sequence[str] = (),
+    ) -> Callable[[Published], Published]:
+        """
+        Publish what a function returns, at intervals, while the channel has subscribers.
+
+        ::
+
+            @sse.publish_every(5, "dashboard", event="load")
+            def load():
+                return {"load": os.getloadavg()[0]}
+
+        Every process that has subscribers calls it at the same moments, which are multiples of the
+        interval, in an application context and no request; the first one publishes, so that each
+        event comes once. Where it returns :obj:`None` nothing is published; where it raises an
+        exception, that is logged, and it is called again the next time. If it takes longer than
+        the interval, moments are left out.
+
+        Args:
+            seconds: From one time to the next, 0.05 to 86,400.
+            channel: Where to publish.
+            event: Event type.
+            key: What the event is about, for filters and for :attr:`Overflow.LATEST`.
+            after: Types of events of the same channel after which to publish at once, too, such as
+                those that tell who comes and goes.
+
+        Returns:
+            A decorator, which leaves the function as it is.
+
+        Raises:
+            ConfigurationError: If an argument is unusable.
+            EventError: If the event type cannot be sent.
+
+        """
+        return self._timetable.publish_every(seconds, channel, event=event, key=key, after=after)
 
     def subscribe(
         self,

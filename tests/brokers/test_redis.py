@@ -12,6 +12,8 @@ import redis
 from sse_sync import BrokerUnavailable, ConfigurationError, connect, listen
 from sse_sync.brokers import redis_listener, redis_nodes, redis_store
 from sse_sync.brokers.redis import READERS, RedisBroker
+from sse_sync.hub import Hub
+from sse_sync.periodic import Timetable
 from tests.core.broker_contract import BrokerContract, Receiver
 from tests.live.servers import wait_for
 from tests.redis_server import RedisCluster, RedisServer, Sentinel
@@ -844,3 +846,34 @@ def test_many_channels(server, started):
         thread.join(10)
     wait_until(lambda: len(received.messages) == 10)
     assert {message.channel for message in received.messages} == set(names[::500])
+
+
+def test_at_intervals_once_by_all(server):
+    """What several processes publish at intervals comes once for each moment, to all of them."""
+    prefix, interval = next(_prefixes), 0.1
+    callers, received = set(), []
+
+    def tell():
+        callers.add(threading.current_thread())
+        return int(time.time() / interval)
+
+    def receive(hub):
+        events = listen(hub, "room")
+        next(events)
+        received.append([(event.id, event.data) for event in itertools.islice(events, 8)])
+        events.close()
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            timetable = Timetable()
+            timetable.publish_every(interval, "room")(tell)
+            broker = RedisBroker(server.url, prefix=prefix)
+            hub = stack.enter_context(Hub(broker, timetable=timetable))
+            threading.Thread(target=receive, args=(hub,), daemon=True).start()
+        wait_for(lambda: len(received) == 2, "what both received")
+    assert len(callers) == 2
+    one, other = received
+    moments = [data for _, data in one]
+    assert len(set(moments)) == len(moments)
+    # One of them may have begun some events earlier; from there on they got the same.
+    assert len(set(one) & set(other)) >= 4

@@ -878,7 +878,7 @@ def test_subscriber_that_is_removed_while_it_waits():
         interrupted = degraded = put
 
     broker = Slow()
-    dispatch = Dispatch(broker, lambda: None)
+    dispatch = Dispatch(broker, lambda: None, lambda channels: None, lambda message: None)
     broker.start(dispatch)
     one, other = Nobody(), Nobody()
     threads = [

@@ -20,7 +20,7 @@ LAYERS = [
     {"threads", "greenlets", "admission", "pump", "chores", "access"},
     {"farewell", "visits"},
     {"rechecks", "vigil"},
-    {"people"},
+    {"people", "periodic"},
     {"fanout"},
     {"handoff"},
     {"departure"},

@@ -1,12 +1,14 @@
 """Whose streams there are, through Django's test client."""
 
+import threading
 import time
+from datetime import date
 
 import pytest
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.test import RequestFactory, override_settings
 from rest_framework.permissions import IsAdminUser, IsAuthenticated
 from rest_framework.renderers import BaseRenderer
@@ -22,12 +24,14 @@ from sse_sync.django import (
     hub,
     present,
     publish,
+    publish_every,
     publish_on_commit,
     publish_to_user,
     reauthorize,
     sign_channels,
     subscribe,
 )
+from sse_sync.django.response import timetable
 from sse_sync.testing import read_events
 
 factory = RequestFactory()
@@ -138,6 +142,35 @@ def test_recheck():
         time.sleep(0.005)
     assert names(streams[0]) == ["stream-disconnect"]
     assert names(streams[1]) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_publish_every(monkeypatch):
+    """It may use the database, and leaves no connection behind."""
+    monkeypatch.setattr(timetable, "_by_channel", {})
+    User.objects.create_user("ann")
+    calls = []
+    # The database in memory survives it.
+    wrapper = type(connections["default"])
+    monkeypatch.setattr(wrapper, "close", lambda self: calls.append(threading.current_thread()))
+
+    @publish_every(0.05, "room", event="users", after=["user-new"])
+    def users():
+        calls.append("called")
+        return {"users": User.objects.count(), "day": date(2026, 11, 21)}
+
+    response = ChannelView.as_view(channels=["room"])(request_of(AnonymousUser()))
+    assert read_events(response, 1)[0].event == "stream-open"
+    deadline = time.monotonic() + 10
+    while hub().statistics().published < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    event = read_events(response, 1)[0]
+    response.close()
+    assert (event.event, event.data) == ("users", '{"users": 1, "day": "2026-11-21"}')
+    elsewhere = [call for call in calls if call is not threading.main_thread()]
+    assert elsewhere[0] == "called"
+    assert isinstance(elsewhere[1], threading.Thread)  # And so it has closed its connection.
 
 
 @pytest.mark.parametrize(

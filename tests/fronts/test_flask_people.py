@@ -1,6 +1,7 @@
 """Whose streams there are, through Flask's test client."""
 
 import time
+from datetime import date
 
 import flask
 import pytest
@@ -124,6 +125,30 @@ def test_recheck(app, client, sse):
 
 def sse_visits(app):
     return list(app.extensions["sse_sync"].channels.hub().people._visits)
+
+
+def test_publish_every(app, client, sse):
+    """It is called in an application context, without a request, and app.json writes its data."""
+    asked = []
+
+    @sse.publish_every(0.05, "room", event="now")
+    def tell():
+        asked.append((flask.current_app.name, flask.has_request_context()))
+        return {"day": date(2026, 11, 21)}
+
+    response = client.get("/room/ann")
+    assert read_events(response, 1)[0].event == "stream-open"
+    wait_for(lambda: len(asked) >= 2)
+    wait_for(lambda: published(app) >= 1)
+    event = read_events(response, 1)[0]
+    response.close()
+    assert (event.event, event.data) == ("now", '{"day": "Sat, 21 Nov 2026 00:00:00 GMT"}')
+    assert set(asked) == {(app.name, False)}
+    assert tell.__name__ == "tell"
+
+
+def published(app):
+    return app.extensions["sse_sync"].channels.hub().statistics().published
 
 
 def test_recheck_by_configuration(sse):

@@ -1,0 +1,278 @@
+"""Publishing at intervals."""
+
+import contextlib
+import functools
+import logging
+
+import pytest
+
+from sse_sync import ConfigurationError, EventError, EventStream
+from sse_sync.brokers.memory import MemoryBroker
+from sse_sync.exceptions import BrokerUnavailable
+from sse_sync.hub import Hub
+from sse_sync.periodic import Timetable
+from sse_sync.settings import Options
+from sse_sync.subscription import Subscription
+from sse_sync.testing import read_events
+
+
+@pytest.fixture
+def timetable():
+    return Timetable()
+
+
+@pytest.fixture
+def make_hub(runtime, timetable):
+    with contextlib.ExitStack() as stack:
+
+        def make_hub(**arguments):
+            def now():
+                return runtime.now
+
+            broker = MemoryBroker(now=now)
+            hub = Hub(broker, clock=now, now=now, timetable=timetable, **arguments)
+            return stack.enter_context(hub)
+
+        yield make_hub
+
+
+@pytest.fixture
+def hub(make_hub):
+    return make_hub()
+
+
+@pytest.fixture
+def times(runtime, timetable):
+    """When the function was called."""
+    times = []
+
+    @timetable.publish_every(2, "room", event="time")
+    def tell():
+        times.append(runtime.now)
+        return {"at": runtime.now}
+
+    return times
+
+
+@contextlib.contextmanager
+def subscribed(hub, *channels):
+    environ = {"SERVER_SOFTWARE": "test"}
+    stream = EventStream(Subscription(hub, channels), environ, options=Options(heartbeat=None))
+    assert [event.event for event in read_events(stream, 1)] == ["stream-open"]
+    try:
+        yield stream
+    finally:
+        stream.close()
+
+
+def events_of(stream, count):
+    return [(event.event, event.data) for event in read_events(stream, count)]
+
+
+def test_each_interval(runtime, hub, times):
+    """It is published at multiples of the interval, from the first one after the subscription."""
+    runtime.advance(0.5)
+    with subscribed(hub, "room") as stream:
+        runtime.advance(6)
+        assert [int(at) for at in times] == [1002, 1004, 1006]
+        assert hub.statistics().published == 3
+        assert [event for event, _ in events_of(stream, 3)] == ["time"] * 3
+
+
+def test_nobody_subscribes(runtime, hub, times):
+    """Nothing is called for nobody, nor for those who subscribe to something else."""
+    runtime.advance(10)
+    with subscribed(hub, "elsewhere"):
+        runtime.advance(10)
+    assert times == []
+
+
+def test_the_last_leaves(runtime, hub, times):
+    """It ends with the last subscriber, and begins with the next one."""
+    with subscribed(hub, "room"):
+        with subscribed(hub, "room"):
+            runtime.advance(3)
+        runtime.advance(2)
+    assert len(times) == 2
+    runtime.advance(20)
+    assert len(times) == 2
+    with subscribed(hub, "room"):
+        runtime.advance(3)
+    assert [int(at) for at in times[2:]] == [1026, 1028]
+
+
+def test_once_by_all(runtime, make_hub, timetable, monkeypatch):
+    """Every process names the moments alike, so that the broker takes each once."""
+    tokens = []
+    monkeypatch.setattr(Hub, "publish", lambda self, *a, token, **k: tokens.append(token))
+    timetable.publish_every(2, "room")(functools.partial(str, 1))
+    timetable.publish_every(2, "room", event="other")(functools.partial(str, 1))
+    one, other = make_hub(), make_hub()
+    with subscribed(one, "room"):
+        runtime.advance(0.7)
+        with subscribed(other, "room"):
+            runtime.advance(4)
+    assert len(tokens) == 8
+    assert len(set(tokens)) == 4
+
+
+def test_given_twice(runtime, hub, timetable):
+    """An application that is made twice publishes once."""
+    calls = []
+    for _ in range(2):
+        timetable.publish_every(2, "room")(functools.partial(calls.append, 1))
+    with subscribed(hub, "room"):
+        runtime.advance(2)
+    assert calls == [1]
+
+
+def test_nothing_to_publish(runtime, hub, timetable):
+    """None is nothing; zero and empty text are values."""
+    values = [None, 0, None, ""]
+    timetable.publish_every(1, "room")(lambda: values.pop(0) if values else None)
+    with subscribed(hub, "room") as stream:
+        runtime.advance(6)
+        assert hub.statistics().published == 2
+        assert [data for _, data in events_of(stream, 2)] == ["0", ""]
+
+
+def test_after(runtime, hub, timetable):
+    """Events of some types make it publish at once, and other ones do not."""
+    times = []
+    timetable.publish_every(60, "room", after=["join", "leave"])(lambda: times.append(runtime.now))
+    with subscribed(hub, "room"):
+        for event in ("message", "join", None, "leave"):
+            hub.publish("room", "x", event=event)
+            runtime.advance(1)
+        hub.publish("elsewhere", "x", event="join")
+        runtime.advance(1)
+    assert [round(at) for at in times] == [1001, 1003]
+
+
+def test_fails(runtime, hub, timetable, caplog):
+    """An exception is logged, and the next time is not later for it."""
+    times = []
+
+    @timetable.publish_every(2, "room")
+    def fails():
+        times.append(runtime.now)
+        raise ValueError("no sensor")
+
+    with subscribed(hub, "room"):
+        runtime.advance(5)
+    assert [round(at) for at in times] == [1002, 1004]
+    assert "no sensor" in caplog.text
+    assert "published to room" in caplog.text
+
+
+def test_broker_away(runtime, hub, times, caplog, monkeypatch):
+    """A broker that cannot be reached makes no noise each second, and what was due is left out."""
+
+    def publish(*args, **kwargs):
+        raise BrokerUnavailable("redis", "gone")
+
+    with subscribed(hub, "room"):
+        with monkeypatch.context() as patch, caplog.at_level(logging.INFO):
+            patch.setattr(hub, "publish", publish)
+            runtime.advance(5)
+        assert caplog.text == ""
+        runtime.advance(2)
+    assert len(times) == 3
+    assert hub.statistics().published == 1
+
+
+def test_slow_function(runtime, hub, timetable):
+    """A function that takes longer than the interval is not called again for what it missed."""
+    times = []
+
+    @timetable.publish_every(1, "room")
+    def slow():
+        times.append(int(runtime.now))
+        runtime.now += 2.5
+
+    with subscribed(hub, "room"):
+        runtime.advance(1)
+        runtime.advance(3)
+    assert times == [1001, 1004]
+
+
+def test_clock_set_back(runtime, timetable):
+    """A clock that is set back by an hour does not silence it for an hour."""
+    calls, shift = [], [0.0]
+    broker = MemoryBroker(now=lambda: runtime.now)
+    with Hub(broker, now=lambda: runtime.now + shift[0], timetable=timetable) as hub:
+        timetable.publish_every(1, "room")(lambda: calls.append(1))
+        with subscribed(hub, "room"):
+            runtime.advance(1)
+            shift[0] = -3600.0
+            runtime.advance(4)
+    assert len(calls) >= 4
+
+
+def test_context(runtime, make_hub, timetable):
+    """It is called in the application's context, which is left before anything is published."""
+    inside = []
+
+    @contextlib.contextmanager
+    def within():
+        inside.append("in")
+        yield
+        inside.append("out")
+
+    hub = make_hub(within=within, dumps=lambda value: f"<{value}>")
+
+    @timetable.publish_every(1, "room")
+    def tell():
+        inside.append("called")
+        return 7
+
+    with subscribed(hub, "room") as stream:
+        runtime.advance(1)
+        assert inside == ["in", "called", "out"]
+        assert events_of(stream, 1) == [(None, "<7>")]
+
+
+def test_later(runtime, hub, timetable):
+    """What is added after the hub was made counts, too: modules are imported when needed."""
+    calls = []
+    with subscribed(hub, "room"):
+        timetable.publish_every(1, "room")(lambda: calls.append(1))
+        with subscribed(hub, "room"):
+            runtime.advance(2)
+    assert calls == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "channel", "arguments", "error"),
+    [
+        (0, "room", {}, ConfigurationError),
+        (-1, "room", {}, ConfigurationError),
+        (float("nan"), "room", {}, ConfigurationError),
+        (90_000, "room", {}, ConfigurationError),
+        ("2", "room", {}, ConfigurationError),
+        (True, "room", {}, ConfigurationError),
+        (1, "", {}, ConfigurationError),
+        (1, "room", {"event": "a\nb"}, EventError),
+        (1, "room", {"after": "join"}, ConfigurationError),
+        (1, "room", {"event": "join", "after": ["join"]}, ConfigurationError),
+    ],
+)
+def test_unusable(timetable, seconds, channel, arguments, error):
+    """It is refused where it is written, not when somebody subscribes."""
+    with pytest.raises(error):
+        timetable.publish_every(seconds, channel, **arguments)(print)
+
+
+def generate():
+    yield 1
+
+
+async def wait():
+    return 1
+
+
+@pytest.mark.parametrize("function", [7, generate, wait], ids=["value", "generator", "async"])
+def test_not_a_function(timetable, function):
+    """What cannot be called, or returns nothing that can be sent, is refused at once."""
+    with pytest.raises(ConfigurationError, match="function"):
+        timetable.publish_every(1, "room")(function)
