@@ -5,9 +5,7 @@ from django.http import JsonResponse
 from django.views.decorators.http import require_GET, require_POST
 
 from sse_sync import ServerSentEvent
-from sse_sync.django import present, publish, subscribe
-
-from . import timers
+from sse_sync.django import present, publish, publish_every, subscribe
 
 
 class PersonForm(forms.Form):
@@ -58,8 +56,6 @@ def refusal(form):
     return JsonResponse({"error": problem}, status=400)
 
 
+@publish_every(2.0, "chat", event="users")
 def users():
     return [{"id": each.user, "name": each.info["name"]} for each in present("chat")]
-
-
-timers.every(2.0, lambda moment: publish("chat", users(), event="users", token=f"chat {moment}"))

@@ -5,9 +5,7 @@ import secrets
 from django.views.decorators.http import require_GET
 
 from sse_sync import ServerSentEvent
-from sse_sync.django import present, publish, subscribe
-
-from . import timers
+from sse_sync.django import present, publish_every, subscribe
 
 
 @require_GET
@@ -22,14 +20,10 @@ def events(request):
         presence=visitor,
         grace=0.5,
         announce=True,
-        snapshot=lambda: [ServerSentEvent(len(present("live-users")), event="users")],
+        snapshot=lambda: [ServerSentEvent(number(), event="users")],
     )
 
 
-def publish_number(moment):
-    people = len(present("live-users"))
-    publish("live-users", people, event="users", token=f"live-users {moment}")
-
-
-timers.every(1.0, publish_number)
-timers.after("live-users", ("presence-join", "presence-leave"), publish_number)
+@publish_every(1.0, "live-users", event="users", after=["presence-join", "presence-leave"])
+def number():
+    return len(present("live-users"))

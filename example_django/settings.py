@@ -31,7 +31,7 @@ INSTALLED_APPS = ["example_django", "sse_sync.django"]
 MIDDLEWARE = [
     "django.middleware.gzip.GZipMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "example_django.timers.middleware",
+    "example_django.workers.middleware",
 ]
 DATABASES = {
     "default": {
@@ -56,5 +56,7 @@ USE_TZ = True
 
 SSE_SYNC = {
     "BROKER_URL": os.environ.get("SSE_BROKER_URL", "memory://"),
+    # With the list of people every two seconds, this is what was said in an hour.
+    "CHANNEL_HISTORIES": {"chat": (2000, 3600)},
     "CORS_ORIGINS": os.environ.get("SSE_CORS_ORIGINS", ORIGINS).split(","),
 }

@@ -1,6 +1,6 @@
 """URLs of the examples. The pages are served by Django, too, to keep the example small."""
 
-from django.urls import path
+from django.urls import path, re_path
 from django.views.static import serve
 
 from . import (
@@ -18,6 +18,9 @@ from . import (
     updates,
     workers,
 )
+
+# Not what npm has installed, nor the templates.
+FILES = r"style\.css|live\.js|origin\.js|(?:built|react|vue)/[^/]+"
 
 urlpatterns = [
     path("counter/events", counter.events),
@@ -42,6 +45,6 @@ urlpatterns = [
     path("workers/events", workers.events),
     path("", pages.page, {"name": "index"}),
     path("source/<str:name>", pages.source),
-    path("pages/<path:path>", serve, {"document_root": pages.PAGES}),
+    re_path(rf"^pages/(?P<path>{FILES})$", serve, {"document_root": pages.PAGES}),
     path("<path:name>/", pages.page),
 ]

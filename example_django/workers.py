@@ -1,20 +1,39 @@
 """How many streams are open, and on which worker."""
 
 import os
+import time
+from threading import Lock, Thread
 
-from sse_sync import statistics
+from sse_sync import BrokerUnavailable, statistics
 from sse_sync.django import ChannelView, publish
 
-from . import timers
+STARTED = Lock()
 
 events = ChannelView.as_view(channels=["workers"])
 
 
-def publish_statistics(moment):
-    # Without a token: each worker tells of itself.
+def middleware(get_response):
+    def respond(request):
+        # In each worker, with its first request: a process that forks later would have no thread.
+        if STARTED.acquire(blocking=False):
+            Thread(target=tell_each_second, daemon=True).start()
+        return get_response(request)
+
+    return respond
+
+
+def tell_each_second():
+    # Not publish_every(), because each worker tells of itself, also if nobody there asks.
+    while True:
+        time.sleep(1.0)
+        if statistics().open:
+            tell()
+
+
+def tell():
     figures = statistics()
     data = {"worker": os.getpid(), "open": figures.open, "handed_off": figures.handed_off}
-    publish("workers", {**data, "framework": "Django"}, event="worker")
-
-
-timers.every(1.0, publish_statistics)
+    try:
+        publish("workers", {**data, "framework": "Django"}, event="worker")
+    except BrokerUnavailable:
+        pass  # The next one will be told.

@@ -11,7 +11,7 @@ DATABASE          the file of the database
 import os
 from pathlib import Path
 
-from flask import Flask, abort, send_from_directory
+from flask import Flask, abort, json, send_from_directory
 from sqlalchemy.schema import CreateTable
 from werkzeug.exceptions import HTTPException
 
@@ -25,7 +25,6 @@ from . import (
     orders,
     progress,
     smart_home,
-    timers,
     tokens,
     updates,
     workers,
@@ -38,7 +37,7 @@ EXAMPLES = (
     *(counter, clock, live_users, smart_home, chat, updates),
     *(progress, tokens, orders, htmx, datastar, workers),
 )
-SOURCES = {f"{module.__name__.rpartition('.')[2]}.py" for module in (*EXAMPLES, timers)}
+SOURCES = {f"{module.__name__.rpartition('.')[2]}.py" for module in EXAMPLES}
 PORT = int(os.environ.get("PORT", "8000"))
 # gunicorn.conf.py listens on two ports, so that there is another origin to try.
 ORIGINS = ",".join(
@@ -47,14 +46,11 @@ ORIGINS = ",".join(
 
 
 def create_app():
-    app = Flask(
-        __name__,
-        static_folder=PAGES,
-        static_url_path="/pages",
-        template_folder=PAGES / "fragments",
-    )
+    app = Flask(__name__, static_folder=None, template_folder=PAGES / "fragments")
     app.config.update(
         SSE_BROKER_URL=os.environ.get("SSE_BROKER_URL", "memory://"),
+        # With the list of people every two seconds, this is what was said in an hour.
+        SSE_CHANNEL_HISTORIES={"chat": (2000, 3600)},
         SSE_CORS_ORIGINS=os.environ.get("SSE_CORS_ORIGINS", ORIGINS).split(","),
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{os.environ.get('DATABASE', HERE / 'flask.sqlite3')}",
     )
@@ -62,11 +58,12 @@ def create_app():
     sse.init_app(app)
     for module in EXAMPLES:
         app.register_blueprint(module.bp)
-    app.before_request(timers.start)
     app.register_error_handler(HTTPException, explain)
     app.add_url_rule("/", view_func=index)
     app.add_url_rule("/<path:name>/", view_func=page)
     app.add_url_rule("/source/<name>", view_func=source)
+    app.add_url_rule("/pages/<any('style.css','live.js','origin.js'):name>", view_func=file)
+    app.add_url_rule("/pages/<any(built,react,vue):folder>/<name>", view_func=file)
     with app.app_context():
         # Not create_all(), because several workers may do this at the same time.
         for table in db.metadata.sorted_tables:
@@ -76,7 +73,10 @@ def create_app():
 
 
 def explain(error):
-    return {"error": error.description}, error.code
+    response = error.get_response()  # With its headers, such as Allow.
+    response.data = json.dumps({"error": error.description})
+    response.content_type = "application/json"
+    return response
 
 
 def index():
@@ -85,6 +85,10 @@ def index():
 
 def page(name):
     return send_from_directory(PAGES, f"{name}.html")
+
+
+def file(name, folder="."):
+    return send_from_directory(PAGES / folder, name)
 
 
 def source(name):

@@ -4,7 +4,6 @@ from flask import Blueprint, abort, request
 
 from sse_sync import ServerSentEvent
 
-from . import timers
 from .extensions import sse
 
 bp = Blueprint("chat", __name__, url_prefix="/chat")
@@ -45,10 +44,6 @@ def required(fields, *names):
     return values
 
 
+@sse.publish_every(2.0, "chat", event="users")
 def users():
     return [{"id": each.user, "name": each.info["name"]} for each in sse.present("chat")]
-
-
-timers.every(
-    2.0, lambda moment: sse.publish("chat", users(), event="users", token=f"chat {moment}")
-)

@@ -6,7 +6,6 @@ from flask import Blueprint, request
 
 from sse_sync import ServerSentEvent
 
-from . import timers
 from .extensions import sse
 
 bp = Blueprint("live_users", __name__, url_prefix="/live-users")
@@ -19,18 +18,14 @@ def events():
     if not visitor.isalnum():
         visitor = secrets.token_hex(8)
     return sse.subscribe(
-        "live-users", presence=visitor, grace=0.5, announce=True, snapshot=lambda: [number()]
+        "live-users",
+        presence=visitor,
+        grace=0.5,
+        announce=True,
+        snapshot=lambda: [ServerSentEvent(number(), event="users")],
     )
 
 
+@sse.publish_every(1.0, "live-users", event="users", after=["presence-join", "presence-leave"])
 def number():
-    return ServerSentEvent(len(sse.present("live-users")), event="users")
-
-
-def publish_number(moment):
-    people = len(sse.present("live-users"))
-    sse.publish("live-users", people, event="users", token=f"live-users {moment}")
-
-
-timers.every(1.0, publish_number)
-timers.after("live-users", ("presence-join", "presence-leave"), publish_number)
+    return len(sse.present("live-users"))

@@ -1,23 +1,42 @@
 """How many streams are open, and on which worker."""
 
 import os
+import time
+from threading import Lock, Thread
 
-from flask import Blueprint
+from flask import Blueprint, current_app
 
-from sse_sync import statistics
+from sse_sync import BrokerUnavailable, statistics
 
-from . import timers
 from .extensions import sse
 
 bp = Blueprint("workers", __name__, url_prefix="/workers")
 bp.register_blueprint(sse.blueprint("workers"))
 
+STARTED = Lock()
 
-def publish_statistics(moment):
-    # Without a token: each worker tells of itself.
+
+@bp.before_app_request
+def start():
+    # In each worker, with its first request: a process that forks later would have no thread.
+    if STARTED.acquire(blocking=False):
+        app = current_app._get_current_object()
+        Thread(target=tell_each_second, args=(app,), daemon=True).start()
+
+
+def tell_each_second(app):
+    # Not publish_every(), because each worker tells of itself, also if nobody there asks.
+    while True:
+        time.sleep(1.0)
+        if statistics().open:
+            with app.app_context():
+                tell()
+
+
+def tell():
     figures = statistics()
     data = {"worker": os.getpid(), "open": figures.open, "handed_off": figures.handed_off}
-    sse.publish("workers", {**data, "framework": "Flask"}, event="worker")
-
-
-timers.every(1.0, publish_statistics)
+    try:
+        sse.publish("workers", {**data, "framework": "Flask"}, event="worker")
+    except BrokerUnavailable:
+        pass  # The next one will be told.
