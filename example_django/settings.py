@@ -56,7 +56,5 @@ USE_TZ = True
 
 SSE_SYNC = {
     "BROKER_URL": os.environ.get("SSE_BROKER_URL", "memory://"),
-    # With the list of people every two seconds, this is what was said in an hour.
-    "CHANNEL_HISTORIES": {"chat": (2000, 3600)},
     "CORS_ORIGINS": os.environ.get("SSE_CORS_ORIGINS", ORIGINS).split(","),
 }

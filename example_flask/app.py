@@ -49,8 +49,6 @@ def create_app():
     app = Flask(__name__, static_folder=None, template_folder=PAGES / "fragments")
     app.config.update(
         SSE_BROKER_URL=os.environ.get("SSE_BROKER_URL", "memory://"),
-        # With the list of people every two seconds, this is what was said in an hour.
-        SSE_CHANNEL_HISTORIES={"chat": (2000, 3600)},
         SSE_CORS_ORIGINS=os.environ.get("SSE_CORS_ORIGINS", ORIGINS).split(","),
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{os.environ.get('DATABASE', HERE / 'flask.sqlite3')}",
     )

@@ -38,6 +38,9 @@ def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--meta", type=_json, metavar="JSON", help="an object for filters")
     parser.add_argument("--token", help="publish nothing if this was used within ten minutes")
     parser.add_argument(
+        "--no-keep", dest="keep", action="store_false", help="not for clients that come back"
+    )
+    parser.add_argument(
         "--retry-for",
         type=float,
         default=0.0,
@@ -66,6 +69,7 @@ def run_publish(hub: Hub, given: argparse.Namespace, *, dumps: Dumps = json.dump
         key=given.key,
         meta=given.meta,
         token=given.token,
+        keep=given.keep,
         retry_for=given.retry_for,
         dumps=dumps,
     )

@@ -146,6 +146,7 @@ class Hub:
         meta: Mapping[str, Any] | None = None,
         token: str | None = None,
         retry_for: float = 0.0,
+        keep: bool = True,
         dumps: Dumps = json.dumps,
     ) -> str:
         """
@@ -165,6 +166,8 @@ class Hub:
             retry_for: Seconds, at most 60, for which to try again while the broker is
                 unavailable. However many attempts it takes, the event is stored once. Each
                 attempt may itself take a few seconds.
+            keep: Whether clients that come back get it, too. Otherwise it is for those who are
+                there now, such as what somebody is typing, and takes no room in the history.
             dumps: Makes JSON of the data.
 
         Returns:
@@ -197,7 +200,7 @@ class Hub:
         while True:
             try:
                 position = self._broker.publish(
-                    channel, body, event=event, key=key, meta=meta, token=token
+                    channel, body, event=event, key=key, meta=meta, token=token, keep=keep
                 )
             except BrokerUnavailable:
                 left = deadline - self._clock()

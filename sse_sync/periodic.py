@@ -58,6 +58,8 @@ class Periodic:
     """What the event is about."""
     after: frozenset[str] = frozenset()
     """Types of events of the channel after which it is published, too."""
+    keep: bool = False
+    """Whether clients that come back get it."""
     name: str = field(init=False)
     """The same in each process of the application."""
 
@@ -102,6 +104,7 @@ class Timetable:
         event: str | None = None,
         key: str | None = None,
         after: Sequence[str] = (),
+        keep: bool = False,
     ) -> Callable[[Published], Published]:
         """
         Publish what a function returns, at intervals.
@@ -112,6 +115,7 @@ class Timetable:
             event: Event type.
             key: What the event is about.
             after: Types of events of the channel after which to publish, too.
+            keep: Whether clients that come back get it.
 
         Returns:
             A decorator. A function that is given twice is called once.
@@ -125,7 +129,7 @@ class Timetable:
             raise ConfigurationError("after", f"must be several event types, not text: {after!r}")
 
         def add(function: Published) -> Published:
-            periodic = Periodic(function, seconds, channel, event, key, frozenset(after))
+            periodic = Periodic(function, seconds, channel, event, key, frozenset(after), keep)
             self._by_channel.setdefault(channel, {})[periodic.name] = periodic
             return function
 
@@ -219,6 +223,7 @@ class Periodicals:
                     data,
                     event=periodic.event,
                     key=periodic.key,
+                    keep=periodic.keep,
                     token=f"{periodic.name} {moment}",
                     dumps=self._dumps,
                 )

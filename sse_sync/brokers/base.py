@@ -74,6 +74,8 @@ class Message:
     """What the event is about, for filters and for keeping the latest only."""
     meta: Mapping[str, Any] | None = None
     """Anything that JSON can express, for filters."""
+    kept: bool = True
+    """Whether the history has it."""
     _wire: bytes | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -186,6 +188,7 @@ class Broker(Protocol):
         key: str | None = None,
         meta: Mapping[str, Any] | None = None,
         token: str | None = None,
+        keep: bool = True,
     ) -> Position:
         """
         Store an event and give it to every process that has subscribed to its channel.
@@ -198,6 +201,7 @@ class Broker(Protocol):
             meta: Anything that JSON can express.
             token: Names this publish: another one with the same token within ten minutes
                 stores nothing.
+            keep: Whether the history has it; otherwise only those get it who receive it now.
 
         Returns:
             The event's position, or that of the first with this token.

@@ -104,6 +104,7 @@ class MemoryBroker:
         key: str | None = None,
         meta: Mapping[str, Any] | None = None,
         token: str | None = None,
+        keep: bool = True,
     ) -> Position:
         """
         Store an event and give it to the process's receiver.
@@ -119,15 +120,9 @@ class MemoryBroker:
             position = Position(self._epoch, self._number)
             if token is not None:
                 self._tokens[token] = position
-            message = Message(channel, position, body, event, key, meta)
-            retention = self._retention.of(channel)
-            kept = self._channels.get(channel)
-            if kept is None:
-                kept = self._channels[channel] = _Channel(self._forgotten)
-                heapq.heappush(self._reviews, (now + retention.memory, channel))
-            kept.messages.append(message)
-            kept.latest = position.number
-            self._trim(kept, retention, now)
+            message = Message(channel, position, body, event, key, meta, keep)
+            if keep:
+                self._keep(message, now)
             self._forget(now)
             if self._receiver is not None and channel in self._subscribed:
                 self._receiver.receive([message])
@@ -197,6 +192,16 @@ class MemoryBroker:
 
     def _announce(self, channel: str, what: Announcement) -> None:
         self.publish(channel, what.body, event=what.event, key=what.key)
+
+    def _keep(self, message: Message, now: int) -> None:
+        retention = self._retention.of(message.channel)
+        kept = self._channels.get(message.channel)
+        if kept is None:
+            kept = self._channels[message.channel] = _Channel(self._forgotten)
+            heapq.heappush(self._reviews, (now + retention.memory, message.channel))
+        kept.messages.append(message)
+        kept.latest = message.position.number
+        self._trim(kept, retention, now)
 
     def _trim(self, channel: _Channel, kept: Kept, now: int) -> None:
         oldest = now - kept.age

@@ -117,7 +117,7 @@ class Recent:
 
     def add(self, message: Message) -> News:
         """
-        Keep an event, if it is new and of a channel that is kept.
+        Keep an event, if it is new, the history has it, and its channel is kept.
 
         """
         with self._lock:
@@ -129,7 +129,7 @@ class Recent:
             elif last is not None and message.position.number <= last.number:
                 return News.REPEATED
             self._last = message.position
-            if message.channel in self._since:
+            if message.kept and message.channel in self._since:
                 self._events.setdefault(message.channel, deque()).append(message)
                 self._order.append(message)
                 self._bytes += len(message.body)

@@ -111,6 +111,7 @@ class RedisBroker:
         key: str | None = None,
         meta: Mapping[str, Any] | None = None,
         token: str | None = None,
+        keep: bool = True,
     ) -> Position:
         """
         Store an event and give it to every process that has subscribed to its channel.
@@ -118,7 +119,9 @@ class RedisBroker:
         A connection that breaks is tried once more.
 
         """
-        return self._store.publish(channel, body, event=event, key=key, meta=meta, token=token)
+        return self._store.publish(
+            channel, body, event=event, key=key, meta=meta, token=token, keep=keep
+        )
 
     def subscribe(self, channels: Sequence[str]) -> Position:
         """

@@ -48,15 +48,13 @@ local floor_of = function (stream, key, memory)
 end
 """
 
-# Gives an event its number, stores it in a channel's stream, drops what is too old or too much, and
-# publishes it.
+# Gives an event its number, stores it in a channel's stream unless none are kept, drops what is too
+# old or too much, and publishes it.
 PUBLISHING = (
     _BEGIN
     + _FLOOR
     + """
-local publish = function (stream, key, topic, command, header, body, most, age, memory, usual)
-  number = math.max(number + 1, now)
-  redis.call('HSET', KEYS[1], 'number', text(number))
+local store = function (stream, key, header, body, most, age, memory, usual)
   local floor = floor_of(stream, key, memory)
   if not shortest or usual < shortest then
     shortest = usual
@@ -80,6 +78,11 @@ local publish = function (stream, key, topic, command, header, body, most, age, 
   end
   redis.call('SET', key, text(floor) .. ' ' .. text(number), 'PX', math.ceil(memory / 1000))
   redis.call('PEXPIRE', stream, math.ceil(age / 1000))
+end
+local publish = function (stream, key, topic, command, header, body, most, age, memory, usual)
+  number = math.max(number + 1, now)
+  redis.call('HSET', KEYS[1], 'number', text(number))
+  if most > 0 then store(stream, key, header, body, most, age, memory, usual) end
   redis.call(command, topic, table.concat({epoch, text(number), header, body}, '\\n'))
 end
 """

@@ -55,17 +55,18 @@ class Store:
         key: str | None,
         meta: Mapping[str, Any] | None,
         token: str | None,
+        keep: bool,
     ) -> Position:
         """
         Store an event, and publish it to the processes that have subscribed.
 
         """
-        header = json.dumps([event, key, meta], separators=(",", ":"))
+        header = json.dumps([event, key, meta, *([] if keep else [False])], separators=(",", ":"))
         stream, floor = self._keys(channel)
         kind = f"given:{token}" if token is not None else secrets.token_hex(8)
         keys = [self._meta(), stream, floor, f"{self._prefix}:token:{kind}"]
         token_age = TOKEN_AGES[token is None] * 1000
-        kept = self._retention.of(channel)
+        kept = self._retention.of(channel) if keep else Kept(0, 0, 0, 0)
         args: list[Any] = [_new_epoch(), self.topic(channel), header, body, self._publishes]
         args += [token_age, *kept]
         return _position(self._ask(lambda node: node.publish(keys=keys, args=args)))
@@ -170,10 +171,10 @@ class Store:
         epoch, number, header, body = data.split(b"\n", 3)
         # Thousands of these are kept: what they have in common is kept once.
         position = Position(sys.intern(epoch.decode()), int(number))
-        event, key, meta = json.loads(header)
+        event, key, meta, *kept = json.loads(header)
         if event is not None:
             event = sys.intern(event)
-        return Message(sys.intern(self.channel(topic)), position, body, event, key, meta)
+        return Message(sys.intern(self.channel(topic)), position, body, event, key, meta, *kept)
 
     def check_open(self) -> None:
         """

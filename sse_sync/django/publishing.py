@@ -61,6 +61,7 @@ def publish(
     meta: Mapping[str, Any] | None = None,
     token: str | None = None,
     retry_for: float = 0.0,
+    keep: bool = True,
 ) -> str:
     """
     Publish an event to every subscriber of a channel, at once.
@@ -79,6 +80,8 @@ def publish(
             the same token within ten minutes publishes nothing, and returns the id of the first.
         retry_for: Seconds, at most 60, for which to try again while the broker is unavailable;
             the event is stored once.
+        keep: Whether clients that come back get it, too. Otherwise it is for those who are there
+            now, such as what somebody is typing, and takes no room in the history.
 
     Returns:
         The event's id.
@@ -97,6 +100,7 @@ def publish(
         meta=meta,
         token=token,
         retry_for=retry_for,
+        keep=keep,
         dumps=dumps,
     )
 
@@ -108,6 +112,7 @@ def publish_every(
     event: str | None = None,
     key: str | None = None,
     after: Sequence[str] = (),
+    keep: bool = False,
 ) -> Callable[[Published], Published]:
     """
     Publish what a function returns, at intervals, while the channel has subscribers.
@@ -132,6 +137,7 @@ def publish_every(
         key: What the event is about, for filters and for :attr:`Overflow.LATEST`.
         after: Types of events of the same channel after which to publish at once, too, such as
             those that tell who comes and goes.
+        keep: Whether clients that come back get what they have missed, and not only the next.
 
     Returns:
         A decorator, which leaves the function as it is.
@@ -141,7 +147,7 @@ def publish_every(
         EventError: If the event type cannot be sent.
 
     """
-    return timetable.publish_every(seconds, channel, event=event, key=key, after=after)
+    return timetable.publish_every(seconds, channel, event=event, key=key, after=after, keep=keep)
 
 
 def publish_to_user(user: Any, data: Any, **arguments: Any) -> str:

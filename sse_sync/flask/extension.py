@@ -250,6 +250,7 @@ class SSE:
         meta: Mapping[str, Any] | None = None,
         token: str | None = None,
         retry_for: float = 0.0,
+        keep: bool = True,
     ) -> str:
         """
         Publish an event to every subscriber of a channel. Needs an application context.
@@ -265,6 +266,8 @@ class SSE:
                 id of the first.
             retry_for: Seconds, at most 60, for which to try again while the broker is
                 unavailable; the event is stored once.
+            keep: Whether clients that come back get it, too. Otherwise it is for those who are
+                there now, such as what somebody is typing, and takes no room in the history.
 
         Returns:
             The event's id.
@@ -283,6 +286,7 @@ class SSE:
             meta=meta,
             token=token,
             retry_for=retry_for,
+            keep=keep,
             dumps=flask.current_app.json.dumps,
         )
 
@@ -306,6 +310,7 @@ class SSE:
         event: str | None = None,
         key: str | None = None,
         after: Sequence[str] = (),
+        keep: bool = False,
     ) -> Callable[[Published], Published]:
         """
         Publish what a function returns, at intervals, while the channel has subscribers.
@@ -329,6 +334,7 @@ class SSE:
             key: What the event is about, for filters and for :attr:`Overflow.LATEST`.
             after: Types of events of the same channel after which to publish at once, too, such as
                 those that tell who comes and goes.
+            keep: Whether clients that come back get what they have missed, and not only the next.
 
         Returns:
             A decorator, which leaves the function as it is.
@@ -338,7 +344,9 @@ class SSE:
             EventError: If the event type cannot be sent.
 
         """
-        return self._timetable.publish_every(seconds, channel, event=event, key=key, after=after)
+        return self._timetable.publish_every(
+            seconds, channel, event=event, key=key, after=after, keep=keep
+        )
 
     def subscribe(
         self,

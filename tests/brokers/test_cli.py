@@ -87,6 +87,16 @@ def test_publish_and_listen(start, server):
     assert out == f"id: {events[2]['id']}\ndata: two\ndata: lines\n\n"
 
 
+def test_not_kept(start, server):
+    """An event that is only for those who listen now."""
+    with connect(server.url) as hub:
+        before = hub.position()
+        publish = start("publish", "passing", "x", "--no-keep")
+        assert publish.communicate(timeout=20)[1] == ""
+        assert hub.position() > before
+        assert hub.history(["passing"], before) == ([], True)
+
+
 def test_token(start, server):
     """A command that is repeated with its token publishes once."""
     arguments = ("publish", "tokens", "x", "--token", f"nightly-{os.getpid()}", "--retry-for", "2")

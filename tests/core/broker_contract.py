@@ -98,6 +98,42 @@ class BrokerContract:
         assert broker.history(["c0"], positions[-1]) == ([], True)
         assert broker.history(["never"], start) == ([], True)
 
+    def test_events_that_are_not_kept(self, broker, receiver, wait_until):
+        """They arrive in order with the others, and the history has none of them."""
+        broker.subscribe(["a"])
+        start = broker.position()
+        first = broker.publish("a", b"data: 1\n\n")
+        passing = broker.publish("a", b"data: 2\n\n", event="e", meta={"m": 1}, keep=False)
+        third = broker.publish("a", b"data: 3\n\n")
+        assert broker.position() == third
+        wait_until(lambda: len(receiver.messages) == 3)
+        assert [m.position for m in receiver.messages] == [first, passing, third]
+        assert receiver.messages[1] == Message(
+            "a", passing, b"data: 2\n\n", "e", None, {"m": 1}, kept=False
+        )
+        messages, complete = broker.history(["a"], start)
+        assert complete
+        assert [m.position for m in messages] == [first, third]
+        # A client whose last event was one of them has missed nothing.
+        messages, complete = broker.history(["a"], passing)
+        assert complete
+        assert [m.position for m in messages] == [third]
+
+    def test_nothing_is_kept(self, broker):
+        """A channel whose events are not kept begins no history, and drops none."""
+        start = broker.position()
+        for _ in range(3):
+            broker.publish("a", b"data: x\n\n", keep=False)
+        assert broker.history(["a"], start) == ([], True)
+
+    def test_token_of_what_is_not_kept(self, broker, receiver, wait_until):
+        """It is known again like any other."""
+        broker.subscribe(["a"])
+        first = broker.publish("a", b"data: 1\n\n", token="t", keep=False)
+        assert broker.publish("a", b"data: 1\n\n", token="t", keep=False) == first
+        broker.publish("a", b"data: 2\n\n")
+        wait_until(lambda: len(receiver.messages) == 2)
+
     def test_history_of_another_epoch(self, broker):
         """Positions of other epochs and of the future prove nothing."""
         position = broker.publish("a", b"data: 1\n\n")

@@ -232,6 +232,17 @@ def test_context(runtime, make_hub, timetable):
         assert events_of(stream, 1) == [(None, "<7>")]
 
 
+def test_kept(runtime, hub, timetable):
+    """The history has what is said to be kept, and nothing else."""
+    timetable.publish_every(1, "room", event="passing")(lambda: "x")
+    timetable.publish_every(1, "room", event="lasting", keep=True)(lambda: "x")
+    start = hub.position()
+    with subscribed(hub, "room"):
+        runtime.advance(2)
+    assert hub.statistics().published == 4
+    assert [message.event for message in hub.history(["room"], start).messages] == ["lasting"] * 2
+
+
 def test_later(runtime, hub, timetable):
     """What is added after the hub was made counts, too: modules are imported when needed."""
     calls = []

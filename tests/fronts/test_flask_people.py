@@ -147,6 +147,20 @@ def test_publish_every(app, client, sse):
     assert tell.__name__ == "tell"
 
 
+def test_not_kept(app, client, sse):
+    """Who is there gets it; who comes back does not."""
+    here = client.get("/room/ann")
+    assert read_events(here, 1)[0].event == "stream-open"
+    with app.app_context():
+        first = sse.publish("room", "said")
+        sse.publish("room", "ann is typing", keep=False)
+        sse.publish("room", "said, too")
+    back = client.get("/room/bob", headers={"Last-Event-ID": first})
+    with here, back:
+        assert [e.data for e in read_events(here, 3)] == ["said", "ann is typing", "said, too"]
+        assert [event.data for event in read_events(back, 1)] == ["said, too"]
+
+
 def published(app):
     return app.extensions["sse_sync"].channels.hub().statistics().published
 
