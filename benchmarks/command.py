@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import cpus
 from benchmarks.clients import programs
 from benchmarks.servers import KINDS, present
 
@@ -45,7 +46,10 @@ def machine():
     """Return what the figures depend on."""
     kernel = ".".join(platform.release().split(".")[:2])
     python = platform.python_version()
-    return f"{platform.machine()}, {os.cpu_count()} CPUs, Linux {kernel}, Python {python}"
+    return (
+        f"{platform.machine()}, {os.cpu_count()} CPUs ({cpus.described()}), Linux {kernel},"
+        f" Python {python}"
+    )
 
 
 def raise_limit():
@@ -70,7 +74,7 @@ def arguments(doc, *, clients, runs, servers, choices):
     return parser.parse_args()
 
 
-def main(doc, measure, columns, *, clients=5000, runs=3, servers=ALL, choices=ALL):
+def main(doc, measure, columns, *, clients=5000, runs=3, servers=ALL, choices=ALL, pin=True):
     """
     Measure servers in turn, several times, and print a table.
 
@@ -83,11 +87,14 @@ def main(doc, measure, columns, *, clients=5000, runs=3, servers=ALL, choices=AL
         runs: How many runs, likewise.
         servers: Names of the servers, likewise.
         choices: Those that the command line may name.
+        pin: Whether a server and its clients run on CPUs of their own.
 
     """
     given = arguments(doc, clients=clients, runs=runs, servers=servers, choices=choices)
     # Servers keep some descriptors for other things than streams; sse-sync a tenth, or a thousand.
     most = raise_limit()
+    if pin:
+        cpus.pin()
     limit = most - min(most // 10, 1000) - 100
     names = present(given.servers)
     counts = {name: min(given.clients, KINDS[name].most, limit) for name in names}

@@ -20,6 +20,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+from benchmarks import cpus
 from benchmarks.pace import paced
 from tests.live.servers import free_port, wait_for
 from tests.redis_server import RedisServer
@@ -91,7 +92,8 @@ class Server:
         return ""
 
     def __enter__(self):
-        self.process = self.start()
+        with cpus.for_server():
+            self.process = self.start()
         try:
             wait_for(self.is_up, f"{type(self).__name__} to start", 30)
             self.pids = self.measured()

@@ -62,4 +62,4 @@ def measure(folder, kind, count):
 
 if __name__ == "__main__":
     names = ("handoff-gevent", "handoff-threads", "channel")
-    command.main(__doc__, measure, COLUMNS, servers=names[:1], choices=names)
+    command.main(__doc__, measure, COLUMNS, servers=names[:1], choices=names, pin=False)
