@@ -15,8 +15,7 @@ from sse_sync.django import disconnect, event_stream, last_event_id
 def events(request):
     # A tick's number is its time, so nothing has to be kept to give back what was missed.
     now = int(time.time() / 2)
-    last_id = last_event_id(request) or ""
-    seen = int(last_id) if last_id.isdecimal() else now - 1
+    seen = last_event_id(request, now - 1, type=int)
     tick = max(min(seen, now), now - 100)
     while True:
         tick += 1

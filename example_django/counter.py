@@ -12,8 +12,7 @@ from sse_sync.django import event_stream, last_event_id
 @event_stream
 def events(request):
     # Who comes back after a broken connection goes on where it was.
-    last_id = last_event_id(request) or "0"
-    seen = int(last_id) if last_id.isdecimal() else 0
+    seen = max(0, last_event_id(request, 0, type=int))
     for number in range(seen + 1, 11):
         yield ServerSentEvent(f"count {number}", event="count", id=number)
         time.sleep(0.5)

@@ -16,8 +16,7 @@ from sse_sync.django import event_stream, last_event_id
 def events(request):
     name = signals(request).get("name", "")
     # Datastar leaves when the tab is hidden, and comes back with the last id when it is shown.
-    last_id = last_event_id(request) or ""
-    first = int(last_id) + 1 if last_id.isdecimal() else 1
+    first = max(0, last_event_id(request, 0, type=int)) + 1
     return greetings(str(name)[:50], first)
 
 

@@ -19,8 +19,7 @@ def greetings(request):
 @require_GET
 @event_stream
 def events(request):
-    last_id = last_event_id(request) or "0"
-    seen = int(last_id) if last_id.isdecimal() else 0
+    seen = max(0, last_event_id(request, 0, type=int))
     for number in range(seen + 1, 6):
         context = {"name": request.GET.get("name", ""), "number": number}
         html = render_to_string("greeting.html", context)

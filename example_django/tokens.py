@@ -22,8 +22,7 @@ TOKENS = re.findall(r"\s*\S+", TEXT)
 @require_GET
 @event_stream
 def events(request):
-    last_id = last_event_id(request) or ""
-    made = min(int(last_id), len(TOKENS)) if last_id.isdecimal() else 0
+    made = min(max(0, last_event_id(request, 0, type=int)), len(TOKENS))
     try:
         for token in TOKENS[made:]:
             time.sleep(0.08)  # Thinks.

@@ -17,7 +17,8 @@ SECOND = timedelta(seconds=1)
 @event_stream  # Whose pages may read it is in CORS_ORIGINS of the setting SSE_SYNC.
 def events(request):
     now = datetime.now(timezone.utc).replace(microsecond=0)
-    at = max(min(last_seen(request) or now, now), now - 60 * SECOND)
+    seen = last_event_id(request, now, type=moment)
+    at = max(min(seen, now), now - 60 * SECOND)
     while True:
         at += SECOND
         time.sleep(max(0.0, at.timestamp() - time.time()))
@@ -26,12 +27,8 @@ def events(request):
         yield ServerSentEvent(data, event="update", id=at.isoformat())
 
 
-def last_seen(request):
-    try:
-        seen = datetime.fromisoformat(last_event_id(request) or "")
-        return seen if seen.tzinfo else None
-    except ValueError:
-        return None
+def moment(text):
+    return datetime.fromisoformat(text).astimezone(timezone.utc)
 
 
 @require_GET

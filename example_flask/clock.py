@@ -18,8 +18,7 @@ bp = Blueprint("clock", __name__, url_prefix="/clock")
 def events():
     # A tick's number is its time, so nothing has to be kept to give back what was missed.
     now = int(time.time() / 2)
-    last_id = last_event_id() or ""
-    seen = int(last_id) if last_id.isdecimal() else now - 1
+    seen = last_event_id(now - 1, type=int)
     tick = max(min(seen, now), now - 100)
     while True:
         tick += 1

@@ -14,8 +14,7 @@ bp = Blueprint("counter", __name__, url_prefix="/counter")
 @event_stream
 def events():
     # Who comes back after a broken connection goes on where it was.
-    last_id = last_event_id() or "0"
-    seen = int(last_id) if last_id.isdecimal() else 0
+    seen = max(0, last_event_id(0, type=int))
     for number in range(seen + 1, 11):
         yield ServerSentEvent(f"count {number}", event="count", id=number)
         time.sleep(0.5)

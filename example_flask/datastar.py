@@ -16,8 +16,7 @@ bp = Blueprint("datastar", __name__, url_prefix="/datastar")
 def events():
     name = signals().get("name", "")
     # Datastar leaves when the tab is hidden, and comes back with the last id when it is shown.
-    last_id = last_event_id() or ""
-    first = int(last_id) + 1 if last_id.isdecimal() else 1
+    first = max(0, last_event_id(0, type=int)) + 1
     return greetings(str(name)[:50], first)
 
 

@@ -19,8 +19,7 @@ def greetings():
 @bp.get("/events")
 @event_stream
 def events():
-    last_id = last_event_id() or "0"
-    seen = int(last_id) if last_id.isdecimal() else 0
+    seen = max(0, last_event_id(0, type=int))
     for number in range(seen + 1, 6):
         html = render_template("greeting.html", name=request.args.get("name", ""), number=number)
         yield ServerSentEvent(html, event="greeting", id=number)

@@ -26,8 +26,7 @@ TOKENS = re.findall(r"\s*\S+", TEXT)
 @bp.get("/events")
 @event_stream
 def events():
-    last_id = last_event_id() or ""
-    made = min(int(last_id), len(TOKENS)) if last_id.isdecimal() else 0
+    made = min(max(0, last_event_id(0, type=int)), len(TOKENS))
     try:
         for token in TOKENS[made:]:
             time.sleep(0.08)  # Thinks.

@@ -17,7 +17,8 @@ SECOND = timedelta(seconds=1)
 @event_stream  # Whose pages may read it is in SSE_CORS_ORIGINS.
 def events():
     now = datetime.now(timezone.utc).replace(microsecond=0)
-    at = max(min(last_seen() or now, now), now - 60 * SECOND)
+    seen = last_event_id(now, type=moment)
+    at = max(min(seen, now), now - 60 * SECOND)
     while True:
         at += SECOND
         time.sleep(max(0.0, at.timestamp() - time.time()))
@@ -26,12 +27,8 @@ def events():
         yield ServerSentEvent(data, event="update", id=at.isoformat())
 
 
-def last_seen():
-    try:
-        seen = datetime.fromisoformat(last_event_id() or "")
-        return seen if seen.tzinfo else None
-    except ValueError:
-        return None
+def moment(text):
+    return datetime.fromisoformat(text).astimezone(timezone.utc)
 
 
 @bp.get("/origins")

@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs
 
 from .admission import admission
@@ -26,7 +26,19 @@ from .stream import END_ID, EventStream
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["Answer", "answer", "application", "is_finished", "last_event_id"]
+__all__ = [
+    "Answer",
+    "Default",
+    "Value",
+    "answer",
+    "application",
+    "is_finished",
+    "last_event_id",
+    "last_event_id_as",
+]
+
+Default = TypeVar("Default")
+Value = TypeVar("Value")
 
 logger = logging.getLogger("sse_sync")
 
@@ -114,6 +126,27 @@ def last_event_id(environ: WSGIEnvironment) -> str | None:
         return _usable(header.encode("latin-1").decode())
     except UnicodeError:
         return None
+
+
+def last_event_id_as(
+    environ: WSGIEnvironment, default: Any, type: Callable[[str], Any] | None
+) -> Any:
+    """
+    Return the last event ID as a value of the application's.
+
+    Args:
+        environ: The request's WSGI environ.
+        default: What to return if there is none, or ``type`` refuses it.
+        type: Makes a value of the text; an exception that says that it is unusable refuses it.
+
+    """
+    found = last_event_id(environ)
+    if found is None or type is None:
+        return default if found is None else found
+    try:
+        return type(found)
+    except (ValueError, TypeError, ArithmeticError):
+        return default
 
 
 def application(

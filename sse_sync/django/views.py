@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from .. import wsgi
 from ..exceptions import SourceError
 from ..settings import Options, stream_options
+from ..wsgi import Default, Value
 from .preflights import is_preflight, preflight
 from .response import EventSourceResponse, wsgi_environ
 
@@ -78,20 +79,37 @@ def event_stream(view: Any = None, **options: Any) -> Any:
     return streaming
 
 
-def last_event_id(request: HttpRequest) -> str | None:
+@overload
+def last_event_id(request: HttpRequest) -> str | None: ...
+@overload
+def last_event_id(request: HttpRequest, default: Default) -> str | Default: ...
+@overload
+def last_event_id(request: HttpRequest, *, type: Callable[[str], Value]) -> Value | None: ...
+@overload
+def last_event_id(
+    request: HttpRequest, default: Default, *, type: Callable[[str], Value]
+) -> Value | Default: ...
+def last_event_id(
+    request: HttpRequest, default: Any = None, *, type: Callable[[str], Any] | None = None
+) -> Any:
     """
-    Return the last event ID of a request, or :obj:`None` if it has no usable one.
+    Return the last event ID of a request.
 
-    It is untrusted: any client can send anything.
+    It is untrusted: any client can send anything. So an unusable one must not be an error, after
+    which a browser would never come back; ``last_event_id(request, 0, type=int)`` is a number in
+    any case.
 
     Args:
         request: The request.
+        default: What to return if there is none, or ``type`` refuses it.
+        type: Makes a value of the text; a :exc:`ValueError`, :exc:`TypeError` or
+            :exc:`ArithmeticError` refuses it. The text itself by default.
 
     Raises:
         UnsupportedServerError: If the request came through ASGI.
 
     """
-    return wsgi.last_event_id(wsgi_environ(request))
+    return wsgi.last_event_id_as(wsgi_environ(request), default, type)
 
 
 def _request_in(args: tuple[Any, ...]) -> Any:

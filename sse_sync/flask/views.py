@@ -15,6 +15,7 @@ import flask
 from .. import wsgi
 from ..exceptions import SourceError
 from ..settings import Options, stream_options
+from ..wsgi import Default, Value
 from .extension import preflight
 from .response import EventSourceResponse
 
@@ -85,11 +86,25 @@ def event_stream(view: Any = None, **options: Any) -> Any:
     return streaming
 
 
-def last_event_id() -> str | None:
+@overload
+def last_event_id() -> str | None: ...
+@overload
+def last_event_id(default: Default) -> str | Default: ...
+@overload
+def last_event_id(*, type: Callable[[str], Value]) -> Value | None: ...
+@overload
+def last_event_id(default: Default, *, type: Callable[[str], Value]) -> Value | Default: ...
+def last_event_id(default: Any = None, *, type: Callable[[str], Any] | None = None) -> Any:
     """
-    Return the last event ID of the current request, or :obj:`None` if it has no usable one.
+    Return the last event ID of the current request.
 
-    It is untrusted: any client can send anything.
+    It is untrusted: any client can send anything. So an unusable one must not be an error, after
+    which a browser would never come back; ``last_event_id(0, type=int)`` is a number in any case.
+
+    Args:
+        default: What to return if there is none, or ``type`` refuses it.
+        type: Makes a value of the text; a :exc:`ValueError`, :exc:`TypeError` or
+            :exc:`ArithmeticError` refuses it. The text itself by default.
 
     """
-    return wsgi.last_event_id(flask.request.environ)
+    return wsgi.last_event_id_as(flask.request.environ, default, type)

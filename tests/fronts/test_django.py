@@ -243,6 +243,8 @@ def test_last_event_id():
     assert last_event_id(factory.get("/")) is None
     assert last_event_id(factory.get("/", headers={"Last-Event-ID": "7"})) == "7"
     assert last_event_id(factory.get("/?lastEventId=8")) == "8"
+    assert last_event_id(factory.get("/?lastEventId=8"), 0, type=int) == 8
+    assert last_event_id(factory.get("/?lastEventId=x"), 0, type=int) == 0
 
 
 @override_settings(SSE_SYNC={"RETRY": 9, "HEARTBEAT": None}, DEBUG=True)

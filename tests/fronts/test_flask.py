@@ -3,6 +3,8 @@
 import datetime
 import logging
 import time
+from decimal import Decimal
+from fractions import Fraction
 
 import flask
 import flask.views
@@ -364,6 +366,32 @@ def test_last_event_id(app, client):
     ]:
         events = read_events(client.get("/stream", **arguments))
         assert events[0].data == f'{{"last": {expected}}}'
+
+
+@pytest.mark.parametrize(
+    ("sent", "type", "expected"),
+    [
+        ("7", int, 7),
+        ("x", int, -1),
+        ("", int, -1),
+        ("٣", int, 3),
+        ("1e400", float, float("inf")),
+        ("1/0", Fraction, -1),
+        ("one", Decimal, -1),
+        ("2026-11-21", datetime.date.fromisoformat, datetime.date(2026, 11, 21)),
+    ],
+)
+def test_last_event_id_as(app, sent, type, expected):
+    """Whatever a client sends, it is a value of that type, or the default."""
+    with app.test_request_context(query_string={"lastEventId": sent}):
+        assert last_event_id(-1, type=type) == expected
+        assert last_event_id("none") == (sent or "none")
+
+
+def test_last_event_id_of_a_broken_function(app):
+    """A mistake of the application's is none of the client's."""
+    with app.test_request_context(query_string={"lastEventId": "7"}), pytest.raises(KeyError):
+        last_event_id(type={}.__getitem__)
 
 
 def test_finished_stays_finished(app, client):
