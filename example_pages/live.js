@@ -3,12 +3,11 @@
 
 export function connect(url, listeners) {
   const source = new EventSource(url);
-  show("connecting", "connecting");
-  source.onopen = () => show("open", "open");
+  show("connecting");
+  source.onopen = () => show("open");
   source.onerror = () => {
     // CONNECTING: the browser tries again by itself. CLOSED: it was told to stop (204), or refused.
-    if (source.readyState === EventSource.CLOSED) show("closed", "closed");
-    else show("connecting", "reconnecting");
+    show(source.readyState === EventSource.CLOSED ? "closed" : "reconnecting");
   };
   for (const [type, listener] of Object.entries(listeners)) {
     source.addEventListener(type, listener);
@@ -21,10 +20,33 @@ export function close(source) {
   show("closed", "closed by this page");
 }
 
-export function show(state, text) {
+export function show(state, text = state) {
   const element = document.querySelector(".state");
   element.dataset.state = state;
-  element.textContent = text;
+  change(element, text);
+}
+
+// Put in a text, if it is another one: screen readers read it again each time it is put in.
+export function change(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// Send something and return the answer, from JSON. When that fails, the page's #problem tells why,
+// and null is returned.
+export async function send(url, options) {
+  const problem = document.querySelector("#problem");
+  problem.textContent = "";
+  try {
+    // Without a limit, a network that is gone is waited for, for minutes.
+    const response = await fetch(url, { ...options, signal: AbortSignal.timeout(10_000) });
+    const answer = response.status === 204 ? {} : await response.json();
+    if (response.ok) return answer;
+    problem.textContent = `That did not work: ${answer.error}`;
+  } catch {
+    // Nothing came, or not from the application: a proxy before it answers with HTML.
+    problem.textContent = "That did not work: the server does not answer.";
+  }
+  return null;
 }
 
 export function list(event, text) {

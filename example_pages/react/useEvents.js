@@ -1,43 +1,59 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 
 /**
- * Events of a stream, newest first.
+ * Events of one type of a stream, newest first, as { key, id, data }.
  *
- * close() stops; restart() goes on after the last event that was seen; isStopped tells whether
- * nothing will come any more, also because the server said so.
+ * state is "connecting", "open", "reconnecting" (the browser tries again by itself) or "closed".
+ * isStopped tells whether it is closed: by close(), or because the server said so.
+ * restart() opens the stream anew, after the last event that was seen.
  */
 export function useEvents(url, type, limit = 50) {
   const [events, setEvents] = useState([]);
-  const [isStopped, setStopped] = useState(false);
-  const [attempt, setAttempt] = useState(0);
+  const [state, setState] = useState("connecting");
+  const source = useRef(null);
   const lastId = useRef("");
+  const count = useRef(0);
+
+  const close = useCallback(() => {
+    source.current.close();
+    setState("closed");
+  }, []);
+
+  const restart = useCallback(() => {
+    source.current?.close();
+    setState("connecting");
+    const opened = new EventSource(withLastId(url, lastId.current));
+    source.current = opened;
+    opened.onopen = () => setState("open");
+    opened.onerror = () => {
+      // CONNECTING: the browser tries again, and tells the server the last id.
+      setState(opened.readyState === EventSource.CLOSED ? "closed" : "reconnecting");
+    };
+    opened.addEventListener(type, (event) => {
+      if (event.lastEventId) lastId.current = event.lastEventId;
+      // Events without an id of their own have that of the one before, so it is no key.
+      count.current += 1;
+      const item = { key: count.current, id: event.lastEventId, data: JSON.parse(event.data) };
+      setEvents((seen) => [item, ...seen].slice(0, limit));
+    });
+    // Without this, the browser would come back once and be told by a 204 to stay away.
+    opened.addEventListener("stream-end", close);
+  }, [url, type, limit, close]);
 
   useEffect(() => {
-    if (isStopped) return undefined;
-    const source = new EventSource(withLastId(url, lastId.current));
-    source.addEventListener(type, (event) => {
-      lastId.current = event.lastEventId;
-      const data = JSON.parse(event.data);
-      setEvents((seen) => [{ id: event.lastEventId, data }, ...seen].slice(0, limit));
-    });
-    source.addEventListener("stream-end", () => setStopped(true));
-    source.onerror = () => {
-      // CONNECTING: the browser tries again by itself, and tells the server the last id.
-      if (source.readyState === EventSource.CLOSED) setStopped(true);
-    };
-    // Also when the component is taken away, and when something above has changed.
-    return () => source.close();
-  }, [url, type, limit, isStopped, attempt]);
+    // It is new, or reads another stream now, of which nothing has been seen.
+    lastId.current = "";
+    setEvents([]);
+    restart();
+    return () => source.current.close();
+  }, [restart]);
 
-  const close = useCallback(() => setStopped(true), []);
-  const restart = useCallback(() => {
-    setStopped(false);
-    setAttempt((number) => number + 1);
-  }, []);
-  return { events, restart, close, isStopped };
+  return { events, state, isStopped: state === "closed", restart, close };
 }
 
 // A new EventSource cannot set the header Last-Event-ID. The server reads this parameter, too.
 function withLastId(url, id) {
-  return id ? `${url}?${new URLSearchParams({ lastEventId: id })}` : url;
+  const address = new URL(url, document.baseURI);
+  if (id) address.searchParams.set("lastEventId", id);
+  return address;
 }
