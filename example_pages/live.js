@@ -64,8 +64,12 @@ export function make(name, ...children) {
   return element;
 }
 
-// A name for this tab that survives a reload.
+// A name for this tab that survives a reload. Only a reload: a duplicated tab has a copy of the
+// storage, and says "back_forward" here.
 export function tabName() {
-  sessionStorage.name ??= crypto.getRandomValues(new Uint32Array(2)).join("");
+  const [{ type }] = performance.getEntriesByType("navigation");
+  if (type !== "reload" || !sessionStorage.name) {
+    sessionStorage.name = crypto.getRandomValues(new Uint32Array(2)).join("");
+  }
   return sessionStorage.name;
 }
