@@ -248,6 +248,11 @@ def page(site, browser, console):
         browser.close()
 
 
+# What the page says of its connection is written down.
+STATES = """window.states = [];
+const state = document.querySelector(".state");
+new MutationObserver(() => states.push([state.dataset.state, state.textContent]))
+  .observe(state, {childList: true, characterData: true, subtree: true});"""
 # As soon as there is a tick, the stream is restarted; and what the page says of it is written down.
 RESTART = """window.states = [];
 const state = document.querySelector(".state");
@@ -796,16 +801,19 @@ def test_orders(site, page, console):
 def test_workers_are_killed(name, broker, proxy, browser, console, tmp_path):
     """Pages come back to new workers by themselves, and have missed nothing."""
     with serve(name, broker, proxy, tmp_path) as site:
-        paths = ("/clock/", "/chat/?id=1&name=Ada", "/orders/")
-        tabs = clock, chat, orders = [Tab(browser, site.url + path) for path in paths]
+        paths = ("/clock/", "/chat/?id=1&name=Ada", "/orders/", "/updates/react/", "/updates/vue/")
+        tabs = clock, chat, orders, react, vue = [Tab(browser, site.url + path) for path in paths]
         for tab in tabs:
             see(lambda tab=tab: tab.state()[0] == "open", "the stream")
-        see(lambda: clock.items(), "a tick")
+            tab.run(STATES)
+        see(lambda: clock.items() and react.items() and vue.items(), "events")
         see(lambda: chat.texts(".people li") == ["Ada"], "the chat")
         killed = site.workers()
         for worker in killed:
             os.kill(worker, signal.SIGKILL)
-        see(lambda: orders.state()[1] == "reconnecting", "the pages to notice")
+        for tab in tabs:
+            noticed = ["reconnecting", "reconnecting"]
+            see(lambda tab=tab: noticed in tab.run("return states"), "the page to notice")
         if broker == "redis":
             with connect(site.broker_url) as hub:
                 meanwhile = {"message": "meanwhile", "id": "2", "name": "Bob"}
@@ -815,6 +823,9 @@ def test_workers_are_killed(name, broker, proxy, browser, console, tmp_path):
         before = len(clock.items())
         for tab in tabs:
             see(lambda tab=tab: tab.state()[0] == "open", "the browser to reconnect")
+        for tab in (react, vue):
+            see(lambda tab=tab, n=len(tab.items()): len(tab.items()) > n, "updates to go on")
+            assert_consecutive(tab)
         see(lambda: orders.texts("td:nth-child(2)") == ["meanwhile"], "the order")
         request(site, "/chat/message", message="back", id="3", name="Kim")
         see(lambda: "Kim: back" in chat.texts(".said"), "the chat to go on")
@@ -828,6 +839,27 @@ def test_workers_are_killed(name, broker, proxy, browser, console, tmp_path):
         # The browser says that connections broke, and nothing else.
         browser.switch_to.window(browser.window_handles[0])
         assert all("net::ERR" in message for message in console())
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+@pytest.mark.parametrize(("name", "broker", "proxy"), [SITES[0], SITES[2]], ids="-".join)
+def test_datastar_goes_on(name, broker, proxy, number, browser, console, tmp_path):
+    """Whether its stream breaks, or ends before its time, Datastar goes on where it was."""
+    with serve(name, broker, proxy, tmp_path) as site:
+        tab = Tab(browser, site.url + "/datastar/")
+        tab.run(STATES)
+        tab.click("#greet")
+        see(lambda: len(tab.texts("#greetings li")) == 2, "two greetings")
+        for worker in site.workers():
+            os.kill(worker, number)
+        see(lambda: tab.state() == ("closed", "closed"), "the end", 20)
+        greetings = [f"Hello <b>World</b>, for the {n}. time" for n in range(1, 6)]
+        assert tab.texts("#greetings li") == greetings
+        states = [text for _, text in tab.run("return states")]
+        assert states == ["connecting", "open", "reconnecting", "open", "closed"]
+        tab.close()
+        browser.switch_to.window(browser.window_handles[0])
+        console()
 
 
 def test_several_workers_need_redis(tmp_path):
