@@ -475,7 +475,9 @@ def test_smart_home(slow, page):
 def test_quick_switches(page, browser, console):
     """The last click counts, also when the request of the one before is slow, or fails."""
     tab, other = page("/smart-home/"), page("/smart-home/")
-    light, television = (f"[aria-label='{name} in the livingroom']" for name in ("light", "television"))
+    light, television = (
+        f"[aria-label='{name} in the livingroom']" for name in ("light", "television")
+    )
     box = f'return document.querySelector("{light}")?.checked'
     see(lambda: tab.run(box) is False and other.run(box) is False, "the switch")
     tab.run("""const send = window.fetch;
@@ -812,8 +814,9 @@ def test_workers_are_killed(name, broker, proxy, browser, console, tmp_path):
         for worker in killed:
             os.kill(worker, signal.SIGKILL)
         for tab in tabs:
-            noticed = ["reconnecting", "reconnecting"]
-            see(lambda tab=tab: noticed in tab.run("return states"), "the page to notice")
+            see(
+                lambda tab=tab: ["reconnecting"] * 2 in tab.run("return states"), "it to be noticed"
+            )
         if broker == "redis":
             with connect(site.broker_url) as hub:
                 meanwhile = {"message": "meanwhile", "id": "2", "name": "Bob"}
@@ -824,7 +827,8 @@ def test_workers_are_killed(name, broker, proxy, browser, console, tmp_path):
         for tab in tabs:
             see(lambda tab=tab: tab.state()[0] == "open", "the browser to reconnect")
         for tab in (react, vue):
-            see(lambda tab=tab, n=len(tab.items()): len(tab.items()) > n, "updates to go on")
+            shown = len(tab.items())
+            see(lambda tab=tab, n=shown: len(tab.items()) > n, "updates to go on")
             assert_consecutive(tab)
         see(lambda: orders.texts("td:nth-child(2)") == ["meanwhile"], "the order")
         request(site, "/chat/message", message="back", id="3", name="Kim")
@@ -842,7 +846,7 @@ def test_workers_are_killed(name, broker, proxy, browser, console, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
-@pytest.mark.parametrize(("name", "broker", "proxy"), [SITES[0], SITES[2]], ids="-".join)
+@pytest.mark.parametrize(("name", "broker", "proxy"), SITES[::2], ids=map("-".join, SITES[::2]))
 def test_datastar_goes_on(name, broker, proxy, number, browser, console, tmp_path):
     """Whether its stream breaks, or ends before its time, Datastar goes on where it was."""
     with serve(name, broker, proxy, tmp_path) as site:
