@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from selenium.webdriver import ActionChains, Keys
 
 from sse_sync import END_ID, connect
 from sse_sync.testing import LiveStream
@@ -718,6 +719,50 @@ def test_clients_of_frameworks(site, page, console):
         see(lambda tab=tab, n=before + 2: len(tab.items()) >= n, "what was missed, and more")
         assert tab.state()[0] == "open"
         assert_consecutive(tab)
+
+
+PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+CONTROLS = """return [...document.querySelectorAll("a, button, input:not([type=hidden])")]
+    .filter((element) => element.checkVisibility()).map((element) => element.outerHTML)"""
+FOCUSED = """const element = document.activeElement;
+    return [element.outerHTML, getComputedStyle(element).outlineStyle]"""
+# Pages, and how many controls they have.
+PAGES = {
+    "/": 27,
+    "/counter/": 4,
+    "/clock/": 3,
+    "/live-users/": 3,
+    "/smart-home/": 9,
+    "/chat/": 5,
+    f"/chat/?id=1&name={'W' * 50}": 5,
+    "/updates/": 4,
+    "/updates/react/": 5,
+    "/updates/vue/": 5,
+    "/progress/": 3,
+    "/tokens/": 4,
+    "/orders/": 6,
+    "/htmx/": 4,
+    "/datastar/": 4,
+}
+
+
+@pytest.mark.parametrize("site", SITES[:1], ids="-".join, indirect=True)
+@pytest.mark.parametrize(("path", "number"), PAGES.items(), ids=[path[:14] for path in PAGES])
+def test_phone_and_keyboard(page, browser, path, number):
+    """No page is wider than a phone; Tab leads to every control, and each shows its focus."""
+    tab = page(path)
+    see(lambda: len(tab.run(CONTROLS)) == number, f"{number} controls")
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+    browser.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
+    assert tab.run("return document.documentElement.scrollWidth") == PHONE["width"]
+    tab.run("document.activeElement.blur()")
+    controls = tab.run(CONTROLS)
+    reached = []
+    for _ in range(len(controls) + 5):  # Lists that scroll can have the focus, too.
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        reached.append(tuple(tab.run(FOCUSED)))
+    assert set(controls) <= {element for element, _ in reached}
+    assert {style for element, style in reached if element in controls} <= {"auto", "solid"}
 
 
 def says_what_to_run(tab, console):
