@@ -333,7 +333,12 @@ def test_index(site, page):
     assert tab.text("#framework").lower() == site.name
     workers = tab.texts("#workers td:first-child")
     assert {int(pid) for pid in workers} <= site.workers()
-    see(lambda: number(tab.text("#open")) >= 1, "an open stream")
+    figures = """const sum = (selector) => [...document.querySelectorAll(selector)]
+            .reduce((total, element) => total + Number(element.textContent), 0);
+        const figures = [sum("#workers td:nth-child(2)"), sum("#workers td:nth-child(3)")];
+        return figures.every((figure) => figure >= 1) && figures[0] === sum("#open") &&
+            figures[1] === sum("#handed-off")"""
+    see(lambda: tab.run(figures), "the streams, this page's among them, and their sums")
 
 
 @pytest.mark.parametrize("path", ["app.pyc", "settings.py", "..%2f..%2fsetup.cfg", "extensions.py"])
