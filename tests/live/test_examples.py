@@ -320,7 +320,9 @@ def test_index(site, page):
     names += ["updates/vue", "progress", "tokens", "orders", "htmx", "datastar"]
     assert links == [f"/{name}/" for name in names]
     for link in links:
-        assert b"<title>" in site.ask(link)
+        text = site.ask(link)
+        assert b"<title>" in text
+        assert b"<noscript>" in text
     sources = tab.run("return [...document.querySelectorAll('.soft a')].map((a) => a.pathname)")
     for source in sources:
         assert site.ask(source) in {
@@ -425,6 +427,8 @@ def test_live_users(page):
     told = int(first.text("#told"))
     see(lambda: int(first.text("#told")) >= told + 2, "two more numbers", 4)
     assert first.text("#users") == "1"
+    # The same number is not put in again: a screen reader would read it each time.
+    assert first.run("return changes.length") == len(others)
 
 
 def assert_leaving_is_noticed(tab, selector, others):
@@ -832,10 +836,11 @@ def test_orders(site, page, console):
     tabs[0].click("#order")
     for tab in tabs:
         see(lambda tab=tab: MARKUP in tab.texts("td:nth-child(2)"), "the order")
+        assert tab.text("#newest").endswith(MARKUP)
     rows = tabs[0].texts("tbody tr")
     tabs[0].type("[name=item]", "never")
     tabs[0].click("#fail")
-    see(lambda: "Not ordered: something failed" in tabs[0].text("#problem"), "the failure")
+    see(lambda: "That did not work: something failed" in tabs[0].text("#problem"), "the failure")
     assert ["409" in message for message in console()] == [True]
     # What is published later arrives later.
     tabs[0].type("[name=item]", "afterwards")
