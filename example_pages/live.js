@@ -44,7 +44,7 @@ export async function send(url, options) {
     problem.textContent = `That did not work: ${answer.error}`;
   } catch {
     // Nothing came, or not from the application: a proxy before it answers with HTML.
-    problem.textContent = "That did not work: the server does not answer.";
+    problem.textContent = "That did not work: there is no answer from the server.";
   }
   return null;
 }
