@@ -107,6 +107,34 @@ def published(site, path):
         return site.gunicorn.get(path)
 
 
+def test_nobody_behind(tmp_path):
+    """Without gunicorn a stream is answered so that a browser comes back; other requests fail."""
+    with Nginx(tmp_path, tmp_path / "nobody.sock") as nginx:
+        times = set()
+        for _ in range(20):
+            status, headers, body = asked(nginx, "/orders/events", Origin="https://a.example")
+            assert status == 200
+            assert headers["Content-Type"] == "text/event-stream"
+            assert headers["Cache-Control"] == "no-cache"
+            assert headers["Access-Control-Allow-Origin"] == "https://a.example"
+            [field, milliseconds] = body.removesuffix(b"\n\n").split(b": ")
+            assert field == b"retry"
+            times.add(int(milliseconds))
+        assert len(times) > 1
+        assert times <= {2000, 3000, 4000, 5000}
+        assert asked(nginx, "/")[0] == 502
+
+
+def asked(nginx, path, **headers):
+    connection = http.client.HTTPSConnection(
+        "localhost", nginx.port, timeout=10, context=nginx.client_context()
+    )
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+
+
 def test_plain_http(site):
     """Who comes without TLS is sent to it."""
     connection = http.client.HTTPConnection("localhost", site.nginx.plain_port, timeout=10)

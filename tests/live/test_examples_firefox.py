@@ -109,7 +109,8 @@ def test_workers_are_killed(site, page):
     see(lambda: site.workers() and not site.workers() & killed, "new workers")
     assert ordered(site, "while the page was away")
     tabs = (chat, clock, orders)
-    see(lambda: [tab.state()[0] for tab in tabs] == ["open"] * 3, "the browser to reconnect")
+    for name, tab in zip(("chat", "clock", "orders"), tabs, strict=True):
+        see(lambda tab=tab: tab.state()[0] == "open", f"the browser to reconnect the {name}")
     see(lambda: orders.texts("td:nth-child(2)") == ["while the page was away"], "the order")
     see(lambda: said(site), "the chat to work")
     expected = ["Bob: meanwhile", "Kim: back"] if site.broker_url else ["Kim: back"]
