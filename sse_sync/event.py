@@ -200,6 +200,23 @@ def encode(item: object, dumps: Dumps = json.dumps) -> bytes:
     return _utf8(_data_lines(_json(item, dumps)))
 
 
+def text_of(data: object, dumps: Dumps) -> str:
+    """
+    Return the text of data that is to be published.
+
+    Args:
+        data: Text, or a value to be sent as JSON.
+        dumps: Makes JSON of it.
+
+    Raises:
+        EventError: If it cannot be sent.
+
+    """
+    if isinstance(data, ServerSentEvent):
+        raise EventError("data", "is an event: give its data, and the event type beside it")
+    return data if isinstance(data, str) else _json(data, dumps)
+
+
 def what_is_wrong_with_id(value: str) -> str:
     """
     Return why no client could bring an event ID back; an empty text if it could.

@@ -18,7 +18,7 @@ from typing import Any
 from weakref import WeakSet
 
 from .brokers.attendance import Present
-from .brokers.base import Broker, History, Position, check_channel
+from .brokers.base import TOKEN_AGE, Broker, History, Position, check_channel
 from .clock import Clock, monotonic
 from .dispatch import Dispatch
 from .event import Dumps, ServerSentEvent
@@ -117,7 +117,12 @@ class Hub:
         )
         """Whose streams there are, and who is there."""
         periodicals = Periodicals(
-            self, self._timetable, within=self._within, dumps=self._dumps, now=self._now
+            self,
+            self._timetable,
+            within=self._within,
+            dumps=self._dumps,
+            now=self._now,
+            clock=self._clock,
         )
         self.dispatch = Dispatch(
             self._broker, self.people.review, periodicals.subscribed, periodicals.received
@@ -147,6 +152,7 @@ class Hub:
         token: str | None = None,
         retry_for: float = 0.0,
         keep: bool = True,
+        token_age: float = TOKEN_AGE,
         dumps: Dumps = json.dumps,
     ) -> str:
         """
@@ -167,7 +173,9 @@ class Hub:
                 unavailable. However many attempts it takes, the event is stored once. Each
                 attempt may itself take a few seconds.
             keep: Whether clients that come back get it, too. Otherwise it is for those who are
-                there now, such as what somebody is typing, and takes no room in the history.
+                there now, such as what somebody is typing, and takes no room in the history. Who
+                is just catching up may not get it.
+            token_age: Seconds for which the token is known.
             dumps: Makes JSON of the data.
 
         Returns:
@@ -200,7 +208,14 @@ class Hub:
         while True:
             try:
                 position = self._broker.publish(
-                    channel, body, event=event, key=key, meta=meta, token=token, keep=keep
+                    channel,
+                    body,
+                    event=event,
+                    key=key,
+                    meta=meta,
+                    token=token,
+                    keep=keep,
+                    token_age=token_age,
                 )
             except BrokerUnavailable:
                 left = deadline - self._clock()

@@ -297,7 +297,7 @@ class ChannelFeed:
 
     def _replay(self, behind: Position) -> bool:
         # As much of the history as may wait for the client; what comes meanwhile is in the history,
-        # too. Returns whether nothing is missing.
+        # too, if it is kept at all. Returns whether nothing is missing.
         wanted = self._subscription
         self._mailbox.clear()
         history = wanted.hub.history(wanted.channels, behind, wanted.max_bytes)

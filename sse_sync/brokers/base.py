@@ -19,6 +19,9 @@ from .attendance import Attendance
 
 __all__ = ["Broker", "History", "Message", "Position", "Receiver", "check_channel"]
 
+TOKEN_AGE = 600.0
+"""Seconds for which a publish is known by its token."""
+
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _MAX_TEXT = 40  # Longer than any position that was ever given out.
 
@@ -189,6 +192,7 @@ class Broker(Protocol):
         meta: Mapping[str, Any] | None = None,
         token: str | None = None,
         keep: bool = True,
+        token_age: float = TOKEN_AGE,
     ) -> Position:
         """
         Store an event and give it to every process that has subscribed to its channel.
@@ -199,9 +203,9 @@ class Broker(Protocol):
             event: Event type.
             key: What the event is about.
             meta: Anything that JSON can express.
-            token: Names this publish: another one with the same token within ten minutes
-                stores nothing.
+            token: Names this publish: another one with the same token stores nothing.
             keep: Whether the history has it; otherwise only those get it who receive it now.
+            token_age: Seconds for which the token is known, whatever happens to the clock.
 
         Returns:
             The event's position, or that of the first with this token.

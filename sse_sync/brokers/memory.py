@@ -13,15 +13,13 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..clock import Clock, monotonic
 from ..exceptions import BrokerClosed
 from .attendance import Announcement, MemoryAttendance
-from .base import History, Message, Position, Receiver, to_base36
+from .base import TOKEN_AGE, History, Message, Position, Receiver, to_base36
 from .retention import Kept, Retention
 
 __all__ = ["MemoryBroker"]
-
-# How long a publish is known by its token, in microseconds.
-TOKEN_AGE = 600 * 1_000_000
 
 
 class _Channel:
@@ -48,6 +46,7 @@ class MemoryBroker:
         max_age: Seconds that an event is kept.
         channels: What differs, by channel; see :class:`~sse_sync.brokers.retention.Retention`.
         now: Tells the time of day, in seconds.
+        clock: Tells the time, in seconds, and is never set.
 
     """
 
@@ -58,9 +57,11 @@ class MemoryBroker:
         max_age: float = 3600.0,
         channels: Mapping[str, tuple[int, float]] | None = None,
         now: Callable[[], float] = time.time,
+        clock: Clock = monotonic,
     ) -> None:
         self._retention = Retention(history, max_age, channels)
         self._now = now
+        self._clock = clock
         self._begin()
 
     def _begin(self) -> None:
@@ -73,8 +74,9 @@ class MemoryBroker:
         # When to look whether a channel can be forgotten; each is there once.
         self._reviews: list[tuple[int, str]] = []
         self._forgotten = self._number
-        # The oldest first.
         self._tokens: dict[str, Position] = {}
+        # Until when each is known.
+        self._token_ends: list[tuple[float, str]] = []
         self._receiver: Receiver | None = None
         self._subscribed: set[str] = set()
         self._closed = False
@@ -105,6 +107,7 @@ class MemoryBroker:
         meta: Mapping[str, Any] | None = None,
         token: str | None = None,
         keep: bool = True,
+        token_age: float = TOKEN_AGE,
     ) -> Position:
         """
         Store an event and give it to the process's receiver.
@@ -113,13 +116,14 @@ class MemoryBroker:
         with self._lock:
             self._check_open()
             now = int(self._now() * 1_000_000)
-            self._forget_tokens(now)
+            self._forget_tokens()
             if token in self._tokens:
                 return self._tokens[token]
             self._number = max(self._number + 1, now)
             position = Position(self._epoch, self._number)
             if token is not None:
                 self._tokens[token] = position
+                heapq.heappush(self._token_ends, (self._clock() + token_age, token))
             message = Message(channel, position, body, event, key, meta, keep)
             if keep:
                 self._keep(message, now)
@@ -223,11 +227,9 @@ class MemoryBroker:
                 self._forgotten = max(self._forgotten, kept.trimmed)
                 del self._channels[name]
 
-    def _forget_tokens(self, now: int) -> None:
-        while self._tokens:
-            token, position = next(iter(self._tokens.items()))
-            if position.number > now - TOKEN_AGE:
-                return
+    def _forget_tokens(self) -> None:
+        while self._token_ends and self._token_ends[0][0] <= self._clock():
+            _, token = heapq.heappop(self._token_ends)
             del self._tokens[token]
 
     def _check_open(self) -> None:

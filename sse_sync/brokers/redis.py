@@ -12,7 +12,7 @@ from typing import Any
 from ..clock import Clock, monotonic
 from ..exceptions import BrokerUnavailable, ConfigurationError
 from .attendance import Attendance
-from .base import History, Position, Receiver
+from .base import TOKEN_AGE, History, Position, Receiver
 from .recent import Recent
 from .redis_attendance import RedisAttendance
 from .redis_listener import Listener
@@ -112,6 +112,7 @@ class RedisBroker:
         meta: Mapping[str, Any] | None = None,
         token: str | None = None,
         keep: bool = True,
+        token_age: float = TOKEN_AGE,
     ) -> Position:
         """
         Store an event and give it to every process that has subscribed to its channel.
@@ -120,7 +121,14 @@ class RedisBroker:
 
         """
         return self._store.publish(
-            channel, body, event=event, key=key, meta=meta, token=token, keep=keep
+            channel,
+            body,
+            event=event,
+            key=key,
+            meta=meta,
+            token=token,
+            keep=keep,
+            token_age=token_age,
         )
 
     def subscribe(self, channels: Sequence[str]) -> Position:

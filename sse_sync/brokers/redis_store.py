@@ -6,6 +6,7 @@ What the Redis broker keeps in Redis: asked and changed by one script each.
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import sys
 import time
@@ -23,9 +24,9 @@ __all__ = ["Store"]
 CHANNELS_AT_ONCE = 500
 EVENTS_AT_ONCE = 2000
 BYTES_AT_ONCE = 512 << 10
-# Seconds that a publish is known again by its token: by one the caller chose, who may come back
-# much later, and by one that only tells a repeated attempt.
-TOKEN_AGES = (600, 30)
+# Seconds that a publish without a token of the caller's is known by one that only tells a repeated
+# attempt.
+ATTEMPT_AGE = 30.0
 
 
 class Store:
@@ -56,6 +57,7 @@ class Store:
         meta: Mapping[str, Any] | None,
         token: str | None,
         keep: bool,
+        token_age: float,
     ) -> Position:
         """
         Store an event, and publish it to the processes that have subscribed.
@@ -65,10 +67,10 @@ class Store:
         stream, floor = self._keys(channel)
         kind = f"given:{token}" if token is not None else secrets.token_hex(8)
         keys = [self._meta(), stream, floor, f"{self._prefix}:token:{kind}"]
-        token_age = TOKEN_AGES[token is None] * 1000
+        known_for = ATTEMPT_AGE if token is None else token_age
         kept = self._retention.of(channel) if keep else Kept(0, 0, 0, 0)
         args: list[Any] = [_new_epoch(), self.topic(channel), header, body, self._publishes]
-        args += [token_age, *kept]
+        args += [math.ceil(known_for * 1000), *kept]
         return _position(self._ask(lambda node: node.publish(keys=keys, args=args)))
 
     def position(self, *, own: bool = False) -> Position:

@@ -81,7 +81,8 @@ def publish(
         retry_for: Seconds, at most 60, for which to try again while the broker is unavailable;
             the event is stored once.
         keep: Whether clients that come back get it, too. Otherwise it is for those who are there
-            now, such as what somebody is typing, and takes no room in the history.
+            now, such as what somebody is typing, and takes no room in the history. Who is just
+            catching up may not get it.
 
     Returns:
         The event's id.

@@ -106,12 +106,26 @@ def test_no_position(text):
 
 
 def test_tokens_are_forgotten():
-    """A token counts for ten minutes, and not for ever."""
-    now = [1000.0]
-    broker = MemoryBroker(now=lambda: now[0])
+    """A token counts for ten minutes, whatever happens to the clock, and not for ever."""
+    now, day = [1000.0], [5000.0]
+    broker = MemoryBroker(now=lambda: day[0], clock=lambda: now[0])
     first = broker.publish("a", b"data: x\n\n", token="t")
     now[0] += 599
+    day[0] -= 3600
     assert broker.publish("a", b"data: x\n\n", token="t") == first
     now[0] += 2
     assert broker.publish("a", b"data: x\n\n", token="t") != first
-    assert len(broker._tokens) == 1
+    assert len(broker._tokens) == len(broker._token_ends) == 1
+
+
+def test_age_of_a_token():
+    """It may be forgotten sooner, also before older ones."""
+    now = [1000.0]
+    broker = MemoryBroker(clock=lambda: now[0])
+    broker.publish("a", b"data: x\n\n", token="long")
+    first = broker.publish("a", b"data: x\n\n", token="short", token_age=5)
+    now[0] += 4
+    assert broker.publish("a", b"data: x\n\n", token="short", token_age=5) == first
+    now[0] += 2
+    assert broker.publish("a", b"data: x\n\n", token="short", token_age=5) != first
+    assert set(broker._tokens) == {"long", "short"}

@@ -139,14 +139,105 @@ def test_nothing_to_publish(runtime, hub, timetable):
 def test_after(runtime, hub, timetable):
     """Events of some types make it publish at once, and other ones do not."""
     times = []
-    timetable.publish_every(60, "room", after=["join", "leave"])(lambda: times.append(runtime.now))
-    with subscribed(hub, "room"):
+
+    @timetable.publish_every(60, "room", event="told", key="k", after=["join", "leave"])
+    def tell():
+        times.append(round(runtime.now))
+        return times[-1]
+
+    with subscribed(hub, "room") as stream:
         for event in ("message", "join", None, "leave"):
             hub.publish("room", "x", event=event)
             runtime.advance(1)
         hub.publish("elsewhere", "x", event="join")
         runtime.advance(1)
-    assert [round(at) for at in times] == [1001, 1003]
+        told = [data for event, data in events_of(stream, 6) if event == "told"]
+    assert times == [1001, 1003]
+    assert told == ["1001", "1003"]
+
+
+def test_many_afterwards(runtime, hub, timetable):
+    """A storm of events is told of by a few, of which the last one is of its end."""
+    people = []
+    timetable.publish_every(60, "room", event="told", after=["join"])(lambda: len(people))
+    with subscribed(hub, "room") as stream:
+        for number in range(100):
+            people.append(number)
+            hub.publish("room", "x", event="join")
+            runtime.advance(0.001)
+        runtime.advance(1)
+        told = [data for event, data in events_of(stream, 103) if event == "told"]
+    assert len(told) <= 5
+    assert told[-1] == "100"
+
+
+def test_last_word(runtime, hub, timetable, monkeypatch):
+    """Who has published what was found out before an event publishes again in any case."""
+    tokens = []
+    publish = hub.publish
+
+    def noting(*args, **kwargs):
+        tokens.append(kwargs["token"])
+        return publish(*args, **kwargs)
+
+    @timetable.publish_every(60, "room", event="told", after=["join"])
+    def tell():
+        if len(tokens) == 1:  # It takes a while; somebody comes after it has looked.
+            publish("room", "x", event="join")
+        return len(tokens)
+
+    with subscribed(hub, "room"), monkeypatch.context() as patch:
+        patch.setattr(hub, "publish", noting)
+        for _ in range(2):
+            publish("room", "x", event="join")
+            runtime.advance(1)
+    names = [token.split(" after ")[1].split() for token in tokens]
+    # The position alone would be the token of every process.
+    assert [len(name) for name in names] == [1, 1, 2]
+
+
+def test_after_while_the_broker_is_away(runtime, hub, timetable, monkeypatch):
+    """What could not be published is published later."""
+    timetable.publish_every(3600, "room", event="told", after=["join"])(lambda: "x")
+    publish = hub.publish
+
+    def fail(*args, **kwargs):
+        raise BrokerUnavailable("redis", "gone")
+
+    with subscribed(hub, "room") as stream:
+        with monkeypatch.context() as patch:
+            patch.setattr(hub, "publish", fail)
+            publish("room", "x", event="join")
+            runtime.advance(3)
+        runtime.advance(2)
+        assert [event for event, _ in events_of(stream, 2)] == ["join", "told"]
+
+
+def test_another_function(timetable):
+    """Functions that look alike do not take each other's place."""
+    timetable.publish_every(1, "room", event="x")(lambda: 1)
+    with pytest.raises(ConfigurationError, match="name of its own"):
+        timetable.publish_every(1, "room", event="x")(lambda: 2)
+    timetable.publish_every(1, "room", event="y")(functools.partial(int, "1"))
+    with pytest.raises(ConfigurationError, match="name of its own"):
+        timetable.publish_every(1, "room", event="y")(functools.partial(int, "2"))
+    timetable.publish_every(2, "room", event="x")(lambda: 2)
+
+
+def test_circle(timetable):
+    """Two that would follow each other for ever are refused."""
+    timetable.publish_every(1, "room", event="a", after=["b"])(lambda: 1)
+    with pytest.raises(ConfigurationError, match="circle"):
+        timetable.publish_every(1, "room", event="b", after=["a"])(lambda: 2)
+
+
+def test_closed(runtime, hub, timetable, caplog):
+    """A hub that is closed is no error."""
+    timetable.publish_every(1, "room")(lambda: 1)
+    with subscribed(hub, "room"):
+        hub.close()
+        runtime.advance(3)
+    assert "failed" not in caplog.text
 
 
 def test_fails(runtime, hub, timetable, caplog):
@@ -161,7 +252,7 @@ def test_fails(runtime, hub, timetable, caplog):
     with subscribed(hub, "room"):
         runtime.advance(5)
     assert [round(at) for at in times] == [1002, 1004]
-    assert "no sensor" in caplog.text
+    assert caplog.text.count("ValueError: no sensor") == 1
     assert "published to room" in caplog.text
 
 
@@ -196,17 +287,22 @@ def test_slow_function(runtime, hub, timetable):
     assert times == [1001, 1004]
 
 
-def test_clock_set_back(runtime, timetable):
-    """A clock that is set back by an hour does not silence it for an hour."""
-    calls, shift = [], [0.0]
-    broker = MemoryBroker(now=lambda: runtime.now)
-    with Hub(broker, now=lambda: runtime.now + shift[0], timetable=timetable) as hub:
-        timetable.publish_every(1, "room")(lambda: calls.append(1))
-        with subscribed(hub, "room"):
-            runtime.advance(1)
-            shift[0] = -3600.0
-            runtime.advance(4)
-    assert len(calls) >= 4
+@pytest.mark.parametrize("seconds", [30, 300, 3600])
+def test_clock_set_back(runtime, timetable, seconds):
+    """It is silent for some seconds at most, though the same moments come again."""
+    shift = [0.0]
+
+    def now():
+        return runtime.now + shift[0]
+
+    broker = MemoryBroker(now=now, clock=lambda: runtime.now)
+    timetable.publish_every(1, "room", event="x")(lambda: "x")
+    with Hub(broker, now=now, timetable=timetable) as hub, subscribed(hub, "room") as stream:
+        runtime.advance(20)
+        assert len(events_of(stream, 20)) == 20
+        shift[0] = -seconds
+        runtime.advance(20)
+        assert len(events_of(stream, 10)) == 10
 
 
 def test_context(runtime, make_hub, timetable):
@@ -219,7 +315,11 @@ def test_context(runtime, make_hub, timetable):
         yield
         inside.append("out")
 
-    hub = make_hub(within=within, dumps=lambda value: f"<{value}>")
+    def dumps(value):
+        inside.append("json")
+        return f"<{value}>"
+
+    hub = make_hub(within=within, dumps=dumps)
 
     @timetable.publish_every(1, "room")
     def tell():
@@ -228,7 +328,7 @@ def test_context(runtime, make_hub, timetable):
 
     with subscribed(hub, "room") as stream:
         runtime.advance(1)
-        assert inside == ["in", "called", "out"]
+        assert inside == ["in", "called", "json", "out"]
         assert events_of(stream, 1) == [(None, "<7>")]
 
 
@@ -265,6 +365,11 @@ def test_later(runtime, hub, timetable):
         (1, "", {}, ConfigurationError),
         (1, "room", {"event": "a\nb"}, EventError),
         (1, "room", {"after": "join"}, ConfigurationError),
+        (1, "room", {"after": 7}, ConfigurationError),
+        (1, "room", {"after": [7]}, EventError),
+        (1, "room", {"after": ["a\nb"]}, EventError),
+        (1, "room", {"key": 7}, ConfigurationError),
+        (1, "room", {"keep": "no"}, ConfigurationError),
         (1, "room", {"event": "join", "after": ["join"]}, ConfigurationError),
     ],
 )
@@ -282,7 +387,11 @@ async def wait():
     return 1
 
 
-@pytest.mark.parametrize("function", [7, generate, wait], ids=["value", "generator", "async"])
+async def generate_async():
+    yield 1
+
+
+@pytest.mark.parametrize("function", [7, generate, wait, generate_async])
 def test_not_a_function(timetable, function):
     """What cannot be called, or returns nothing that can be sent, is refused at once."""
     with pytest.raises(ConfigurationError, match="function"):

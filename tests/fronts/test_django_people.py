@@ -144,6 +144,27 @@ def test_recheck():
     assert names(streams[1]) == []
 
 
+def test_publish_every_as_it_was_said(monkeypatch):
+    """Nothing that is said is left out."""
+    monkeypatch.setattr(timetable, "_by_channel", {})
+    given = {"event": "e", "key": "k", "after": ["a"], "keep": True}
+    publish_every(2, "room", **given)(print)
+    (periodic,) = timetable.of("room")
+    assert (periodic.function, periodic.seconds, periodic.channel) == (print, 2, "room")
+    assert {name: getattr(periodic, name) for name in given} == {**given, "after": {"a"}}
+
+
+def test_not_kept():
+    """Who is there gets it; who comes back does not."""
+    here = subscribe(factory.get("/"), "room")
+    assert read_events(here, 1)[0].event == "stream-open"
+    first = publish("room", "said")
+    publish("room", "ann is typing", keep=False)
+    back = subscribe(factory.get("/", headers={"Last-Event-ID": first}), "room")
+    assert [event.data for event in read_events(here, 2)] == ["said", "ann is typing"]
+    assert read_events(back) == read_events(here) == []
+
+
 @pytest.mark.django_db(transaction=True)
 def test_publish_every(monkeypatch):
     """It may use the database, and leaves no connection behind."""
