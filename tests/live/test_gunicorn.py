@@ -26,9 +26,12 @@ def rest(stream):
     """What comes until the end, and the reconnection time that it tells."""
     parser = EventStreamParser()
     data = b""
+    # Heartbeats would let it wait for ever for an end that does not come.
+    deadline = time.monotonic() + 60
     with contextlib.suppress(http.client.IncompleteRead, ConnectionError):
         while chunk := stream.read():
             data += chunk
+            assert time.monotonic() < deadline, f"the stream goes on: {data[-200:]}"
     parser.feed(data)
     return data, parser.retry
 
