@@ -70,6 +70,7 @@ def arguments(doc, *, clients, runs, servers, choices):
         *("--servers", "-s"), nargs="+", choices=choices, default=servers, metavar="NAME",
         help=f"some of {', '.join(choices)}; default: {', '.join(servers)}",
     )  # fmt: skip
+    parser.add_argument("--no-pin", action="store_true", help="let the system choose the CPUs")
     parser.add_argument("--json", type=Path, help="a file for the figures of all runs")
     return parser.parse_args()
 
@@ -93,7 +94,7 @@ def main(doc, measure, columns, *, clients=5000, runs=3, servers=ALL, choices=AL
     given = arguments(doc, clients=clients, runs=runs, servers=servers, choices=choices)
     # Servers keep some descriptors for other things than streams; sse-sync a tenth, or a thousand.
     most = raise_limit()
-    if pin:
+    if pin and not given.no_pin:
         cpus.pin()
     limit = most - min(most // 10, 1000) - 100
     names = present(given.servers)
