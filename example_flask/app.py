@@ -58,7 +58,8 @@ def create_app():
         app.register_blueprint(module.bp)
     app.register_error_handler(HTTPException, explain)
     app.add_url_rule("/", view_func=index)
-    app.add_url_rule("/<path:name>/", view_func=page)
+    app.add_url_rule("/<name>/", view_func=page)
+    app.add_url_rule("/<any(updates):folder>/<any(react,vue):name>/", view_func=page)
     app.add_url_rule("/source/<name>", view_func=source)
     app.add_url_rule("/pages/<any('style.css','live.js','origin.js'):name>", view_func=file)
     app.add_url_rule("/pages/<any(built,react,vue):folder>/<name>", view_func=file)
@@ -81,8 +82,8 @@ def index():
     return send_from_directory(PAGES, "index.html")
 
 
-def page(name):
-    return send_from_directory(PAGES, f"{name}.html")
+def page(name, folder="."):
+    return send_from_directory(PAGES / folder, f"{name}.html")
 
 
 def file(name, folder="."):
