@@ -237,8 +237,7 @@ class Periodicals:
                 running = self._running.get(periodic.name)
                 if running is None:
                     running = self._running.setdefault(periodic.name, _Running(self, periodic))
-                running.chore.live_in(_runtime.current())
-                running.chore.wake()
+                running.begin()
 
     def received(self, message: Message) -> None:
         """
@@ -300,7 +299,8 @@ class _Running:
     def __init__(self, periodicals: Periodicals, periodic: Periodic) -> None:
         self._periodicals = periodicals
         self._periodic = periodic
-        # The number of the interval that was published last; None while nobody subscribes.
+        # The number of the interval that was published last; None at work, and while nobody
+        # subscribes.
         self._latest: int | None = None
         # The last event after which to publish; one call does for those that came before.
         self.after: Message | None = None
@@ -311,19 +311,27 @@ class _Running:
         self._has_failed = False
         self.chore = Chore(self._work, f"sse-sync every {periodic.seconds} s")
 
+    def begin(self) -> None:
+        # To be called when the subscriber is registered. Where there is a number, it is taken away
+        # before subscribers are looked for the next time, so that this one is found.
+        if self._latest is None or self.chore.is_idle:
+            self.chore.live_in(_runtime.current())
+            self.chore.wake()
+
     def _work(self) -> float | None:
         periodicals, periodic = self._periodicals, self._periodic
+        latest, self._latest = self._latest, None
         if not periodicals.has_subscribers(periodic.channel):
-            self._latest = self.after = None
+            self.after = None
             return None
         if self.after is not None and periodicals.clock() >= self._not_before:
             self._publish_after(self.after)
         number = self._number()
-        if self._latest is not None and number > self._latest:
+        if latest is not None and number > latest:
             self._publish(str(number))
         # Of now, because the function may have taken a while, and a clock may be set back.
-        self._latest = self._number()
-        delay = (self._latest + 1) * periodic.seconds - periodicals.now()
+        self._latest = number = self._number()
+        delay = (number + 1) * periodic.seconds - periodicals.now()
         if self.after is not None:
             delay = min(delay, self._not_before - periodicals.clock())
         return max(0.0, delay)

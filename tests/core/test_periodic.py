@@ -101,6 +101,22 @@ def test_the_last_leaves(runtime, hub, times):
     assert [int(at) for at in times[2:]] == [1026, 1028]
 
 
+def test_many_come(runtime, hub, times, monkeypatch):
+    """Who comes while it is at work costs it nothing; it looks once in each interval."""
+    looks = []
+    has_subscribers = hub.dispatch.has_subscribers
+    monkeypatch.setattr(
+        hub.dispatch, "has_subscribers", lambda channel: looks.append(1) or has_subscribers(channel)
+    )
+    with contextlib.ExitStack() as stack:
+        for _ in range(50):
+            stack.enter_context(subscribed(hub, "room"))
+            runtime.advance(0.02)
+        runtime.advance(2)
+    assert len(times) == 1
+    assert len(looks) <= 3
+
+
 def test_once_by_all(runtime, make_hub, timetable, monkeypatch):
     """Every process names the moments alike, so that the broker takes each once."""
     tokens = []
