@@ -141,8 +141,10 @@ def last_event_id_as(
 
     """
     found = last_event_id(environ)
-    if found is None or type is None:
-        return default if found is None else found
+    if found is None:
+        return default
+    if type is None:
+        return found
     try:
         return type(found)
     except (ValueError, TypeError, ArithmeticError):
