@@ -12,28 +12,27 @@ from __future__ import annotations
 import contextlib
 import os
 
-_all = sorted(os.sched_getaffinity(0))
-_own = set(_all)
+_servers = _own = os.sched_getaffinity(0)
 
 
 def pin():
     """Keep this process and what it starts, but not servers, off the servers' CPU."""
-    global _own
-    if len(_all) > 1:
-        _own = set(_all[1:])
+    global _servers, _own
+    first, *others = sorted(_own)
+    if others:
+        _servers, _own = {first}, set(others)
         os.sched_setaffinity(0, _own)
 
 
 def described():
     """Say what is pinned."""
-    return "a CPU for the server, the others for clients" if len(_own) < len(_all) else "not pinned"
+    return "not pinned" if _servers == _own else "a CPU for the server, the others for clients"
 
 
 @contextlib.contextmanager
 def for_server():
     """Start processes on the servers' CPU."""
-    if len(_own) < len(_all):
-        os.sched_setaffinity(0, set(_all[:1]))
+    os.sched_setaffinity(0, _servers)
     try:
         yield
     finally:
