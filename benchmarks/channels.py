@@ -27,7 +27,7 @@ RUNS = 5
 
 RECEIVER = """
 import json, resource, sys, time
-from sse_sync.brokers.redis import RedisBroker
+from sse_sync.brokers.redis.broker import RedisBroker
 
 class Receiver:
     count = 0

@@ -8,8 +8,12 @@ This package needs nothing but the standard library. :mod:`sse_sync.flask` and
 
 from __future__ import annotations
 
-from .brokers.attendance import Present
-from .channels import connect
+from .brokers.presence import Present
+from .channels.app import connect
+from .channels.hub import Hub, HubStatistics
+from .channels.mailbox import Overflow
+from .channels.presence import user_channel
+from .channels.subscription import listen
 from .event import ServerSentEvent, comment
 from .exceptions import (
     BrokerClosed,
@@ -21,13 +25,9 @@ from .exceptions import (
     SSEError,
     UnsupportedServerError,
 )
-from .hub import Hub, HubStatistics
-from .ledger import user_channel
-from .mailbox import Overflow
 from .parser import EventStreamParser
-from .registry import CloseReason, Statistics, on_worker_stop, statistics
-from .stream import END_ID, EventStream
-from .subscription import listen
+from .streams.registry import CloseReason, Statistics, on_worker_stop, statistics
+from .streams.stream import END_ID, EventStream
 
 __all__ = [
     "END_ID",

@@ -15,11 +15,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .channels import connect
+from .channels.app import connect
+from .channels.hub import Hub
+from .channels.subscription import listen
 from .event import Dumps
 from .exceptions import SSEError
-from .hub import Hub
-from .subscription import listen
 
 __all__ = ["add_listen_arguments", "add_publish_arguments", "main", "run", "run_listen"]
 __all__ += ["run_publish"]

@@ -25,7 +25,7 @@ from weakref import WeakKeyDictionary
 
 from .event import ServerSentEvent
 from .parser import EventStreamParser
-from .reactor import Reactor
+from .runtime.reactor import Reactor
 
 __all__ = ["FakeRuntime", "LiveStream", "read_events"]
 

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs
 
-from .admission import admission
-from .connection import find_server
 from .cors import cors_headers
 from .event import what_is_wrong_with_id
-from .pump import FeedSource, Source, iterate
-from .registry import registry
 from .settings import Options
-from .stream import END_ID, EventStream
+from .streams.admission import admission
+from .streams.connection import find_server
+from .streams.registry import registry
+from .streams.source import FeedSource, Source, iterate
+from .streams.stream import END_ID, EventStream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

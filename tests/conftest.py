@@ -2,7 +2,7 @@
 
 import pytest
 
-from sse_sync import admission, registry
+from sse_sync.streams import admission, registry
 from sse_sync.testing import FakeRuntime
 
 

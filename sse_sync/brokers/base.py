@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from ..exceptions import ConfigurationError
-from .attendance import Attendance
+from .presence import Attendance
 
 __all__ = ["Broker", "History", "Message", "Position", "Receiver", "check_channel"]
 

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..clock import Clock, monotonic
 from ..exceptions import BrokerClosed
-from .attendance import Announcement, MemoryAttendance
+from ..runtime.clock import Clock, monotonic
 from .base import TOKEN_AGE, History, Message, Position, Receiver, to_base36
+from .presence import Announcement, MemoryAttendance
 from .retention import Kept, Retention
 
 __all__ = ["MemoryBroker"]

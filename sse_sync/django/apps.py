@@ -10,8 +10,8 @@ import logging
 from django.apps import AppConfig
 from django.core import checks
 
-from ..admission import admission
-from ..registry import registry
+from ..streams.admission import admission
+from ..streams.registry import registry
 from .checks import check_authorize, check_settings
 
 logger = logging.getLogger("sse_sync")

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views import View
 
-from ..access import Grant
+from ..channels.access import Grant
 from .preflights import is_preflight, preflight
 from .publishing import may_read, subscribe
 from .response import EventSourceResponse, configured

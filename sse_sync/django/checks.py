@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
-from ..access import load_hook
+from ..channels.access import load_hook
 from ..exceptions import ConfigurationError
 from ..settings import problems
 

@@ -17,15 +17,15 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from .. import wsgi
-from ..access import is_allowed, is_yes, load_hook, what_is_wrong_with
-from ..brokers.attendance import Present
 from ..brokers.base import check_channel
-from ..hub import Hub
-from ..ledger import Presence, user_channel
-from ..mailbox import Overflow
-from ..periodic import Published
+from ..brokers.presence import Present
+from ..channels.access import is_allowed, is_yes, load_hook, what_is_wrong_with
+from ..channels.hub import Hub
+from ..channels.mailbox import Overflow
+from ..channels.presence import Presence, user_channel
+from ..channels.schedule import Published
+from ..channels.subscription import Filter, Subscription
 from ..settings import stream_options
-from ..subscription import Filter, Subscription
 from .response import EventSourceResponse, channels, configured, dumps, timetable, wsgi_environ
 
 logger = logging.getLogger("sse_sync")

@@ -21,15 +21,15 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import Promise
 
-from ..channels import Channels
+from ..channels.app import Channels
+from ..channels.schedule import Timetable
+from ..channels.subscription import Subscription
 from ..event import ServerSentEvent, encode
 from ..exceptions import UnsupportedServerError
-from ..periodic import Timetable
-from ..pump import FeedSource, Source
-from ..registry import CloseReason
 from ..settings import Options
-from ..stream import EventStream
-from ..subscription import Subscription
+from ..streams.registry import CloseReason
+from ..streams.source import FeedSource, Source
+from ..streams.stream import EventStream
 from ..wsgi import answer, is_finished
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core import signing
 
-from ..access import SALT, Grant
+from ..channels.access import SALT, Grant
 
 __all__ = ["check_token", "sign_channels"]
 

@@ -14,7 +14,7 @@ import flask
 from flask.cli import AppGroup
 
 from .. import cli
-from ..hub import Hub
+from ..channels.hub import Hub
 
 __all__ = ["commands"]
 

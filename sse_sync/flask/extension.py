@@ -16,19 +16,19 @@ import flask
 import itsdangerous
 from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 
-from ..access import SALT, Grant, is_allowed, load_hook, what_is_wrong_with
-from ..admission import admission
-from ..brokers.attendance import Present
-from ..channels import Channels
+from ..brokers.presence import Present
+from ..channels.access import SALT, Grant, is_allowed, load_hook, what_is_wrong_with
+from ..channels.app import Channels
+from ..channels.hub import Hub
+from ..channels.mailbox import Overflow
+from ..channels.presence import Presence, user_channel
+from ..channels.rechecks import Recheck
+from ..channels.schedule import Published, Timetable
+from ..channels.subscription import Filter, Subscription
 from ..cors import preflight_headers
-from ..hub import Hub
-from ..ledger import Presence, user_channel
-from ..mailbox import Overflow
-from ..periodic import Published, Timetable
-from ..rechecks import Recheck
-from ..registry import registry
 from ..settings import Options, misspelt, stream_options
-from ..subscription import Filter, Subscription
+from ..streams.admission import admission
+from ..streams.registry import registry
 from ..wsgi import last_event_id
 from .commands import commands
 

@@ -14,11 +14,11 @@ import flask
 from flask import globals as flask_globals
 from werkzeug.datastructures import Headers
 
+from ..channels.subscription import Subscription
 from ..event import encode
-from ..pump import FeedSource, Source
-from ..registry import CloseReason
-from ..stream import EventStream
-from ..subscription import Subscription
+from ..streams.registry import CloseReason
+from ..streams.source import FeedSource, Source
+from ..streams.stream import EventStream
 from ..wsgi import answer, is_finished
 from .extension import current_state, runner_of
 

@@ -10,8 +10,8 @@ import os
 import gevent
 from gunicorn.workers import ggevent
 
-from ..natives import system_epoll
-from .offers import HandingOff
+from ..runtime.process import system_epoll
+from .handoff import HandingOff
 
 __all__ = ["GeventWorker"]
 

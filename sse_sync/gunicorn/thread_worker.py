@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gunicorn.workers import gthread
 
-from .offers import HandingOff
+from .handoff import HandingOff
 
 __all__ = ["ThreadWorker"]
 

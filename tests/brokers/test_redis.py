@@ -10,10 +10,12 @@ import pytest
 import redis
 
 from sse_sync import BrokerUnavailable, ConfigurationError, connect, listen
-from sse_sync.brokers import redis_listener, redis_nodes, redis_store
-from sse_sync.brokers.redis import READERS, RedisBroker
-from sse_sync.hub import Hub
-from sse_sync.periodic import Timetable
+from sse_sync.brokers.redis import listener as redis_listener
+from sse_sync.brokers.redis import store as redis_store
+from sse_sync.brokers.redis import topology as redis_nodes
+from sse_sync.brokers.redis.broker import READERS, RedisBroker
+from sse_sync.channels.hub import Hub
+from sse_sync.channels.schedule import Timetable
 from tests.core.broker_contract import BrokerContract, Receiver
 from tests.live.servers import wait_for
 from tests.redis_server import RedisCluster, RedisServer, Sentinel

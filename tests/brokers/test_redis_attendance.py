@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from sse_sync.brokers import redis_attendance
-from sse_sync.brokers.attendance import Departure
-from sse_sync.brokers.redis import RedisBroker
+from sse_sync.brokers.presence import Departure
+from sse_sync.brokers.redis import presence as redis_attendance
+from sse_sync.brokers.redis.broker import RedisBroker
 from tests.core.attendance_contract import SharedAttendanceContract, arrival, users
 from tests.core.broker_contract import Receiver
 from tests.live.servers import wait_for

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sse_sync.brokers.attendance import Announcement, Arrival, Departure
+from sse_sync.brokers.presence import Announcement, Arrival, Departure
 from tests.core.broker_contract import Receiver
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from sse_sync import ConfigurationError
-from sse_sync.access import is_allowed, load_hook, what_is_wrong_with
+from sse_sync.channels.access import is_allowed, load_hook, what_is_wrong_with
 
 
 def allow(channel):

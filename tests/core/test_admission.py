@@ -7,8 +7,8 @@ import types
 
 import pytest
 
-from sse_sync.admission import LINGERING_LIMIT, Admission, Capacity, Refusal, find_worker
-from sse_sync.registry import Registry
+from sse_sync.streams.admission import LINGERING_LIMIT, Admission, Capacity, Refusal, find_worker
+from sse_sync.streams.registry import Registry
 
 
 @pytest.fixture(autouse=True)

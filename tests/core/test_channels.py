@@ -18,12 +18,12 @@ from sse_sync import (
 )
 from sse_sync.brokers.base import History, Position
 from sse_sync.brokers.memory import MemoryBroker
-from sse_sync.channels import Channels, connect, make_broker
-from sse_sync.dispatch import IDLE_CHANNELS, Dispatch
+from sse_sync.channels.app import Channels, connect, make_broker
+from sse_sync.channels.dispatcher import IDLE_CHANNELS, Dispatch
+from sse_sync.channels.hub import Hub
+from sse_sync.channels.subscription import Subscription
 from sse_sync.exceptions import BrokerUnavailable
-from sse_sync.hub import Hub
 from sse_sync.settings import Options
-from sse_sync.subscription import Subscription
 from sse_sync.testing import read_events
 from tests.live.servers import wait_for
 
@@ -471,7 +471,7 @@ def test_interruption_during_a_start(runtime):
 
 def test_broker_that_hangs(monkeypatch, runtime):
     """Who waits for others that wait for the broker, waits for a bounded time."""
-    monkeypatch.setattr("sse_sync.dispatch.PATIENCE", 0.05)
+    monkeypatch.setattr("sse_sync.channels.dispatcher.PATIENCE", 0.05)
     hub = Hub(MemoryBroker())
     hub.dispatch._asking.acquire()
     stream = opened(hub)

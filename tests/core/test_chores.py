@@ -1,6 +1,6 @@
 """Work that nobody waits for."""
 
-from sse_sync.chores import PAUSE, Chore
+from sse_sync.runtime.background import PAUSE, Chore
 from sse_sync.testing import FakeRuntime
 
 

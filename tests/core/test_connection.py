@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from sse_sync.connection import SERVERS, Connection, find_connection, find_server
+from sse_sync.streams.connection import SERVERS, Connection, find_connection, find_server
 
 
 @pytest.fixture

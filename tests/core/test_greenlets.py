@@ -10,7 +10,7 @@ PATCHED = "from gevent import monkey; monkey.patch_all()\n"
 COMMON = """
 import gevent, socket, sys, threading, time
 from sse_sync import runtime
-from sse_sync.greenlets import GreenletSignal, StreamInterrupt
+from sse_sync.runtime.greenlets import GreenletSignal, StreamInterrupt
 
 def in_greenlet(function):
     greenlet = gevent.spawn(function)
@@ -309,7 +309,7 @@ def test_spawn_from_another_thread():
     """The function runs in the hub whose runtime it is, not in one that nobody runs."""
     run(
         """
-        from sse_sync.chores import Chore
+        from sse_sync.runtime.background import Chore
         where = []
         def work():
             where.append(gevent.get_hub())

@@ -19,16 +19,16 @@ from sse_sync import (
 )
 from sse_sync.brokers.base import Position
 from sse_sync.brokers.memory import MemoryBroker
-from sse_sync.departure import OFFER
+from sse_sync.channels.hub import Hub
+from sse_sync.channels.presence import Presence
+from sse_sync.channels.subscription import Subscription
 from sse_sync.exceptions import BrokerUnavailable
-from sse_sync.fanout import Fanout
-from sse_sync.hub import Hub
-from sse_sync.ledger import Presence
-from sse_sync.natives import system_epoll
-from sse_sync.reactor import Reactor
-from sse_sync.registry import registry
+from sse_sync.runtime.process import system_epoll
+from sse_sync.runtime.reactor import Reactor
 from sse_sync.settings import Options
-from sse_sync.subscription import Subscription
+from sse_sync.streams.handoff.fanout import Fanout
+from sse_sync.streams.handoff.takeover import OFFER
+from sse_sync.streams.registry import registry
 
 OPTIONS = Options(heartbeat=None, retry=1000)
 
@@ -268,7 +268,7 @@ def test_longest_reconnection_time(hub, handed, turn):
 
 def test_no_room_for_those_that_stay(hub, runtime, monkeypatch):
     """A stream that was expected to leave its request, and does not, must not fill the server."""
-    monkeypatch.setattr("sse_sync.admission.Admission.is_over", lambda *arguments: True)
+    monkeypatch.setattr("sse_sync.streams.admission.Admission.is_over", lambda *arguments: True)
     with Client(refusal="no") as client:
         environ = {"SERVER_SOFTWARE": "test", OFFER: client}
         stream = EventStream(Subscription(hub, ("a",)), environ, options=OPTIONS)
@@ -468,7 +468,7 @@ def test_server_stops(hub, handed, turn, runtime):
     stuck = handed(client=Client(buffer=4096))
     publish(hub, 0, 20, size=2000)
     turn()
-    from sse_sync.registry import registry
+    from sse_sync.streams.registry import registry
 
     registry().end_all(CloseReason.SERVER_STOPPING)
     turn()

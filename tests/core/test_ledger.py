@@ -3,8 +3,8 @@
 import pytest
 
 from sse_sync import BrokerUnavailable, ConfigurationError
-from sse_sync.brokers.attendance import LEASE, Arrival, Departure
-from sse_sync.ledger import MARGIN, TICK, Ledger, Presence, user_channel, user_key
+from sse_sync.brokers.presence import LEASE, Arrival, Departure
+from sse_sync.channels.presence import MARGIN, TICK, Ledger, Presence, user_channel, user_key
 
 
 class Book:

@@ -6,7 +6,7 @@ import pytest
 
 from sse_sync import Overflow
 from sse_sync.brokers.base import Message, Position
-from sse_sync.mailbox import Mailbox
+from sse_sync.channels.mailbox import Mailbox
 
 
 def message(number, key=None, size=10):

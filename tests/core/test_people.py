@@ -13,15 +13,15 @@ from sse_sync import (
     ServerSentEvent,
     statistics,
 )
-from sse_sync.admission import Refusal
 from sse_sync.brokers.memory import MemoryBroker
+from sse_sync.channels.hub import Hub
+from sse_sync.channels.presence import Presence
+from sse_sync.channels.rechecks import PATIENCE, RETRY
+from sse_sync.channels.subscription import Subscription
+from sse_sync.channels.users import LISTEN_AGAIN
 from sse_sync.exceptions import BrokerUnavailable
-from sse_sync.hub import Hub
-from sse_sync.ledger import Presence
-from sse_sync.people import LISTEN_AGAIN
-from sse_sync.rechecks import PATIENCE, RETRY
 from sse_sync.settings import Options
-from sse_sync.subscription import Subscription
+from sse_sync.streams.admission import Refusal
 from sse_sync.testing import read_events
 
 SERVED = {"SERVER_SOFTWARE": "test"}

@@ -8,11 +8,11 @@ import pytest
 
 from sse_sync import ConfigurationError, EventError, EventStream
 from sse_sync.brokers.memory import MemoryBroker
+from sse_sync.channels.hub import Hub
+from sse_sync.channels.schedule import Timetable
+from sse_sync.channels.subscription import Subscription
 from sse_sync.exceptions import BrokerUnavailable
-from sse_sync.hub import Hub
-from sse_sync.periodic import Timetable
 from sse_sync.settings import Options
-from sse_sync.subscription import Subscription
 from sse_sync.testing import read_events
 
 

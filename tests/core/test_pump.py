@@ -4,8 +4,8 @@ import contextvars
 import threading
 
 from sse_sync.event import encode
-from sse_sync.pump import Pump
-from sse_sync.threads import ThreadRuntime
+from sse_sync.runtime.threads import ThreadRuntime
+from sse_sync.streams.source import Pump
 
 DEADLINE = 10
 

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from sse_sync.natives import native_lock, system_epoll
-from sse_sync.reactor import Reactor
-from sse_sync.threads import ThreadReactor
+from sse_sync.runtime.process import native_lock, system_epoll
+from sse_sync.runtime.reactor import Reactor
+from sse_sync.runtime.threads import ThreadReactor
 
 
 @pytest.fixture
@@ -168,10 +168,10 @@ def test_system_epoll_after_patching(monkeypatch):
     import sys
     import types
 
-    import sse_sync.natives
+    import sse_sync.runtime.process
 
     original = system_epoll()
-    monkeypatch.delattr(sse_sync.natives.select, "epoll")
+    monkeypatch.delattr(sse_sync.runtime.process.select, "epoll")
     monkeypatch.delitem(sys.modules, "gevent.monkey", raising=False)
     assert system_epoll() is None
     fake = types.SimpleNamespace(saved={"select": {"epoll": original}})

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from sse_sync.brokers import recent as module
 from sse_sync.brokers.base import History, Message, Position
-from sse_sync.brokers.recent import News, Recent
+from sse_sync.brokers.redis import replay_cache as module
+from sse_sync.brokers.redis.replay_cache import News, Recent
 from sse_sync.brokers.retention import Retention
 
 

@@ -2,8 +2,9 @@
 
 import os
 
-from sse_sync import CloseReason, Statistics, on_worker_stop, registry, statistics
-from sse_sync.registry import LINGERING_AFTER
+from sse_sync import CloseReason, Statistics, on_worker_stop, statistics
+from sse_sync.streams import registry
+from sse_sync.streams.registry import LINGERING_AFTER
 from sse_sync.testing import FakeRuntime
 
 

@@ -17,12 +17,12 @@ from sse_sync import (
     EventStreamParser,
     ServerSentEvent,
     SourceError,
-    registry,
     statistics,
 )
 from sse_sync.event import encode
-from sse_sync.registry import SWEEP_INTERVAL
 from sse_sync.settings import Options
+from sse_sync.streams import registry
+from sse_sync.streams.registry import SWEEP_INTERVAL
 
 SERVED = {"SERVER_SOFTWARE": "test", "PATH_INFO": "/events"}
 PREAMBLE = b":\nretry: 3000\n\n"
@@ -555,7 +555,7 @@ def test_stopping_server_cuts_off_who_does_not_read(runtime, monkeypatch):
     for last_words in (False, True):
         seen = []
         monkeypatch.setattr(
-            "sse_sync.stream.find_connection", lambda environ, seen=seen: Connection(seen)
+            "sse_sync.streams.stream.find_connection", lambda environ, seen=seen: Connection(seen)
         )
         stream = served(iter(range(10)), write_timeout=30)
         next(stream)
@@ -745,7 +745,7 @@ class Connection:
 def test_write_timeout(runtime, monkeypatch):
     """A client that accepts nothing for that long is cut off."""
     seen = []
-    monkeypatch.setattr("sse_sync.stream.find_connection", lambda environ: Connection(seen))
+    monkeypatch.setattr("sse_sync.streams.stream.find_connection", lambda environ: Connection(seen))
     stream = served(iter(range(10)), write_timeout=30, heartbeat=15)
     next(stream)
     next(stream)
@@ -760,7 +760,7 @@ def test_write_timeout(runtime, monkeypatch):
 def test_thread_that_has_just_woken_is_not_late(runtime, monkeypatch):
     """Between a long wait and the next write, the reactor's thread sees no stalled client."""
     seen = []
-    monkeypatch.setattr("sse_sync.stream.find_connection", lambda environ: Connection(seen))
+    monkeypatch.setattr("sse_sync.streams.stream.find_connection", lambda environ: Connection(seen))
 
     def source():
         runtime.sleep(1000)
@@ -784,7 +784,7 @@ def test_thread_that_has_just_woken_is_not_late(runtime, monkeypatch):
 def test_patient_client_is_left_alone(runtime, monkeypatch):
     """A stream that waits for its source is not late, however long."""
     seen = []
-    monkeypatch.setattr("sse_sync.stream.find_connection", lambda environ: Connection(seen))
+    monkeypatch.setattr("sse_sync.streams.stream.find_connection", lambda environ: Connection(seen))
 
     def source():
         runtime.sleep(1000)

@@ -5,7 +5,7 @@ import socket
 import threading
 
 from sse_sync import runtime
-from sse_sync.threads import ThreadReactor, ThreadRuntime, ThreadSignal
+from sse_sync.runtime.threads import ThreadReactor, ThreadRuntime, ThreadSignal
 
 DEADLINE = 10
 
@@ -80,7 +80,7 @@ def test_failing_log_handler_does_not_end_the_thread(monkeypatch):
     def fail(*args, **kwargs):
         raise ValueError("handler")
 
-    monkeypatch.setattr("sse_sync.reactor.logger.error", fail)
+    monkeypatch.setattr("sse_sync.runtime.reactor.logger.error", fail)
     reactor = ThreadReactor()
     reactor.call_at(0, fail)
     due = threading.Event()
@@ -98,7 +98,7 @@ def test_abandoned_reactor():
 
 def test_reactor_thread_without_epoll(monkeypatch):
     """Where there is no epoll, times work all the same."""
-    monkeypatch.setattr("sse_sync.threads.system_epoll", lambda: None)
+    monkeypatch.setattr("sse_sync.runtime.threads.system_epoll", lambda: None)
     reactor = ThreadReactor()
     due = threading.Event()
     reactor.call_at(reactor.clock() + 3600, lambda now: None)

@@ -9,11 +9,11 @@ import pytest
 
 from sse_sync import CloseReason, EventStream, statistics
 from sse_sync.brokers.memory import MemoryBroker
-from sse_sync.connection import Connection
-from sse_sync.departure import OFFER
-from sse_sync.hub import Hub
+from sse_sync.channels.hub import Hub
+from sse_sync.channels.subscription import Subscription
 from sse_sync.settings import Options
-from sse_sync.subscription import Subscription
+from sse_sync.streams.connection import Connection
+from sse_sync.streams.handoff.takeover import OFFER
 
 
 @pytest.fixture

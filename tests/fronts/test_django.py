@@ -468,7 +468,7 @@ def test_signed_token(client, monkeypatch):
         with override_settings(SECRET_KEY_FALLBACKS=["test"]):
             assert client.get("/named/", {"token": token}).status_code == 200
     later = time.time() + 66
-    monkeypatch.setattr("sse_sync.access.time.time", lambda: later)
+    monkeypatch.setattr("sse_sync.channels.access.time.time", lambda: later)
     assert client.get("/named/", {"token": token}).status_code == 403
     with pytest.raises(ConfigurationError):
         sign_channels("a\n")

@@ -726,7 +726,7 @@ def test_signed_token_is_refused(signing, monkeypatch):
             sse.publish("b", "secret")
         assert [event.data for event in read_events(response)] == [""]
     later = time.time() + 66
-    monkeypatch.setattr("sse_sync.access.time.time", lambda: later)
+    monkeypatch.setattr("sse_sync.channels.access.time.time", lambda: later)
     for headers in ({}, {"Last-Event-ID": "x-1"}):
         assert client.get(f"/events?token={token}", headers=headers).status_code == 403
 

@@ -11,9 +11,9 @@ from gunicorn.config import Config
 from gunicorn.http.wsgi import Response
 
 import sse_sync.gunicorn
-from sse_sync.departure import OFFER
-from sse_sync.gunicorn import offers
-from sse_sync.gunicorn.offers import HandingOff, ResponseOffer
+from sse_sync.gunicorn import handoff as offers
+from sse_sync.gunicorn.handoff import HandingOff, ResponseOffer
+from sse_sync.streams.handoff.takeover import OFFER
 
 
 @pytest.fixture(autouse=True)

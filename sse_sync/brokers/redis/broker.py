@@ -1,0 +1,201 @@
+"""
+The broker for several processes and machines: Redis.
+
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...exceptions import BrokerUnavailable, ConfigurationError
+from ...runtime.clock import Clock, monotonic
+from ..base import TOKEN_AGE, History, Position, Receiver
+from ..presence import Attendance
+from ..retention import Retention
+from .listener import Listener
+from .presence import RedisAttendance
+from .replay_cache import Recent
+from .store import Store
+from .topology import Nodes
+
+__all__ = ["RedisBroker"]
+
+# How many clients' histories are read at the same time, so that connections are left for those who
+# publish; and seconds that the others wait.
+READERS = 3
+READ_PATIENCE = 20.0
+
+
+class RedisBroker:
+    """
+    Keep events in Redis streams, and carry them by publish and subscribe.
+
+    One Lua script gives an event its position, stores it, drops what is too old or too much, and
+    publishes it, in one step. A process has one subscribed connection. When it breaks, the
+    process connects again, subscribes again, and reads what it missed from the streams.
+
+    A Redis that was restarted or promoted, or that has evicted keys, may hold less than what was
+    acknowledged before; it starts a new epoch.
+
+    All keys have one hash tag, the prefix, because one last event ID stands for all channels: on a
+    cluster they are on one node, with sharded publish and subscribe. Needs Redis 6.2 or
+    newer; a cluster Redis 7.
+
+    Differs from the contract: nothing.
+
+    Args:
+        url: Where Redis is; see :class:`~sse_sync.brokers.redis.topology.Nodes`.
+        prefix: What all keys and channels begin with, in braces.
+        history: How many events of a channel are kept.
+        max_age: Seconds that an event is kept.
+        channels: What differs, by channel; see :class:`~sse_sync.brokers.retention.Retention`.
+        clock: Tells the time.
+
+    Raises:
+        ConfigurationError: If the URL or the prefix is unusable.
+
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "sse",
+        history: int = 1000,
+        max_age: float = 3600.0,
+        channels: Mapping[str, tuple[int, float]] | None = None,
+        clock: Clock = monotonic,
+    ) -> None:
+        if "{" in prefix or "}" in prefix:
+            raise ConfigurationError("channel_prefix", "must not contain braces")
+        self._url = url
+        self._prefix = f"{{{prefix}}}"
+        self._retention = Retention(history, max_age, channels)
+        self._clock = clock
+        self._begin()
+
+    def _begin(self) -> None:
+        self._nodes = Nodes(self._url, self._prefix, clock=self._clock)
+        self._store = Store(self._nodes, self._prefix, self._retention)
+        self._recent = Recent()
+        # Held by those who read what the process has not received.
+        self._reading = threading.BoundedSemaphore(READERS)
+        self.attendance: Attendance = RedisAttendance(self._store)
+        """Who is there, in all processes."""
+        self._listener: Listener | None = None
+
+    def after_fork(self) -> None:
+        """
+        Begin anew, with connections of the child's own.
+
+        """
+        if self._listener is not None:
+            self._listener.abandon()
+        self._begin()
+
+    def start(self, receiver: Receiver) -> None:
+        """
+        Begin to receive. Nothing is connected before the first subscription.
+
+        """
+        self._listener = Listener(self._store, self._recent, receiver, clock=self._clock)
+
+    def publish(
+        self,
+        channel: str,
+        body: bytes,
+        *,
+        event: str | None = None,
+        key: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+        token: str | None = None,
+        keep: bool = True,
+        token_age: float = TOKEN_AGE,
+    ) -> Position:
+        """
+        Store an event and give it to every process that has subscribed to its channel.
+
+        A connection that breaks is tried once more.
+
+        """
+        return self._store.publish(
+            channel,
+            body,
+            event=event,
+            key=key,
+            meta=meta,
+            token=token,
+            keep=keep,
+            token_age=token_age,
+        )
+
+    def subscribe(self, channels: Sequence[str]) -> Position:
+        """
+        Receive the events of some channels from now on, too.
+
+        """
+        self._store.check_open()
+        assert self._listener is not None
+        self._listener.subscribe(channels)
+        since = self._store.position()
+        self._recent.begin(channels, since)
+        return since
+
+    def unsubscribe(self, channels: Sequence[str]) -> None:
+        """
+        Receive the events of some channels no more.
+
+        """
+        if self._listener is not None:
+            self._listener.unsubscribe(channels)
+        self._recent.forget(channels)
+
+    def position(self) -> Position:
+        """
+        Return the position of the latest event of any channel.
+
+        """
+        return self._store.position()
+
+    def history(
+        self, channels: Sequence[str], after: Position, limit: int | None = None
+    ) -> History:
+        """
+        Return what is still there of some channels after a position.
+
+        What Redis is asked for is kept for those who come next: after a deploy all clients come
+        back at once, to processes that have received nothing yet.
+
+        """
+        self._store.check_open()
+        names = list(dict.fromkeys(channels))
+        found = self._recent.history(names, after)
+        if found is not None:
+            return found
+        if not self._reading.acquire(timeout=READ_PATIENCE):
+            raise BrokerUnavailable(self._nodes.name, "too many clients read their history")
+        try:
+            found = self._recent.history(names, after)
+            if found is not None:
+                return found
+            known = self._recent.known(names)
+            read = self._store.history(names, after, limit=limit)
+            size = sum(len(message.body) for message in read.messages)
+            is_all = read.complete and (limit is None or size < limit)
+            if is_all and known is not None:
+                self._recent.extend(names, after, read.messages, known)
+            return read
+        finally:
+            self._reading.release()
+
+    def close(self) -> None:
+        """
+        Stop receiving, and release every connection.
+
+        """
+        self._store.closed = True
+        if self._listener is not None:
+            self._listener.close()
+        self._nodes.close()

@@ -1,0 +1,348 @@
+"""
+The one subscribed connection of a process.
+
+Theory of operation. A thread or greenlet connects, subscribes to what is wanted, waits until Redis
+has confirmed that, reads from the streams what it missed, and then hands on what arrives. Who
+wants another channel sends for it on the same connection, and waits for the confirmation.
+Channels that nobody wants any more are given back by the listener itself when it gets to it.
+When the connection breaks, all that begins again.
+
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ...exceptions import BrokerClosed, BrokerUnavailable
+from ...runtime.clock import Clock, monotonic
+from ..base import Message, Receiver
+from .replay_cache import News, Recent
+from .store import Store
+from .topology import TIMEOUT, Node, redis
+
+__all__ = ["Listener"]
+
+logger = logging.getLogger("sse_sync")
+
+# Seconds between two signs of life that are asked of the subscribed connection, and how long
+# without any sign it is taken for dead.
+PING_INTERVAL = 5.0
+SILENCE = 10.0
+# Seconds between two times that the receiver is asked for channels to give back. When it has none
+# left, the connection is closed.
+REVIEW_INTERVAL = 5.0
+# Bounds of the pause between two attempts to connect again, in seconds.
+PAUSES = (0.05, 5.0)
+# Times that reading what was missed may fail before it is given up.
+CATCH_UPS = 3
+
+
+class Listener:
+    """
+    Receive what is published to some channels.
+
+    Args:
+        store: What the events come from.
+        recent: What was received.
+        receiver: Whom to give events to.
+        clock: Tells the time.
+
+    """
+
+    def __init__(
+        self, store: Store, recent: Recent, receiver: Receiver, *, clock: Clock = monotonic
+    ) -> None:
+        self._store = store
+        self._recent = recent
+        self._receiver = receiver
+        self._clock = clock
+        self._closed = False
+        self._started = False
+        # What the listener shares with those who subscribe.
+        self._changed = threading.Condition()
+        self._pubsub: _PubSub | None = None
+        self._channels: set[str] = set()
+        self._confirmed: set[str] = set()
+        self._unwanted: set[str] = set()
+        self._failed_catch_ups = 0
+
+    def subscribe(self, channels: Sequence[str]) -> None:
+        """
+        Receive more channels. Blocks until Redis has confirmed it.
+
+        Raises:
+            BrokerUnavailable: If it has not in time.
+
+        """
+        deadline = self._clock() + TIMEOUT
+        with self._changed:
+            if not self._started:
+                self._started = True
+                threading.Thread(target=self._run, name="sse-sync redis", daemon=True).start()
+            pubsub = self._pubsub
+            self._channels.update(channels)
+            # What is still subscribed to needs no command.
+            self._unwanted.difference_update(channels)
+            new = [channel for channel in channels if channel not in self._confirmed]
+        try:
+            if pubsub is not None and new:
+                # With nothing held: it may block. A listener that connects again at this very
+                # moment subscribes to the same channels, which does no harm.
+                with pubsub.sending:
+                    pubsub.want(*self._topics(new))
+        except redis.RedisError as exc:
+            raise BrokerUnavailable(self._store.nodes.name, str(exc)) from exc
+        with self._changed:
+            while not self._confirmed.issuperset(channels):
+                left = deadline - self._clock()
+                if left <= 0 or self._closed:
+                    if pubsub is not None:
+                        pubsub.broken = True  # A late confirmation must not be taken for another.
+                    raise self._unconfirmed()
+                self._changed.wait(left)
+
+    def unsubscribe(self, channels: Sequence[str]) -> None:
+        """
+        Receive channels no more. It never blocks; Redis is told later.
+
+        """
+        with self._changed:
+            self._channels.difference_update(channels)
+            self._unwanted.update(channels)
+
+    def close(self) -> None:
+        """
+        Stop. Idempotent.
+
+        """
+        with self._changed:
+            self._closed = True
+            pubsub = self._pubsub
+            self._changed.notify_all()
+        if pubsub is not None:
+            self._disconnect(pubsub)
+
+    def abandon(self) -> None:
+        """
+        Let go of the subscribed connection in a child that inherited it: it is its parent's, but a
+        greenlet that was inherited, too, would read from it.
+
+        """
+        self._closed = True
+        connection = getattr(self._pubsub, "connection", None)
+        sock = getattr(connection, "_sock", None)
+        if sock is not None:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, sock.fileno())
+            os.close(nothing)
+
+    def _run(self) -> None:
+        pause = PAUSES[0]
+        while not self._closed and not self._has_stopped():
+            pubsub: _PubSub | None = None
+            try:
+                # A breakdown makes the broker's own commands look for the node, too.
+                with self._store.nodes.noticing() as node:
+                    pubsub = _PubSub(node, sharded=self._store.nodes.is_cluster)
+                    self._connect(pubsub)
+                    pause = PAUSES[0]
+                    self._read(pubsub)
+            except BrokerClosed:
+                return
+            except Exception as exc:
+                # Anything: redis-py's own errors, or its surprise at being closed while it reads.
+                if not self._closed:
+                    self._receiver.degraded(str(exc) or type(exc).__name__)
+            finally:
+                if pubsub is not None:
+                    self._disconnect(pubsub)
+            if not self._closed and self._channels:
+                time.sleep(pause * random.uniform(0.5, 1.5))
+                pause = min(pause * 2, PAUSES[1])
+
+    def _has_stopped(self) -> bool:
+        # The channels go before the thread does, and who subscribes meanwhile finds it running.
+        with self._changed:
+            if self._channels:
+                return False
+            self._started = False
+            self._recent.stop()
+            return True
+
+    def _connect(self, pubsub: _PubSub) -> None:
+        with self._changed:
+            self._confirmed.clear()
+            self._unwanted.clear()
+            channels = list(self._channels)
+        # The empty channel, too, so that there is always something to be subscribed to.
+        pubsub.want(*self._topics(["", *channels]))
+        early = self._wait_for_confirmation(pubsub, {"", *channels})
+        self._catch_up(channels)
+        with self._changed:
+            # From here on who subscribes to a channel does so itself.
+            late = self._channels.difference(channels)
+            self._pubsub = pubsub
+            self._confirmed.update(channels)
+            self._changed.notify_all()
+        if late:
+            with pubsub.sending:
+                pubsub.want(*self._topics(late))
+        for each in early:
+            self._deliver(each)
+        self._receiver.degraded(None)
+
+    def _wait_for_confirmation(self, pubsub: _PubSub, waiting: set[str]) -> list[Message]:
+        # Returns the events that came meanwhile.
+        deadline = self._clock() + TIMEOUT
+        early = []
+        while waiting:
+            if self._clock() > deadline:
+                raise self._unconfirmed()
+            message = pubsub.next(0.1)
+            if message is None:
+                continue
+            if message["type"] in _SUBSCRIBED:
+                waiting.discard(self._store.channel(message["channel"]))
+            elif message["type"] in _PUBLISHED:
+                early += self._parse(message)
+        return early
+
+    def _parse(self, message: Mapping[str, Any]) -> list[Message]:
+        try:
+            return [self._store.parse(message["channel"], message["data"])]
+        except (ValueError, UnicodeError):
+            logger.warning("%s holds what no publisher of ours has sent", message["channel"])
+            return []
+
+    def _catch_up(self, channels: Sequence[str]) -> None:
+        last = self._recent.last
+        # Everything behind this position comes by the subscription, which holds already.
+        here = self._store.position(own=True)
+        missed: Sequence[Message] | None = None
+        if last is not None and here.epoch == last.epoch and self._failed_catch_ups < CATCH_UPS:
+            self._failed_catch_ups += 1
+            history = self._store.history(channels, last, until=here)
+            missed = history.messages if history.complete else None
+        self._failed_catch_ups = 0
+        self._recent.restart(channels, here)
+        if missed:
+            self._receiver.receive(missed)
+        elif last is not None and missed is None:
+            self._receiver.interrupted()
+
+    def _read(self, pubsub: _PubSub) -> None:
+        heard = asked = reviewed = self._clock()
+        here = None
+        while not self._closed and self._channels:
+            self._give_back(pubsub)
+            message = pubsub.next(min(1.0, PING_INTERVAL))
+            now = self._clock()
+            if now - heard > SILENCE:
+                raise redis.TimeoutError("the subscribed connection is silent")
+            # One at a time: an answer stands for everything before its own question.
+            if here is None and now - asked > PING_INTERVAL:
+                asked, here = now, self._store.position(own=True)
+                if self._store.nodes.current() is not pubsub.node:
+                    raise redis.ConnectionError("another node has the keys now")
+                with pubsub.sending:
+                    pubsub.ping()
+            if now - reviewed > REVIEW_INTERVAL:
+                reviewed = now
+                self._receiver.review()
+            if message is None:
+                continue
+            heard = now
+            if message["type"] == "pong" and here is not None:
+                # What came before it was asked for has arrived. So a quiet process does not fall
+                # behind its history, and a flushed store is noticed.
+                if self._recent.reach(here) is News.GAP:
+                    self._receiver.interrupted()
+                self._receiver.reached(here)
+                here = None
+            else:
+                self._take(message)
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        if message["type"] in _PUBLISHED:
+            for each in self._parse(message):
+                self._deliver(each)
+        elif message["type"] in _SUBSCRIBED:
+            with self._changed:
+                self._confirmed.add(self._store.channel(message["channel"]))
+                self._changed.notify_all()
+        elif message["type"] in _UNSUBSCRIBED and not self._store.channel(message["channel"]):
+            # Nobody gave that back: the slot has moved to another node.
+            raise redis.ConnectionError("the channels have moved to another node")
+
+    def _give_back(self, pubsub: _PubSub) -> None:
+        if not self._unwanted:
+            return
+        # What is given back is chosen while nobody else sends: who wants one of the channels
+        # again either takes it off the list in time, or sends for it afterwards.
+        with pubsub.sending:
+            with self._changed:
+                unwanted = self._unwanted & self._confirmed
+                self._confirmed -= unwanted
+                self._unwanted.clear()
+            if unwanted:
+                pubsub.give_up(*self._topics(unwanted))
+
+    def _deliver(self, message: Message) -> None:
+        news = self._recent.add(message)
+        if news is News.REPEATED:
+            return
+        if news is News.GAP:
+            self._receiver.interrupted()
+        if message.channel in self._channels:
+            # Otherwise it was given back, but Redis did not know yet.
+            self._receiver.receive([message])
+
+    def _disconnect(self, pubsub: _PubSub) -> None:
+        with self._changed:
+            self._pubsub = None
+            self._confirmed.clear()
+        try:
+            pubsub.close()
+        except Exception:
+            pass  # It is broken anyway, or another thread is closing it as well.
+
+    def _unconfirmed(self) -> BrokerUnavailable:
+        return BrokerUnavailable(self._store.nodes.name, "it does not confirm a subscription")
+
+    def _topics(self, channels: Iterable[str]) -> list[str]:
+        return [self._store.topic(channel) for channel in channels]
+
+
+# On a cluster each kind of message has a name of its own.
+_SUBSCRIBED = ("subscribe", "ssubscribe")
+_UNSUBSCRIBED = ("unsubscribe", "sunsubscribe")
+_PUBLISHED = ("message", "smessage")
+
+
+class _PubSub(redis.client.PubSub):  # type: ignore[misc,unused-ignore]
+    # redis-py connects again when a command fails, in whatever thread sent it. The listener has to
+    # know, since what was published meanwhile is missing.
+
+    def __init__(self, node: Node, *, sharded: bool) -> None:
+        super().__init__(node.own_pool)
+        self.node = node
+        self.broken = False
+        # Held while a command is sent, so that two do not mix.
+        self.sending = threading.Lock()
+        self.want: Callable[..., Any] = self.ssubscribe if sharded else self.subscribe
+        self.give_up: Callable[..., Any] = self.sunsubscribe if sharded else self.unsubscribe
+
+    def next(self, timeout: float) -> Mapping[str, Any] | None:
+        message: Mapping[str, Any] | None = self.get_message(timeout=timeout)
+        if self.broken:
+            raise redis.ConnectionError("the subscribed connection broke")
+        return message
+
+    def on_connect(self, connection: Any) -> None:
+        self.broken = True

@@ -1,0 +1,245 @@
+"""
+The events that a process has received lately.
+
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+
+from ...runtime.process import native_lock
+from ..base import History, Message, Position
+
+__all__ = ["News", "Recent"]
+
+# What a process keeps at most, of all its channels together.
+MAX_EVENTS = 20_000
+MAX_BYTES = 16 << 20
+
+
+class News(enum.Enum):
+    """
+    What a message is to those who have received everything before.
+
+    """
+
+    NEXT = enum.auto()
+    """It follows."""
+    REPEATED = enum.auto()
+    """They have it."""
+    GAP = enum.auto()
+    """It belongs to another epoch, so that something may be missing before it."""
+
+
+class Recent:
+    """
+    Keep the latest events of a process's channels, so that clients that come back need not ask
+    the broker's server.
+
+    For every channel it knows since when it has received all of it. The oldest event of any
+    channel goes first. Any thread or greenlet may use it; it never blocks.
+
+    """
+
+    def __init__(self) -> None:
+        self._lock = native_lock()
+        self._last: Position | None = None
+        # Number behind which everything of the channel is here.
+        self._since: dict[str, int] = {}
+        self._events: dict[str, deque[Message]] = {}
+        # All of them in their order; those of channels that were forgotten stay until their turn.
+        self._order: deque[Message] = deque()
+        self._bytes = 0
+
+    @property
+    def last(self) -> Position | None:
+        """
+        Everything up to this position was received; :obj:`None` before the first.
+
+        """
+        return self._last
+
+    def restart(self, channels: Iterable[str], at: Position) -> None:
+        """
+        Forget everything, and go on from a position.
+
+        Args:
+            channels: What is received.
+            at: From where on.
+
+        """
+        with self._lock:
+            self._clear()
+            self._last = at
+            self._since.update(dict.fromkeys(channels, at.number))
+
+    def stop(self) -> None:
+        """
+        Forget everything, and that anything was received.
+
+        """
+        with self._lock:
+            self._clear()
+            self._last = None
+
+    def begin(self, channels: Iterable[str], since: Position) -> None:
+        """
+        Keep the events of more channels.
+
+        Args:
+            channels: Which.
+            since: Behind it, everything of them is received.
+
+        """
+        with self._lock:
+            last = self._last
+            if last is not None and last.epoch != since.epoch:
+                return  # Of another epoch, which will be noticed; nothing is kept until then.
+            number = since.number
+            if last is None:
+                self._last = since
+            else:
+                # What was received in the meantime was not kept.
+                number = max(number, last.number)
+            self._since.update(dict.fromkeys(channels, number))
+
+    def forget(self, channels: Iterable[str]) -> None:
+        """
+        Keep the events of some channels no more.
+
+        """
+        with self._lock:
+            for channel in channels:
+                self._since.pop(channel, None)
+                self._events.pop(channel, None)
+
+    def add(self, message: Message) -> News:
+        """
+        Keep an event, if it is new, the history has it, and its channel is kept.
+
+        """
+        with self._lock:
+            last = self._last
+            news = News.NEXT
+            if last is not None and message.position.epoch != last.epoch:
+                self._clear()
+                news = News.GAP
+            elif last is not None and message.position.number <= last.number:
+                return News.REPEATED
+            self._last = message.position
+            if message.kept and message.channel in self._since:
+                self._events.setdefault(message.channel, deque()).append(message)
+                self._order.append(message)
+                self._bytes += len(message.body)
+                while len(self._order) > MAX_EVENTS or self._bytes > MAX_BYTES:
+                    self._drop_oldest()
+        return news
+
+    def reach(self, here: Position) -> News:
+        """
+        Note that everything up to a position was received.
+
+        """
+        with self._lock:
+            last = self._last
+            if last is not None and last.epoch == here.epoch:
+                self._last = max(last, here)
+                return News.NEXT
+            self._clear()
+            self._last = here
+            return News.GAP
+
+    def history(self, channels: Iterable[str], after: Position) -> History | None:
+        """
+        Return what came after a position, or :obj:`None` if not all of it is here.
+
+        """
+        found: list[Message] = []
+        # All channels in one step, or an event of one could be taken for older than another's.
+        with self._lock:
+            last = self._last
+            if last is None or last.epoch != after.epoch or after.number > last.number:
+                return None
+            for channel in channels:
+                since = self._since.get(channel)
+                if since is None or since > after.number:
+                    return None
+                # From the end, since clients mostly miss little.
+                for message in reversed(self._events.get(channel, ())):
+                    if message.position.number <= after.number:
+                        break
+                    found.append(message)
+        found.sort(key=_number)
+        return History(found, True)
+
+    def known(self, channels: Iterable[str]) -> Mapping[str, int] | None:
+        """
+        Return the number since when each channel is received, or :obj:`None` if one is not.
+
+        """
+        with self._lock:
+            wanted = list(channels)
+            if not all(channel in self._since for channel in wanted):
+                return None
+            return {channel: self._since[channel] for channel in wanted}
+
+    def extend(
+        self,
+        channels: Iterable[str],
+        after: Position,
+        messages: Sequence[Message],
+        known: Mapping[str, int],
+    ) -> None:
+        """
+        Keep what was read of the time before, too, unless that would be too much.
+
+        Args:
+            channels: Of which channels.
+            after: Behind what it was read.
+            messages: All there is of them from there on, at least up to what was known.
+            known: What :meth:`known` returned before it was read.
+
+        """
+        size = sum(len(message.body) for message in messages)
+        with self._lock:
+            if self._last is None or self._last.epoch != after.epoch:
+                return
+            room = len(self._order) + len(messages) <= MAX_EVENTS // 2
+            if not room or self._bytes + size > MAX_BYTES // 2:
+                return
+            for channel in channels:
+                # Otherwise it was given up, dropped in part, or extended by somebody else.
+                if self._since.get(channel) != known[channel] or known[channel] <= after.number:
+                    continue
+                older = [
+                    m
+                    for m in messages
+                    if m.channel == channel and m.position.number <= known[channel]
+                ]
+                if older:
+                    self._events.setdefault(channel, deque()).extendleft(reversed(older))
+                    self._order.extendleft(reversed(older))
+                    self._bytes += sum(len(message.body) for message in older)
+                self._since[channel] = after.number
+
+    def _drop_oldest(self) -> None:
+        dropped = self._order.popleft()
+        self._bytes -= len(dropped.body)
+        events = self._events.get(dropped.channel)
+        if events and events[0] is dropped:
+            events.popleft()
+            self._since[dropped.channel] = dropped.position.number
+            if not events:
+                del self._events[dropped.channel]
+
+    def _clear(self) -> None:
+        self._since.clear()
+        self._events.clear()
+        self._order.clear()
+        self._bytes = 0
+
+
+def _number(message: Message) -> int:
+    return message.position.number

@@ -1,0 +1,239 @@
+"""
+What the Redis broker keeps in Redis: asked and changed by one script each.
+
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ...exceptions import BrokerClosed, BrokerUnavailable
+from ..base import History, Message, Position, to_base36
+from ..retention import Kept, Retention
+from .topology import Node, Nodes, redis
+
+__all__ = ["Store"]
+
+# What one script reads, which nothing else can interrupt.
+CHANNELS_AT_ONCE = 500
+EVENTS_AT_ONCE = 2000
+BYTES_AT_ONCE = 512 << 10
+# Seconds that a publish without a token of the caller's is known by one that only tells a repeated
+# attempt.
+ATTEMPT_AGE = 30.0
+
+
+class Store:
+    """
+    Publish to Redis, and read what it holds.
+
+    Args:
+        nodes: Where Redis is.
+        prefix: What all keys begin with, the hash tag of a cluster.
+        retention: How much of a channel is kept.
+
+    """
+
+    def __init__(self, nodes: Nodes, prefix: str, retention: Retention) -> None:
+        self.nodes = nodes
+        self.closed = False
+        self._prefix = prefix
+        self._retention = retention
+        self._publishes = "SPUBLISH" if nodes.is_cluster else "PUBLISH"
+
+    def publish(
+        self,
+        channel: str,
+        body: bytes,
+        *,
+        event: str | None,
+        key: str | None,
+        meta: Mapping[str, Any] | None,
+        token: str | None,
+        keep: bool,
+        token_age: float,
+    ) -> Position:
+        """
+        Store an event, and publish it to the processes that have subscribed.
+
+        """
+        header = json.dumps([event, key, meta, *([] if keep else [False])], separators=(",", ":"))
+        stream, floor = self._keys(channel)
+        kind = f"given:{token}" if token is not None else secrets.token_hex(8)
+        keys = [self._meta(), stream, floor, f"{self._prefix}:token:{kind}"]
+        known_for = ATTEMPT_AGE if token is None else token_age
+        kept = self._retention.of(channel) if keep else Kept(0, 0, 0, 0)
+        args: list[Any] = [_new_epoch(), self.topic(channel), header, body, self._publishes]
+        args += [math.ceil(known_for * 1000), *kept]
+        return _position(self._ask(lambda node: node.publish(keys=keys, args=args)))
+
+    def position(self, *, own: bool = False) -> Position:
+        """
+        Return the position of the latest event.
+
+        Args:
+            own: Whether to use the listener's own connections, so that it need not wait for those
+                who publish and replay.
+
+        """
+        keys, args = [self._meta()], [_new_epoch()]
+        return _position(
+            self._ask(
+                lambda node: (node.own_position if own else node.position)(keys=keys, args=args)
+            )
+        )
+
+    def history(
+        self,
+        channels: Sequence[str],
+        after: Position,
+        until: Position | None = None,
+        limit: int | None = None,
+    ) -> History:
+        """
+        Return the events of some channels between two positions.
+
+        Args:
+            channels: Which channels.
+            after: Behind what.
+            until: Up to what; :obj:`None` for the latest at the time of asking. What is
+                published while a long history is read is not in it.
+            limit: Bytes after which it stops; :obj:`None` for however many there are.
+
+        """
+        left = dict.fromkeys(channels, after.number)
+        number = until.number if until is not None else None
+        found: list[Message] = []
+        while left:
+            names = list(left)[:CHANNELS_AT_ONCE]
+            page = self._page({name: left[name] for name in names}, after.epoch, number)
+            if page is None:
+                return History([], False)
+            number, events = page
+            for name, (entries, is_all) in zip(names, events, strict=False):
+                found += _messages(name, after.epoch, entries)
+                del left[name]
+                if not is_all:
+                    left[name] = found[-1].position.number  # At the end: the others first.
+            if limit is not None and left:
+                # Up to where all channels have been read.
+                bound = min(left.values())
+                certain = [m for m in found if m.position.number <= bound]
+                if sum(len(message.body) for message in certain) >= limit:
+                    found = certain
+                    break
+        return History(sorted(found, key=lambda message: message.position), True)
+
+    def run(self, script: str, *args: Any) -> Any:
+        """
+        Run a script that begins as :data:`~sse_sync.brokers.redis.scripts.PUBLISHING` does.
+
+        Args:
+            script: Its text; the same one each time.
+            args: Its arguments behind the new epoch, the prefix, what topics begin with, and the
+                command that publishes.
+
+        """
+        before = [_new_epoch(), self._prefix, self.topic(""), self._publishes]
+        return self._ask(lambda node: node.run(script, [self._meta()], [*before, *args]))
+
+    def kept(self, channel: str) -> Kept:
+        """
+        Return how much of a channel is kept.
+
+        """
+        return self._retention.of(channel)
+
+    def topic(self, channel: str) -> str:
+        """
+        Return what a channel's events are published to. The empty channel has one, too.
+
+        """
+        # With the database, because publish and subscribe know none.
+        return f"{self._prefix}:live{self.nodes.database}:{channel}"
+
+    def channel(self, topic: bytes) -> str:
+        """
+        Return the channel of a topic.
+
+        """
+        return topic.decode().removeprefix(self.topic(""))
+
+    def parse(self, topic: bytes, data: bytes) -> Message:
+        """
+        Return what was published to a topic.
+
+        """
+        epoch, number, header, body = data.split(b"\n", 3)
+        # Thousands of these are kept: what they have in common is kept once.
+        position = Position(sys.intern(epoch.decode()), int(number))
+        event, key, meta, *kept = json.loads(header)
+        if event is not None:
+            event = sys.intern(event)
+        return Message(sys.intern(self.channel(topic)), position, body, event, key, meta, *kept)
+
+    def check_open(self) -> None:
+        """
+        Raise :exc:`BrokerClosed` if it is closed.
+
+        """
+        if self.closed:
+            raise BrokerClosed
+
+    def _page(
+        self, left: Mapping[str, int], epoch: str, until: int | None
+    ) -> tuple[int, list[Any]] | None:
+        keys = [self._meta()]
+        bounds = "" if until is None else until
+        args: list[Any] = [_new_epoch(), epoch, bounds, EVENTS_AT_ONCE, BYTES_AT_ONCE]
+        for name, after in left.items():
+            keys += self._keys(name)
+            args += [after, self._retention.of(name).memory]
+        complete, *rest = self._ask(lambda node: node.history(keys=keys, args=args))
+        return (int(rest[0]), rest[1]) if complete else None
+
+    def _ask(self, what: Callable[[Node], Any]) -> Any:
+        # Twice, since a connection that broke while it was idle is noticed only now, and another
+        # node may have to be asked. A script that was run already does no harm: a publish carries
+        # a token.
+        self.check_open()
+        try:
+            try:
+                return self._ask_once(what)
+            except redis.RedisError as exc:
+                if not self.nodes.is_another_try_worth_it(exc):
+                    raise
+                return self._ask_once(what)
+        except redis.RedisError as exc:
+            raise BrokerUnavailable(self.nodes.name, str(exc)) from exc
+
+    def _ask_once(self, what: Callable[[Node], Any]) -> Any:
+        with self.nodes.noticing() as node:
+            return what(node)
+
+    def _meta(self) -> str:
+        return f"{self._prefix}:meta"
+
+    def _keys(self, channel: str) -> tuple[str, str]:
+        return f"{self._prefix}:events:{channel}", f"{self._prefix}:floor:{channel}"
+
+
+def _messages(channel: str, epoch: str, entries: Sequence[Any]) -> Iterator[Message]:
+    for number, header, body in entries:
+        yield Message(channel, Position(epoch, int(number)), body, *json.loads(header))
+
+
+def _position(answer: Sequence[bytes]) -> Position:
+    epoch, number = answer
+    return Position(epoch.decode(), int(number))
+
+
+def _new_epoch() -> str:
+    # Used only if the store needs a new one.
+    return to_base36(int(time.time() * 1000)) + secrets.token_hex(2)

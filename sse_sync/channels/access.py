@@ -1,0 +1,170 @@
+"""
+Who may read a channel that the client names, or that somebody has allowed it by a signature.
+
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from ..brokers.base import check_channel
+from ..exceptions import ConfigurationError
+from .presence import user_key
+
+__all__ = ["SALT", "Grant", "is_allowed", "is_yes", "load_hook", "what_is_wrong_with"]
+
+logger = logging.getLogger("sse_sync")
+
+# What is signed says what it is for, so that no other signature of the application can pass for it.
+SALT = "sse_sync.channels.app"
+# Seconds by which clocks of different machines may differ.
+CLOCK_SKEW = 5.0
+
+# Channels that one request may name.
+MAX_NAMED = 100
+
+
+@dataclass(frozen=True)
+class Grant:
+    """
+    What the bearer of a signed token may read. The fronts sign its :meth:`claims`.
+
+    """
+
+    channels: tuple[str, ...]
+    """Which channels."""
+    user: str | None
+    """Whom it was given to, if that was said."""
+    expires: float
+    """Until when, in seconds since 1970."""
+
+    @classmethod
+    def issue(cls, channels: Sequence[str], user: Any, ttl: float) -> Grant:
+        """
+        Return a grant that begins now.
+
+        Args:
+            channels: Which channels.
+            user: Whom it is given to: text, a number or a UUID.
+            ttl: For how many seconds.
+
+        Raises:
+            ConfigurationError: If a channel, the user or the time is unusable.
+
+        """
+        problem = what_is_wrong_with(channels)
+        if problem:
+            raise ConfigurationError("channels", f"cannot be signed: {problem}")
+        if not 0 < ttl <= 86_400:
+            raise ConfigurationError("ttl", "must be more than 0, and at most a day's seconds")
+        key = None if user is None else user_key(user)
+        return cls(tuple(channels), key, time.time() + ttl)
+
+    def lifetime(self, configured: float | None) -> float:
+        """
+        Return how many seconds a stream may last that is opened with this grant now.
+
+        Args:
+            configured: How long it might otherwise; :obj:`None` for ever.
+
+        """
+        # At least a moment, because clocks may differ.
+        left = max(1.0, self.expires - time.time())
+        return left if configured is None else min(left, configured)
+
+    @classmethod
+    def from_claims(cls, claims: Any) -> Grant | None:
+        """
+        Return what was signed, or :obj:`None` if it has expired.
+
+        Args:
+            claims: What the front found to be its own signature's.
+
+        """
+        channels, user, expires = claims
+        if time.time() > expires + CLOCK_SKEW:
+            return None
+        return cls(tuple(channels), user, expires)
+
+    def claims(self) -> list[Any]:
+        """
+        Return what is to be signed: values that JSON can express.
+
+        """
+        return [list(self.channels), self.user, int(self.expires)]
+
+
+def load_hook(
+    hook: Callable[..., Any] | str | None, option: str = "authorize"
+) -> Callable[..., Any] | None:
+    """
+    Return the function that an option gives, or names by its dotted path.
+
+    Raises:
+        ConfigurationError: If there is no such function.
+
+    """
+    if not isinstance(hook, str):
+        return hook
+    module, _, name = hook.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as exc:
+        raise ConfigurationError(option, f"names {hook}, which is not there") from exc
+    if not callable(found):
+        raise ConfigurationError(option, f"names {hook}, which is no function")
+    return found  # type: ignore[no-any-return]
+
+
+def is_allowed(channels: Sequence[str], hook: Callable[[str], Any] | None) -> bool:
+    """
+    Return whether a client may read all of some channels, and log what it may not.
+
+    Args:
+        channels: What the client names.
+        hook: Takes a channel, and returns :obj:`True` if the client may read it. Without one
+            nothing is allowed.
+
+    """
+    for channel in channels:
+        if hook is None or not is_yes(hook(channel), "authorize"):
+            why = "" if hook is not None else ": nothing is set that could allow it, see authorize"
+            logger.warning("a client was refused the channel %r%s", channel, why)
+            return False
+    return True
+
+
+def is_yes(answer: object, hook: str) -> bool:
+    """
+    Return whether a hook has said yes. Only :obj:`True` is: a coroutine that nobody has awaited is
+    true, too, and so is a response that says no.
+
+    Args:
+        answer: What it returned.
+        hook: What it is called in the settings.
+
+    """
+    if not (answer is None or isinstance(answer, bool)):
+        kind = type(answer).__name__
+        logger.error("%s has to return True or False; %s counts as False", hook, kind)
+    return answer is True
+
+
+def what_is_wrong_with(channels: Sequence[str]) -> str:
+    """
+    Return why the channels that a client names cannot be asked for; empty if they can.
+
+    """
+    if not 0 < len(channels) <= MAX_NAMED:
+        return f"name 1 to {MAX_NAMED} channels, as in ?channel=a&channel=b"
+    try:
+        for channel in channels:
+            check_channel(channel)
+    except ConfigurationError as exc:
+        return str(exc)
+    return ""

@@ -1,0 +1,393 @@
+"""
+One per process and broker: what applications and streams talk to.
+
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from weakref import WeakSet
+
+from ..brokers.base import TOKEN_AGE, Broker, History, Position, check_channel
+from ..brokers.presence import Present
+from ..event import Dumps, ServerSentEvent
+from ..exceptions import BrokerUnavailable, ConfigurationError, EventError
+from ..runtime.clock import Clock, monotonic
+from .dispatcher import Dispatch
+from .presence import user_channel
+from .schedule import Periodicals, Timetable
+from .users import People
+
+__all__ = ["Hub", "HubStatistics"]
+
+# Bytes of an event. Each is kept by the broker and by every process, and a client's mailbox has
+# room for as many by default.
+MAX_EVENT = 1 << 20
+
+# Seconds for which a publish may be tried again, well within the life of its token; and bounds of
+# the pause between two attempts.
+MAX_RETRY = 60.0
+RETRY_PAUSES = (0.05, 2.0)
+
+
+@dataclass(frozen=True)
+class HubStatistics:
+    """
+    Figures of one process and broker.
+
+    """
+
+    channels: int
+    """Channels with subscribers."""
+    subscriptions: int
+    """Pairs of a subscriber and a channel."""
+    published: int
+    """Events that this process published."""
+    received: int
+    """Events of its channels that it received."""
+    delivered: int
+    """Events that were put into mailboxes."""
+    interruptions: int
+    """Times that events may have been missed, so that every client had to start anew."""
+    problem: str | None
+    """Why nothing arrives at the moment; :obj:`None` if all is well."""
+
+
+class Hub:
+    """
+    Publish events, and hand them to subscribers.
+
+    Its methods may be called from any thread or greenlet. As a context manager it closes itself.
+    After a fork it begins anew in the child, with connections of its own and no subscribers.
+
+    Args:
+        broker: What keeps and carries events.
+        clock: Tells the time.
+        sleep: Waits, for so many seconds.
+        timetable: What is published at intervals.
+        within: Returns the context in which to call functions of the application.
+        dumps: Makes JSON of what is published at intervals.
+        now: Tells the time of day, in seconds since the epoch.
+        people: Further arguments for :class:`~sse_sync.channels.users.People`.
+
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        clock: Clock = monotonic,
+        sleep: Callable[[float], object] | None = None,
+        timetable: Timetable | None = None,
+        within: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        dumps: Dumps = json.dumps,
+        now: Callable[[], float] = time.time,
+        **people: Any,
+    ) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._timetable = timetable or Timetable()
+        self._within = within
+        self._dumps = dumps
+        self._now = now
+        # Looked up here, not at import, so that gevent may have patched it.
+        self._sleep = sleep or time.sleep
+        self._arguments = people
+        self._begin()
+        _hubs.add(self)
+
+    def _begin(self) -> None:
+        self._published = 0
+        self.people = People(
+            self,
+            self._broker,
+            clock=self._clock,
+            sleep=self._sleep,
+            within=self._within,
+            **self._arguments,
+        )
+        """Whose streams there are, and who is there."""
+        periodicals = Periodicals(
+            self,
+            self._timetable,
+            within=self._within,
+            dumps=self._dumps,
+            now=self._now,
+            clock=self._clock,
+        )
+        self.dispatch = Dispatch(
+            self._broker, self.people.review, periodicals.subscribed, periodicals.received
+        )
+        """Who subscribes."""
+        self._broker.start(self.dispatch)
+
+    def __enter__(self) -> Hub:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def publish(
+        self,
+        channel: str,
+        data: Any,
+        *,
+        event: str | None = None,
+        key: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+        token: str | None = None,
+        retry_for: float = 0.0,
+        keep: bool = True,
+        token_age: float = TOKEN_AGE,
+        dumps: Dumps = json.dumps,
+    ) -> str:
+        """
+        Publish an event to every subscriber of a channel, in all processes of the broker.
+
+        It is encoded here, once.
+
+        Args:
+            channel: Where to publish.
+            data: Text, or a value to be sent as JSON.
+            event: Event type.
+            key: What the event is about, for filters and for :attr:`Overflow.LATEST`.
+            meta: Anything that JSON can express, for filters; it is not sent to clients.
+            token: Names this publish, for callers that may repeat it, such as tasks: another
+                one with the same token within ten minutes publishes nothing, and returns the
+                id of the first.
+            retry_for: Seconds, at most 60, for which to try again while the broker is
+                unavailable. However many attempts it takes, the event is stored once. Each
+                attempt may itself take a few seconds.
+            keep: Whether clients that come back get it, too. Otherwise it is for those who are
+                there now, such as what somebody is typing, and takes no room in the history. Who
+                is just catching up may not get it.
+            token_age: Seconds for which the token is known.
+            dumps: Makes JSON of the data.
+
+        Returns:
+            The event's id.
+
+        Raises:
+            ConfigurationError: If the channel, the token or the time to retry is unusable.
+            EventError: If the data, the event type or the meta cannot be sent, or are larger
+                than 1 MiB together.
+            BrokerUnavailable: If it is not certain that the event was stored.
+
+        """
+        check_channel(channel)
+        if token is not None and not (isinstance(token, str) and 0 < len(token) <= 200):
+            raise ConfigurationError("token", "must be text of 1 to 200 characters")
+        if not 0 <= retry_for <= MAX_RETRY:
+            raise ConfigurationError("retry_for", f"must be 0 to {MAX_RETRY:.0f} seconds")
+        body = ServerSentEvent(data if data is not None else "", event=event).encode(dumps)
+        size = len(body) + _size_beside(key, meta)
+        if size > MAX_EVENT:
+            raise EventError(
+                "data",
+                f"makes an event of {size:,} bytes, and a channel takes {MAX_EVENT:,}:"
+                " publish where it can be fetched",
+            )
+        if retry_for and token is None:
+            token = secrets.token_hex(8)
+        deadline = self._clock() + retry_for
+        pause = RETRY_PAUSES[0]
+        while True:
+            try:
+                position = self._broker.publish(
+                    channel,
+                    body,
+                    event=event,
+                    key=key,
+                    meta=meta,
+                    token=token,
+                    keep=keep,
+                    token_age=token_age,
+                )
+            except BrokerUnavailable:
+                left = deadline - self._clock()
+                if left <= 0:
+                    raise
+                self._sleep(min(left, pause * random.uniform(0.5, 1.5)))
+                pause = min(2 * pause, RETRY_PAUSES[1])
+            else:
+                # Not under a lock: a figure, not worth one.
+                self._published += 1
+                return str(position)
+
+    def publish_to_user(self, user: Any, data: Any, **arguments: Any) -> str:
+        """
+        Publish an event to a user's own channel, see :func:`~sse_sync.user_channel`.
+
+        Args:
+            user: Text, a number or a UUID.
+            data: Text, or a value to be sent as JSON.
+            arguments: Further arguments for :meth:`publish`.
+
+        """
+        return self.publish(user_channel(user), data, **arguments)
+
+    def disconnect(
+        self,
+        *,
+        user: Any = None,
+        channel: str | None = None,
+        reason: str = "",
+        for_good: bool = False,
+    ) -> None:
+        """
+        End the streams of a user, or of a channel, in all processes.
+
+        The page is told the reason: in a ``stream-end`` event if it is for good, and the browser
+        does not come back; otherwise in a ``stream-disconnect`` event, and it comes back after
+        its reconnection time, so that it is asked for its permission again. Whoever must
+        not come back has to be refused then: call this after the permission is gone.
+
+        Args:
+            user: Whose streams; of both, those of the user on the channel.
+            channel: Streams that relay this channel.
+            reason: Text for the page.
+            for_good: Whether browsers are told to stop. Clients that are not browsers may come
+                back all the same.
+
+        Raises:
+            ConfigurationError: If neither is given, or one is unusable.
+            BrokerUnavailable: If the other processes cannot be reached.
+
+        """
+        self.people.disconnect(user=user, channel=channel, reason=reason, for_good=for_good)
+
+    def reauthorize(self, *, user: Any = None, channel: str | None = None) -> None:
+        """
+        Ask again whether streams may go on, in all processes, because a permission has changed.
+
+        The option ``recheck`` is asked with the user's key and the channels. Where it is not set,
+        the streams end, and their clients come back and are asked in a request.
+
+        Args:
+            user: Whose streams; of both, those of the user on the channel.
+            channel: Streams that relay this channel.
+
+        Raises:
+            ConfigurationError: If neither is given, or one is unusable.
+            BrokerUnavailable: If the other processes cannot be reached.
+
+        """
+        self.people.reauthorize(user=user, channel=channel)
+
+    def present(self, channel: str) -> list[Present]:
+        """
+        Return who is on a channel in any process, who came first first.
+
+        Somebody is there from the first stream with ``presence=`` until the last one has ended and
+        its grace is over; if a process is killed, for at most ten seconds longer.
+
+        Args:
+            channel: Where.
+
+        Raises:
+            ConfigurationError: If the channel's name is unusable.
+            BrokerUnavailable: If that cannot be found out now.
+
+        """
+        return self.people.present(channel)
+
+    @property
+    def problem(self) -> str | None:
+        """
+        Why nothing arrives at the moment; :obj:`None` if all is well.
+
+        """
+        return self.dispatch.problem
+
+    def position(self) -> Position:
+        """
+        Return the position of the latest event of any channel, as the broker knows it now.
+
+        Raises:
+            BrokerUnavailable: If it cannot be asked.
+
+        """
+        return self._broker.position()
+
+    def history(
+        self, channels: Sequence[str], after: Position, limit: int | None = None
+    ) -> History:
+        """
+        Return what is still there of some channels after a position.
+
+        Args:
+            channels: Which channels.
+            after: Where a client left.
+            limit: Bytes of events after which it may stop; :obj:`None` for however many there are.
+
+        Raises:
+            BrokerUnavailable: If that cannot be read now.
+
+        """
+        return self._broker.history(channels, after, limit)
+
+    def statistics(self) -> HubStatistics:
+        """
+        Return what goes through the hub.
+
+        """
+        dispatch = self.dispatch
+        counts = dispatch.counts()
+        return HubStatistics(
+            channels=len(counts),
+            subscriptions=sum(counts),
+            published=self._published,
+            received=dispatch.received,
+            delivered=dispatch.delivered,
+            interruptions=dispatch.interruptions,
+            problem=dispatch.problem,
+        )
+
+    def close(self) -> None:
+        """
+        Close the broker. Idempotent.
+
+        """
+        self._broker.close()
+
+
+def _size_beside(key: str | None, meta: Mapping[str, Any] | None) -> int:
+    # What travels beside the event. Checked here, so that it fails with every broker or with none.
+    if key is not None and not isinstance(key, str):
+        raise EventError("key", f"must be text, not {type(key).__name__}")
+    if meta is None:
+        return len(key or "")
+    try:
+        return len(key or "") + len(json.dumps(meta))
+    except (TypeError, ValueError) as exc:
+        raise EventError("meta", f"cannot be written as JSON: {exc}") from exc
+
+
+def _begin_anew() -> None:
+    # In a child nothing of what was inherited can be relied on: not a lock, not a connection.
+    for hub in list(_hubs):
+        try:
+            hub._broker.after_fork()
+            hub._begin()
+        except Exception:
+            pass  # There is nothing better to be done in a child that has just begun.
+
+
+_hubs: WeakSet[Hub] = WeakSet()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

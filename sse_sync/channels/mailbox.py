@@ -1,0 +1,184 @@
+"""
+One subscriber's events that have not been sent yet: bounded, with a policy for when it is full.
+
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import OrderedDict
+
+from ..brokers.base import Message
+from ..exceptions import ConfigurationError
+from ..runtime.process import native_lock
+
+__all__ = ["MAX_CHUNK", "Mailbox", "Overflow"]
+
+MAX_CHUNK = 32 * 1024
+"""
+Bytes that one write to a client may hold of the events that have come together. More would save
+few calls, and each client that gets a burst at the same time takes that much memory for a moment.
+
+"""
+
+
+class Overflow(enum.Enum):
+    """
+    What happens when a subscriber's mailbox is full.
+
+    """
+
+    DISCONNECT = "disconnect"
+    """The stream ends; the client reconnects, and gets what it missed from the history."""
+    DROP_OLDEST = "drop oldest"
+    """The oldest event is dropped, and the client does not learn of it."""
+    LATEST = "latest"
+    """Of the events with the same key only the latest is kept; if there are too many keys, the
+    oldest event is dropped."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        known = ", ".join(repr(policy.value) for policy in cls)
+        raise ConfigurationError("overflow", f"must be one of {known}, not {value!r}")
+
+
+class Mailbox:
+    """
+    Hold events between whoever publishes and the client that reads.
+
+    Any thread or greenlet may use it; it never blocks.
+
+    Args:
+        max_events: How many events fit.
+        max_bytes: How many bytes fit, of all events together. A single larger event fits
+            into an empty mailbox.
+        overflow: What happens when it is full.
+
+    """
+
+    __slots__ = (
+        "_bytes",
+        "_events",
+        "_lock",
+        "_max_bytes",
+        "_max_events",
+        "_overflow",
+        "dropped",
+        "overflowed",
+    )
+
+    def __init__(
+        self,
+        max_events: int = 1000,
+        max_bytes: int = 1 << 20,
+        overflow: Overflow = Overflow.DISCONNECT,
+    ) -> None:
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._overflow = overflow
+        self._lock = native_lock()
+        self._events: OrderedDict[object, Message] = OrderedDict()
+        self._bytes = 0
+        self.dropped = 0
+        """Events that were dropped, or replaced by a later one with the same key."""
+        self.overflowed = False
+        """Whether it was full under :attr:`Overflow.DISCONNECT`. It takes nothing any more, so
+        that what it held can still be sent without a gap."""
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def put(self, message: Message) -> None:
+        """
+        Add an event that is later than those before.
+
+        Args:
+            message: The event.
+
+        """
+        with self._lock:
+            if self.overflowed:
+                return
+            name: object = message.position.number
+            if self._overflow is Overflow.LATEST and message.key is not None:
+                name = message.key
+                before = self._events.pop(name, None)
+                if before is not None:
+                    self._bytes -= len(before.body)
+                    self.dropped += 1
+            if self._events and self._is_full(len(message.body)):
+                if self._overflow is Overflow.DISCONNECT:
+                    self.overflowed = True
+                    return
+                self._drop_until_fits(len(message.body))
+            self._events[name] = message
+            self._bytes += len(message.body)
+
+    def take(self) -> list[Message]:
+        """
+        Return all events that are there, in their order.
+
+        """
+        if not self._events:
+            return []
+        with self._lock:
+            taken = list(self._events.values())
+            self._events.clear()
+            self._bytes = 0
+        return taken
+
+    def take_some(self, most: int) -> list[Message]:
+        """
+        Return the first events that are there, at least one.
+
+        Args:
+            most: Bytes that they may have together, unless it is only one.
+
+        """
+        taken: list[Message] = []
+        size = 0
+        with self._lock:
+            while self._events:
+                name, message = self._events.popitem(last=False)
+                size += len(message.body)
+                if taken and size > most:
+                    self._events[name] = message
+                    self._events.move_to_end(name, last=False)
+                    break
+                self._bytes -= len(message.body)
+                taken.append(message)
+        return taken
+
+    def pour_from(self, other: Mailbox, until: int | None = None) -> None:
+        """
+        Add what another one holds, behind what is here; it is empty then. If that one has left
+        something out, this one has, too.
+
+        Args:
+            other: The other mailbox.
+            until: Number of the position up to which events are wanted; :obj:`None` for all.
+
+        """
+        for message in other.take():
+            if until is None or message.position.number <= until:
+                self.put(message)
+        self.overflowed = self.overflowed or other.overflowed
+
+    def clear(self) -> None:
+        """
+        Forget everything, and take events again.
+
+        """
+        with self._lock:
+            self._events.clear()
+            self._bytes = 0
+            self.overflowed = False
+
+    def _is_full(self, size: int) -> bool:
+        return len(self._events) >= self._max_events or self._bytes + size > self._max_bytes
+
+    def _drop_until_fits(self, size: int) -> None:
+        while self._events and self._is_full(size):
+            _, message = self._events.popitem(last=False)
+            self._bytes -= len(message.body)
+            self.dropped += 1

@@ -1,0 +1,190 @@
+"""
+Asking again whether streams may go on.
+
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from .. import runtime as _runtime
+from ..exceptions import ConfigurationError
+from ..runtime.background import Chore
+from ..runtime.clock import Clock, monotonic
+from .access import is_yes
+from .user_stream import Visit
+
+__all__ = ["Recheck", "Rechecks"]
+
+logger = logging.getLogger("sse_sync")
+
+# Questions of a regular round that are asked in one context. Each who was told of is asked about in
+# one of its own, because a database may go on showing what a context saw first.
+AT_ONCE = 20
+
+# Seconds until a question that raised an exception is asked again, and how often that may happen
+# before the client has to come back and be asked in a request.
+RETRY = 5.0
+PATIENCE = 5
+
+Recheck = Callable[[str | None, tuple[str, ...]], Any]
+"""Takes a user key and channels; tells whether the user may still read them."""
+
+
+class Rechecks:
+    """
+    Ask about streams, in a greenlet or thread of its own.
+
+    Args:
+        everybody: Returns the streams that are open.
+        recheck: Returns whom to ask; :obj:`None` for nobody.
+        every: Seconds between two times that all streams with a user are asked about;
+            :obj:`None` for only when told.
+        within: Returns the context in which to ask.
+        denials: Exceptions by which the hook says no.
+        clock: Tells the time.
+
+    """
+
+    def __init__(
+        self,
+        everybody: Callable[[], Sequence[Visit]],
+        *,
+        recheck: Callable[[], Recheck | None] = lambda: None,
+        every: float | None = None,
+        within: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        denials: tuple[type[Exception], ...] = (),
+        clock: Clock = monotonic,
+    ) -> None:
+        self._everybody = everybody
+        self._recheck = recheck
+        self._every = every
+        self._within = within
+        self._denials = denials
+        self._clock = clock
+        # Those who were told of, with when to ask; and those of the regular round.
+        self._doubted: dict[Visit, float] = {}
+        self._round: deque[Visit] = deque()
+        self._next_round = 0.0
+        self.chore = Chore(self._ask, "sse-sync recheck")
+        """What asks."""
+
+    def begun(self, visit: Visit) -> None:
+        """
+        Note that a stream has been opened.
+
+        """
+        if self._every is not None and visit.user is not None:
+            self.chore.wake()
+
+    def doubt(self, visits: list[Visit]) -> None:
+        """
+        Ask about some streams soon, or have their clients come back if nobody can be asked. It
+        never blocks.
+
+        """
+        if not visits:
+            return
+        if not self._has_hook():
+            for visit in visits:
+                visit.dismiss("", False)
+            return
+        now = self._clock()
+        self._doubted.update(dict.fromkeys(visits, now))
+        self.chore.wake()
+
+    def _has_hook(self) -> bool:
+        try:
+            return self._recheck() is not None
+        except ConfigurationError:
+            logger.exception("nobody can be asked whether a stream may go on")
+            return False  # Then everybody has to come back.
+
+    def _ask(self) -> float | None:
+        hook = self._recheck()
+        if hook is None:
+            return None
+        while True:
+            if self._is_round_due():
+                self._round.extend(v for v in self._everybody() if v.user is not None)
+            told = self._take_doubted()
+            if told:
+                for some in _alike(told):
+                    self._ask_about([some], hook)
+            elif self._round:
+                count = min(len(self._round), AT_ONCE)
+                some = [self._round.popleft() for _ in range(count)]
+                self._ask_about(_alike(some), hook)
+            else:
+                return self._until_next()
+
+    def _is_round_due(self) -> bool:
+        now = self._clock()
+        if self._every is None or now < self._next_round or self._round:
+            return False
+        self._next_round = now + self._every * random.uniform(0.9, 1.0)
+        return True
+
+    def _until_next(self) -> float | None:
+        now = self._clock()
+        due = list(self._doubted.values())
+        if self._every is not None and any(v.user is not None for v in self._everybody()):
+            due.append(self._next_round)
+        return max(0.0, min(due) - now) if due else None
+
+    def _take_doubted(self) -> list[Visit]:
+        now = self._clock()
+        due = [visit for visit, when in list(self._doubted.items()) if when <= now]
+        for visit in due:
+            self._doubted.pop(visit, None)
+        return due
+
+    def _ask_about(self, alike: list[list[Visit]], hook: Recheck) -> None:
+        # Once for all streams of a user that have the same channels.
+        try:
+            with self._within():
+                for some in alike:
+                    self._ask_once(some, hook)
+        except BaseException as exc:  # The context itself has failed.
+            if _runtime.is_exit(exc):
+                raise
+            logger.exception("asking whether streams may go on failed")
+            self._ask_later([visit for same in alike for visit in same])
+
+    def _ask_once(self, some: list[Visit], hook: Recheck) -> None:
+        user, channels = some[0].user, some[0].channels
+        try:
+            allowed = is_yes(hook(user, channels), "recheck")
+        except self._denials:
+            allowed = False
+        except BaseException as exc:
+            if _runtime.is_exit(exc):
+                raise
+            logger.exception("asking whether a stream may go on failed")
+            self._ask_later(some)
+            return
+        for visit in some:
+            visit.failures = 0
+            if not allowed:
+                logger.info("a stream of %s has lost its permission", user)
+                visit.dismiss("", False)
+
+    def _ask_later(self, visits: list[Visit]) -> None:
+        for visit in visits:
+            visit.failures += 1
+            if visit.failures >= PATIENCE:
+                visit.dismiss("", False)
+            else:
+                self._doubted[visit] = self._clock() + RETRY
+
+
+def _alike(visits: list[Visit]) -> list[list[Visit]]:
+    same = defaultdict(list)
+    for visit in visits:
+        same[visit.user, visit.channels].append(visit)
+    return list(same.values())

@@ -1,0 +1,193 @@
+"""
+How a gunicorn worker lets a connection go.
+
+The response ends normally: for the server it is one whose length was just reached, on a
+connection that has to be closed. In place of the connection it gets a socket that leads nowhere,
+under the same descriptor, so that nothing which it still does, to shut it down for example,
+reaches the client.
+
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import ssl
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import gunicorn
+from gunicorn.http.wsgi import Response
+
+from ..streams.handoff.connection import all_is_logged
+from ..streams.handoff.takeover import OFFER
+from ..streams.registry import CloseReason, registry
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["HandingOff", "ResponseOffer"]
+
+# Major versions of gunicorn whose responses are known.
+TESTED = range(22, 28)
+
+# Seconds that a stopping worker waits until the last words of its connections are written, and
+# logged.
+DRAIN = 1.5
+
+
+class ResponseOffer:
+    """
+    An :class:`~sse_sync.streams.handoff.takeover.Offer` of a gunicorn response.
+
+    Args:
+        response: The response.
+        sock: Its connection.
+        forget: Called with the descriptor before it changes hands.
+
+    """
+
+    def __init__(self, response: Any, sock: Any, forget: Callable[[int], object]) -> None:
+        self._response = response
+        self._sock = sock
+        self._forget = forget
+
+    @property
+    def is_chunked(self) -> bool:
+        """
+        Whether the response is framed in chunks.
+
+        """
+        return bool(self._response.chunked)
+
+    def refusal(self, sent: int) -> str:
+        """
+        Return why the connection cannot be taken over.
+
+        """
+        response = self._response
+        names = {name.lower() for name, _ in response.headers}
+        if isinstance(self._sock, ssl.SSLSocket):
+            return "gunicorn encrypts the connection"
+        if not response.headers_sent or response.status_code != 200:
+            return "the response has not begun, or is no stream"
+        if response.sent != sent or "content-encoding" in names:
+            return "something in between has changed what was sent"
+        if response.response_length is not None:
+            return "the response has a length"
+        if not response.chunked and response.req.version > (1, 0):
+            return "the framing is not known"
+        return ""
+
+    def take(self, let_go: Callable[[], bool]) -> _socket.socket | None:
+        """
+        Return the connection.
+
+        """
+        sock, nowhere = self._sock, _nowhere()
+        fd = sock.fileno()
+        taken = _socket.socket(sock.family, sock.type, sock.proto, os.dup(fd))
+        if not let_go():
+            taken.close()
+            return None
+        taken.setblocking(False)
+        self._forget(fd)
+        os.dup2(nowhere.fileno(), fd, inheritable=False)
+        response = self._response
+        response.chunked = False
+        response.response_length = response.sent
+        response.force_close()
+        return taken
+
+
+class HandingOff:
+    """
+    Makes offers in a gunicorn worker, and ends what was handed off when it stops. A mixin.
+
+    """
+
+    wsgi: WSGIApplication
+    log: Any
+
+    def init_process(self) -> None:
+        """
+        Let the process have as many connections as it may.
+
+        """
+        _raise_descriptor_limit()
+        super().init_process()  # type: ignore[misc]
+
+    def load_wsgi(self) -> None:
+        """
+        Load the application, and offer it its connections.
+
+        """
+        super().load_wsgi()  # type: ignore[misc]
+        application = self.wsgi
+        if gunicorn.version_info[0] not in TESTED:
+            self.log.warning(
+                "nothing is handed off with gunicorn %s, which sse-sync was not tested with:"
+                " streams stay with their requests",
+                gunicorn.__version__,
+            )
+            return
+
+        def offering(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+            response = getattr(start_response, "__self__", None)
+            sock = environ.get("gunicorn.socket")
+            # HTTP/2 has a response class of its own.
+            if type(response) is Response and sock is not None:
+                environ[OFFER] = ResponseOffer(response, sock, self.forget)
+            return application(environ, start_response)
+
+        _nowhere()  # Now, because threads will want it at the same time.
+        self.wsgi = offering
+
+    def run(self) -> None:
+        """
+        Serve, until the worker stops and every client has been told when to come back.
+
+        """
+        try:
+            super().run()  # type: ignore[misc]
+        finally:
+            # What has a request is ended already, or beyond help.
+            registry().end_all(CloseReason.SERVER_STOPPING)
+            deadline = time.monotonic() + DRAIN
+            while time.monotonic() < deadline and not _all_is_said():
+                time.sleep(0.005)
+
+    def forget(self, fd: int) -> None:
+        """
+        Let go of a descriptor that the worker's own loop may know.
+
+        """
+
+
+def _all_is_said() -> bool:
+    return not registry().handed_off and all_is_logged()
+
+
+_dead_end: _socket.socket | None = None
+
+
+def _nowhere() -> _socket.socket:
+    # Whatever is read from it is the end, and whatever is written to it fails.
+    global _dead_end
+    if _dead_end is None:
+        _dead_end, other = _socket.socketpair()
+        other.close()
+    return _dead_end
+
+
+def _raise_descriptor_limit() -> None:
+    # As Go and Node.js do: the soft limit is for programs that use select().
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            pass  # Then it is as it was, and streams beyond it are sent away.

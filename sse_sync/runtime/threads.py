@@ -1,0 +1,161 @@
+"""
+The world of real threads.
+
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from .clock import monotonic
+from .process import system_epoll
+from .reactor import Reactor
+
+__all__ = ["ThreadReactor", "ThreadRuntime", "ThreadSignal", "ThreadTask"]
+
+
+class ThreadSignal:
+    """
+    A :class:`~sse_sync.runtime.Signal` for threads.
+
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        # A locked lock is the cheapest thing to wait on: whoever sets the signal unlocks it.
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """
+        Let the waiter go on.
+
+        """
+        try:
+            self._lock.release()
+        except RuntimeError:
+            pass  # It is set already.
+
+    def wait(self) -> None:
+        """
+        Wait until the signal is set, and reset it.
+
+        """
+        self._lock.acquire()
+
+    def set_and_wait(self, other: ThreadSignal) -> None:
+        """
+        Set this signal, and wait for another.
+
+        """
+        self.set()
+        other.wait()
+
+
+class ThreadTask:
+    """
+    A :class:`~sse_sync.runtime.Task` that nothing can interrupt.
+
+    """
+
+    def interrupt(self, running: Callable[[], bool]) -> None:
+        """
+        Do nothing: Python cannot raise an exception in a thread that blocks.
+
+        """
+
+
+class ThreadReactor(Reactor):
+    """
+    A reactor that a daemon thread drives. The thread starts with its first work.
+
+    """
+
+    def __init__(self) -> None:
+        super().__init__(system_epoll())
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._changed = threading.Event()
+
+    def watch(self, fd: int, callback: Callable[[], object]) -> bool:
+        """
+        Call back once when the peer of a socket is gone.
+
+        """
+        self._start()
+        return super().watch(fd, callback)
+
+    def defer(self, function: Callable[[], object]) -> None:
+        """
+        Call a function here: it may block this thread for a while, but not end it.
+
+        """
+        try:
+            function()
+        except Exception:
+            pass  # A log handler that fails has nobody left to tell.
+
+    def wake(self) -> None:
+        """
+        Make the thread look at the earliest time again.
+
+        """
+        self._ring()
+
+    def _ring(self) -> None:
+        self._start()
+        super()._ring()
+        if self._epoll is None:
+            self._changed.set()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            with self._starting:
+                if self._thread is None:
+                    thread = threading.Thread(target=self._run, name="sse-sync", daemon=True)
+                    thread.start()
+                    self._thread = thread
+
+    def _run(self) -> None:
+        due = self.poll()
+        while True:
+            timeout = -1.0 if due is None else max(0.0, due - monotonic())
+            if self._epoll is not None:
+                due = self.poll(timeout)
+            else:
+                self._changed.wait(None if timeout < 0 else timeout)
+                self._changed.clear()
+                due = self.poll()
+
+
+class ThreadRuntime:
+    """
+    The :class:`~sse_sync.runtime.Runtime` of a server that gives each request a thread.
+
+    """
+
+    name = "threads"
+    """Name of this world."""
+    exits: tuple[type[BaseException], ...] = ()
+    """What an interrupted function raises."""
+
+    def __init__(self) -> None:
+        self.reactor: Reactor = ThreadReactor()
+        """Watches sockets and time for all streams of the process."""
+
+    def signal(self) -> ThreadSignal:
+        """
+        Return a new signal.
+
+        """
+        return ThreadSignal()
+
+    def spawn(self, function: Callable[[], None], name: str) -> ThreadTask:
+        """
+        Run a function in a thread that does not keep the process from ending.
+
+        """
+        threading.Thread(target=function, name=name, daemon=True).start()
+        return ThreadTask()

@@ -1,0 +1,328 @@
+"""
+Whether one more stream may be opened: what the server can hold, and whether it stops.
+
+A server answers requests beyond its capacity with silence. Counting streams leaves room to
+tell a client to come back later, and to serve ordinary requests meanwhile.
+
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .registry import Registry, Tracked
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+__all__ = ["Admission", "Capacity", "Refusal", "admission", "find_worker"]
+
+logger = logging.getLogger("sse_sync")
+
+
+# Sources that a process may leave behind, each a thread that blocks for ever. Under gevent,
+# where they are interrupted, there are as many for a moment as clients leave at once.
+LINGERING_LIMIT = 100
+
+
+# What is left to ordinary requests, where a tenth would be more.
+MAX_RESERVE = 1000
+
+
+class Refusal(enum.Enum):
+    """
+    Why a stream is not opened.
+
+    """
+
+    FULL = "full"
+    """The process holds as many streams as it can."""
+    STOPPING = "stopping"
+    """The server stops or reloads."""
+    LIMITED = "limited"
+    """The user or the address has as many streams as it may."""
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """
+    What one process of a server can serve at the same time.
+
+    """
+
+    slots: int
+    """Requests at the same time."""
+    advice: str
+    """How to get more."""
+
+    @property
+    def streams(self) -> int:
+        """
+        Streams at the same time: a tenth, and at most a thousand, is left to ordinary requests,
+        but one stream goes.
+
+        """
+        return max(1, self.slots - min(max(1, self.slots // 10), MAX_RESERVE))
+
+
+@dataclass(frozen=True)
+class Limit:
+    """
+    How many streams there may be.
+
+    """
+
+    streams: int
+    """How many."""
+    advice: str
+    """How to get more."""
+
+
+class Admission:
+    """
+    Decide for one process. What the server can hold is found out once.
+
+    """
+
+    def __init__(self) -> None:
+        self._worker: Any = None
+        # What the server can serve at the same time, and how many connections it can have.
+        self._capacity: Capacity | None = None
+        self._descriptors: Capacity | None = None
+        self._known = False
+        self._warned_full = False
+
+    def prepare(self, environ: WSGIEnvironment, registry: Registry) -> None:
+        """
+        Find out what the server can hold; warn if that is little. Only the first call works.
+
+        Args:
+            environ: Any request's WSGI environ; an empty one before the first request.
+            registry: The process's streams.
+
+        """
+        if self._known:
+            return
+        self._worker = find_worker()
+        if self._worker is None and not environ:
+            return  # The application is being loaded, perhaps in a master process.
+        self._known = True
+        if self._worker is not None:
+            registry.end_when(self._is_stopping)
+        self._capacity = _capacity(environ, self._worker)
+        self._descriptors = _descriptors()
+        for warning in _warnings(environ, self._worker, self._capacity):
+            logger.warning("%s", warning)
+
+    def refusal(
+        self, registry: Registry, max_streams: int | None, *, passing: bool = False
+    ) -> Refusal | None:
+        """
+        Return why no stream may be opened now, or :obj:`None` if one may.
+
+        Args:
+            registry: The process's streams.
+            max_streams: The configured limit; :obj:`None` for what the server can hold.
+            passing: Whether it will need its request for a moment only.
+
+        """
+        if self._worker is not None and self._is_stopping():
+            return Refusal.STOPPING
+        limits = self.limits(max_streams)
+        full = self._limit_of(registry, limits, passing=passing)
+        if full is not None:
+            return self._full(f"{full.streams}. {full.advice}")
+        most = max([limit.streams for limit in limits if limit], default=0)
+        if registry.lingering >= max(LINGERING_LIMIT, most):
+            return self._full(
+                f"{registry.lingering} sources that do not end although their streams have."
+                " Give their blocking calls a timeout"
+            )
+        return None
+
+    def is_over(self, registry: Registry, max_streams: int | None) -> bool:
+        """
+        Return whether there are more streams with a request than there may be.
+
+        Args:
+            registry: The process's streams.
+            max_streams: The configured limit.
+
+        """
+        _, requests = self.limits(max_streams)
+        return requests is not None and registry.requests > requests.streams
+
+    def admit(
+        self,
+        stream: Tracked,
+        registry: Registry,
+        max_streams: int | None,
+        *,
+        passing: bool = False,
+    ) -> Refusal | None:
+        """
+        Add a stream to the registry, or return why it may not be opened.
+
+        Args:
+            stream: The stream.
+            registry: The process's streams.
+            max_streams: The configured limit; :obj:`None` for what the server can hold.
+            passing: Whether it will need its request for a moment only.
+
+        """
+        refusal = self.refusal(registry, max_streams, passing=passing)
+        if refusal is not None:
+            return refusal
+        limits = self.limits(max_streams)
+        all_, requests = (None if limit is None else limit.streams for limit in limits)
+        if not registry.open_if_below(all_, stream, requests, passing=passing):
+            full = self._limit_of(registry, limits, passing=passing) or limits[0] or limits[1]
+            assert full is not None
+            return self._full(f"{full.streams}. {full.advice}")
+        self._warned_full = False
+        return None
+
+    def limits(self, max_streams: int | None) -> tuple[Limit | None, Limit | None]:
+        """
+        Return how many streams the process may hold, and how many of them may have a request;
+        :obj:`None` for any number.
+
+        Args:
+            max_streams: The configured limit, which counts instead of what was found out.
+
+        """
+        if max_streams is not None:
+            return Limit(max_streams, "Raise max_streams"), None
+        capacities = self._descriptors, self._capacity
+        descriptors, requests = (
+            None if each is None else Limit(each.streams, each.advice) for each in capacities
+        )
+        return descriptors, requests
+
+    def _is_stopping(self) -> bool:
+        return not self._worker.alive
+
+    def _full(self, problem: str) -> Refusal:
+        if not self._warned_full:
+            self._warned_full = True
+            logger.warning("no more streams: this process holds %s", problem)
+        return Refusal.FULL
+
+    def _limit_of(
+        self, registry: Registry, limits: tuple[Limit | None, Limit | None], *, passing: bool
+    ) -> Limit | None:
+        # The one that has been reached. What passes needs no request for long.
+        all_, requests = limits
+        if all_ is not None and registry.open >= all_.streams:
+            return all_
+        if not passing and requests is not None and registry.requests >= requests.streams:
+            return requests
+        return None
+
+
+def find_worker() -> Any:
+    """
+    Return the gunicorn worker that this process is, or :obj:`None`.
+
+    gunicorn/workers/base.py, ``init_signals``, makes a method of the worker the handler of
+    SIGTERM. No other way to it exists without configuration.
+
+    """
+    base = sys.modules.get("gunicorn.workers.base")
+    if base is None:
+        return None
+    worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return worker if isinstance(worker, base.Worker) else None
+
+
+def _capacity(environ: WSGIEnvironment, worker: Any) -> Capacity | None:
+    if worker is not None:
+        if _is_worker(worker, "gthread"):
+            return Capacity(worker.cfg.threads, "Raise gunicorn's --threads, or use -k gevent")
+        if _is_worker(worker, "ggevent"):
+            connections = worker.cfg.worker_connections
+            return Capacity(connections, "Raise gunicorn's --worker-connections")
+        if _is_worker(worker, "sync"):
+            return Capacity(1, "Use gunicorn -k gevent")
+    elif "waitress.client_disconnected" in environ:
+        channel = environ["waitress.client_disconnected"].__self__
+        return Capacity(channel.server.adj.threads, "Raise waitress's --threads")
+    elif "uwsgi.version" in environ and "uwsgi" in sys.modules:
+        return Capacity(_uwsgi_cores(), "Raise uWSGI's --threads, or use --gevent")
+    return None
+
+
+def _warnings(environ: WSGIEnvironment, worker: Any, capacity: Capacity | None) -> Iterator[str]:
+    if worker is not None and _is_worker(worker, "sync"):
+        yield (
+            "a sync worker serves one stream and nothing else, and is killed after --timeout"
+            f" ({worker.cfg.timeout} s): run gunicorn -k gevent"
+        )
+    elif worker is not None and _is_worker(worker, "gtornado"):
+        yield "a tornado worker holds a stream back until its end: run gunicorn -k gevent"
+    elif capacity is not None and capacity.slots < 8 and not _hands_off(worker):
+        yield (
+            f"this process serves {capacity.slots} request(s) at a time, so at most"
+            f" {capacity.streams} stream(s). {capacity.advice}"
+        )
+    if "uwsgi" in sys.modules:
+        options = sys.modules["uwsgi"].opt
+        if not any(options.get(name) for name in ("enable-threads", "threads", "gevent")):
+            yield "uWSGI runs no Python threads, which heartbeats need: add --enable-threads"
+
+
+def _is_worker(worker: Any, module: str) -> bool:
+    name = f"gunicorn.workers.{module}"
+    return any(kind.__module__ == name for kind in type(worker).__mro__)
+
+
+def _hands_off(worker: Any) -> bool:
+    return any(kind.__module__ == "sse_sync.gunicorn.handoff" for kind in type(worker).__mro__)
+
+
+def _uwsgi_cores() -> int:
+    opt = sys.modules["uwsgi"].opt
+    for name in ("gevent", "async", "threads"):
+        value = opt.get(name)
+        if value:
+            return int(value)
+    return 1
+
+
+def _descriptors() -> Capacity | None:
+    # A stream needs one; what the application has open already is not known.
+    try:
+        import resource
+    except ImportError:
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return None
+    return Capacity(max(1, soft - 64), "Raise the limit of open files (ulimit -n)")
+
+
+_admission = Admission()
+
+
+def admission() -> Admission:
+    """
+    Return what decides for this process.
+
+    """
+    return _admission
+
+
+def _forget() -> None:
+    global _admission
+    _admission = Admission()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,6 @@
+"""
+Connections that outlive their request.
+
+"""
+
+__all__ = ()

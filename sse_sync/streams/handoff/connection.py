@@ -1,0 +1,410 @@
+"""
+Connections that outlive their request, because their streams only relay channels.
+
+Theory of operation. A connection is a member of a fan-out, whose rounds are written straight to its
+socket. When the system does not take all of one, the rest is kept, and what follows goes to a
+mailbox of the connection's own; when the socket can be written to again that is written first, and
+then everything is as before. Once it shall end it leaves the fan-out, and closes itself when its
+last words have been written.
+
+All methods but :meth:`HandedOff.end_for` and :meth:`HandedOff.dismiss` are called by the reactor's
+driver, one at a time.
+
+"""
+
+from __future__ import annotations
+
+import _socket
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...brokers.base import Message
+from ...channels.mailbox import MAX_CHUNK, Mailbox
+from ...runtime.background import Chore
+from ...runtime.process import native_lock
+from ...runtime.reactor import Reactor, Timer
+from ..closing import URGENT, URGENT_PATIENCE, last_words, log_end
+from ..registry import CloseReason, Registry
+from .fanout import Fanout, Joined, framed
+
+if TYPE_CHECKING:
+    from ...channels.user_stream import Visit
+
+__all__ = ["HandedOff", "StreamState", "all_is_logged"]
+
+logger = logging.getLogger("sse_sync")
+
+# Lines of the log that are written before others get their turn.
+LOGGED_AT_ONCE = 100
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+@dataclass(slots=True)
+class StreamState:
+    """
+    What is known of a stream when its connection is handed off.
+
+    """
+
+    path: str
+    """Path of its request, for the log."""
+    visit: Visit | None
+    """Whose it is."""
+    opened_at: float
+    """When it was opened, by the reactor's clock."""
+    expires: float | None
+    """When it ends by itself."""
+    events: int
+    """What it has sent: chunks."""
+    bytes: int
+    """What it has sent: bytes."""
+
+
+class HandedOff:
+    """
+    A connection that outlives its request.
+
+    Args:
+        sock: The connection.
+        fanout: What writes to it.
+        state: What is known of the stream.
+        registry: Where it is counted.
+
+    """
+
+    __slots__ = (
+        *("_behind", "_bytes", "_ending", "_events", "_expiry", "_fanout", "_fd", "_has_begun"),
+        *("_is_closed", "_leftover", "_mailbox", "_registry", "_since", "_socket", "_state"),
+        *("_timer", "_wanted", "send"),
+    )
+
+    send: Callable[[bytes], int]
+    """Writes to the socket, or keeps what is to be written until the client has caught up."""
+
+    def __init__(
+        self,
+        sock: _socket.socket,
+        fanout: Fanout,
+        state: StreamState,
+        registry: Registry,
+    ) -> None:
+        self._socket = sock
+        self._fd = sock.fileno()
+        self._fanout = fanout
+        self._events = self._bytes = 0
+        self._state = state
+        self._registry = registry
+        # What the system has not taken yet, since when, and what follows it.
+        self._leftover: memoryview | bytes = b""
+        self._since = 0.0
+        self._mailbox: Mailbox | None = None
+        self._timer: Timer | None = None
+        self._expiry: Timer | None = None
+        # Up to where the client has got what may come once more; 0 if nothing may.
+        self._behind = 0
+        # Why and how it shall end, the first one counts; and whether its last words are being
+        # written.
+        self._wanted: tuple[CloseReason, bool, str] | None = None
+        self._ending = False
+        self._has_begun = self._is_closed = False
+        self.send = sock.send
+
+    # What anybody may call.
+
+    def end_for(self, reason: CloseReason) -> None:
+        """
+        End it soon. The first reason counts.
+
+        """
+        self._want(reason, False, "")
+
+    def end(self, *, reconnect: bool) -> None:
+        """
+        End it soon, because the application wants that.
+
+        """
+        self._want(CloseReason.CLOSED, not reconnect, "")
+
+    def dismiss(self, reason: str, for_good: bool) -> None:
+        """
+        End it soon, because its user may not read any more or shall go.
+
+        """
+        self._want(CloseReason.DISMISSED, for_good, reason)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """
+        What it relays.
+
+        """
+        return self._fanout.manner.channels
+
+    def where(self) -> str:
+        """
+        Return what it relays.
+
+        """
+        return ", ".join(self.channels)
+
+    def _want(self, reason: CloseReason, is_final: bool, message: str) -> None:
+        with _lock:
+            if self._wanted is not None:
+                return
+            self._wanted = (reason, is_final, message)
+        self._reactor.call_soon(self._say_goodbye)
+
+    @property
+    def _reactor(self) -> Reactor:
+        return self._fanout.reactor
+
+    # The beginning.
+
+    def join(self, fanout: Fanout, behind: int) -> Joined | None:
+        """
+        Get the rounds of a fan-out, and keep them until :meth:`begin`.
+
+        Args:
+            fanout: What to join.
+            behind: Number of the position up to which the client has got everything.
+
+        Returns:
+            See :meth:`Fanout.join`.
+
+        """
+        self._fanout = fanout
+        self.send = self._keep
+        joined = fanout.join(self)
+        if joined is not None:
+            # What those before were sent does not count, and what all will be does.
+            self._events, self._bytes = -joined.events, -joined.bytes
+            if not (joined.is_settled and fanout.hub.dispatch.has_received(behind)):
+                self._behind = behind
+        return joined
+
+    def begin(self, earlier: Mailbox | None) -> bool:
+        """
+        Watch the client, and send what there is. A job of the reactor.
+
+        Args:
+            earlier: What came before the rounds.
+
+        """
+        self._has_begun = True
+        if self._is_closed:
+            return False
+        reactor = self._reactor
+        reactor.watch(self._fd, self.broke)
+        if self._state.expires is not None:
+            self._expiry = reactor.call_at(self._state.expires, self._expire)
+        if earlier is not None:
+            self._pour_into(earlier)
+        self._catch_up()
+        return False
+
+    def _pour_into(self, earlier: Mailbox) -> None:
+        self._events += len(earlier)
+        if self._mailbox is not None:
+            earlier.pour_from(self._mailbox)
+        self._mailbox = earlier
+
+    # What the fan-out calls.
+
+    def fell_behind(self, frame: bytes, sent: int) -> None:
+        """
+        Keep the rest of what could be written in part.
+
+        """
+        if not self._is_closed:
+            self._since = self._reactor.clock()
+            self._leftover = memoryview(frame)[sent:]
+            self._mailbox = Mailbox(*self._fanout.manner.bounds)
+            self.send = self._keep
+            self._wait_until_writable()
+
+    def broke(self) -> None:
+        """
+        Note that the client is gone.
+
+        """
+        if self._wanted is None:
+            self._wanted = (CloseReason.CLIENT_GONE, False, "")
+        self._close()
+
+    def _keep(self, frame: bytes) -> int:
+        # In place of writing: what the round brings comes behind what is there already.
+        current = self._fanout.round
+        if current is None or self._wanted is not None:
+            return len(frame)  # It is about to end.
+        is_waiting = bool(self._leftover)
+        if current.is_reset:
+            # The client comes back, and gets its reset then.
+            self.end_for(CloseReason.INTERRUPTED)
+        elif current.messages is not None:
+            self._keep_messages(current.messages)
+        elif not (is_waiting and current.is_heartbeat):
+            self._set_leftover(bytes(self._leftover) + frame)
+        if self._has_begun and not is_waiting:
+            self._catch_up()
+        return len(frame)
+
+    def _keep_messages(self, messages: list[Message]) -> None:
+        if self._mailbox is None:
+            self._mailbox = Mailbox(*self._fanout.manner.bounds)
+        for message in messages:
+            if message.position.number > self._behind:
+                # It has got nothing of what comes from here on.
+                self._behind = 0
+                self._mailbox.put(message)
+
+    def _set_leftover(self, data: bytes) -> None:
+        if not self._leftover:
+            self._since = self._reactor.clock()
+        self._leftover = data
+
+    # Writing to a client that is behind.
+
+    def _catch_up(self) -> bool:
+        # A job that is done in one turn.
+        if self._is_closed or not self._has_begun:
+            return False
+        try:
+            while self._leftover or self._fill():
+                sent = self._socket.send(self._leftover)
+                self._leftover = memoryview(self._leftover)[sent:]
+                if self._leftover:
+                    self._wait_until_writable()
+                    return False
+        except BlockingIOError:
+            self._wait_until_writable()
+        except OSError:
+            self.broke()
+        else:
+            self._caught_up()
+        return False
+
+    def _fill(self) -> bool:
+        # The next thing to write, if there is any.
+        taken = self._mailbox.take_some(MAX_CHUNK) if self._mailbox is not None else []
+        if not taken:
+            return False
+        body = b"".join([message.wire for message in taken])
+        self._set_leftover(framed(body, self._fanout.manner.chunked))
+        return True
+
+    def _caught_up(self) -> None:
+        self._leftover = b""
+        if self._ending:
+            self._close()
+        elif self._mailbox is not None and self._mailbox.overflowed:
+            self.end_for(CloseReason.OVERFLOWED)
+        else:
+            self._mailbox = None
+            if not self._behind:
+                # From here on straight to the socket.
+                self.send = self._socket.send
+
+    def _wait_until_writable(self) -> None:
+        reactor, patience = self._reactor, self._patience()
+        reactor.watch_writable(self._fd, self._catch_up)
+        if self._timer is None and patience is not None:
+            self._timer = reactor.call_at(self._since + patience, self._late)
+
+    def _patience(self) -> float | None:
+        if self._wanted is not None and self._wanted[0] in URGENT:
+            return URGENT_PATIENCE
+        return self._fanout.manner.write_timeout
+
+    def _late(self, now: float) -> float | None:
+        patience = self._patience()
+        if not self._is_closed and self._leftover and patience is not None:
+            if now < self._since + patience:
+                return self._since + patience
+            self.broke()
+        self._timer = None
+        return None
+
+    # The end.
+
+    def _expire(self, now: float) -> None:
+        self.end_for(CloseReason.LIFETIME_OVER)
+
+    def _say_goodbye(self) -> bool:
+        if not self._has_begun:
+            return True
+        if self._is_closed or self._ending or self._wanted is None:
+            return False
+        self._ending = True
+        reason, is_final, message = self._wanted
+        words = last_words(reason, self._fanout.options, is_final=is_final, message=message)
+        chunked = self._fanout.manner.chunked
+        tail = (framed(words, chunked) if words else b"") + (LAST_CHUNK if chunked else b"")
+        self._leave()
+        self._leftover = bytes(self._leftover) + tail
+        self._since = self._reactor.clock()
+        if self._timer is not None:
+            # Perhaps it is urgent now.
+            self._timer.cancel()
+            self._timer = None
+        self._catch_up()
+        return False
+
+    def _leave(self) -> None:
+        # From here on nothing is kept, and nobody is there any more.
+        self.send = len
+        self._mailbox = None
+        self._fanout.leave(self)
+        if self._state.visit is not None:
+            self._state.visit.end()
+
+    def _close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._leave()
+        self._leftover = b""
+        for timer in (self._timer, self._expiry):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._expiry = None
+        self._reactor.unwatch(self._fd)
+        self._socket.close()
+        assert self._wanted is not None
+        reason = self._wanted[0]
+        state, fanout = self._state, self._fanout
+        if logger.isEnabledFor(logging.INFO):
+            seconds = self._reactor.clock() - state.opened_at
+            events = state.events + self._events + fanout.events
+            size = state.bytes + self._bytes + fanout.bytes
+            _ends.append((state.path, reason, seconds, events, size))
+            _logging.wake()
+        # Last: nobody waits for a worker that has no connections and nothing to log.
+        self._registry.closed(self, reason)
+
+
+def all_is_logged() -> bool:
+    """
+    Whether every line about a connection that has ended is written.
+
+    """
+    return _logging.is_idle
+
+
+def _log() -> float | None:
+    for _ in range(LOGGED_AT_ONCE):
+        if not _ends:
+            return None
+        log_end(*_ends.popleft())
+    return 0.0  # Others get their turn in between.
+
+
+# Held while a reason is noted.
+_lock = native_lock()
+
+# Loggers may block, which the reactor must not.
+_ends: deque[tuple[str, CloseReason, float, int, int]] = deque()
+_logging = Chore(_log, "sse-sync log")

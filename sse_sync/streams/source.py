@@ -1,0 +1,392 @@
+"""
+Sources of events, and how a stream gets at them.
+
+A :class:`Feed` gives a stream one chunk at a time. :class:`Pump` runs a generator beside its
+stream, so that the stream can send heartbeats and notice the client's end while the generator
+blocks. :class:`Inline` runs it in the stream's own thread, for test clients.
+
+"""
+
+from __future__ import annotations
+
+import abc
+import contextvars
+import inspect
+import logging
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Protocol
+
+from ..exceptions import EventError, SourceError
+from ..runtime import Runtime, Signal, Task
+
+__all__ = ["Encode", "Feed", "FeedSource", "Inline", "Pump", "Source", "iterate"]
+
+logger = logging.getLogger("sse_sync")
+
+Source = Iterable[Any]
+"""A generator, or anything else that can be iterated, of events."""
+
+Encode = Callable[[object], bytes]
+"""Makes bytes of what a source yields."""
+
+
+class Feed(Protocol):
+    """
+    What a stream draws from.
+
+    The stream calls :meth:`start`, then :meth:`take` and, if there was nothing, :meth:`wait`,
+    until it is stopped or done. When it waits, what it took before has been sent.
+
+    """
+
+    done: bool
+    """Whether the source has ended, by itself or not."""
+
+    error: BaseException | None
+    """What the source raised, if it ended that way."""
+
+    overflowed: bool
+    """Whether it ended because the client was slower than its events."""
+
+    def start(self) -> None:
+        """
+        Begin. Nothing of the source runs before.
+
+        """
+
+    def take(self) -> bytes | None:
+        """
+        Return the next chunk, or :obj:`None` if there is none yet.
+
+        """
+
+    def wait(self) -> None:
+        """
+        Wait until there may be something to take, or something else to be done.
+
+        """
+
+    def stop(self) -> None:
+        """
+        End the source as soon as possible. Idempotent; it does not wait for a source that runs
+        elsewhere, and closes one that runs here or has not begun.
+
+        """
+
+
+class FeedSource(abc.ABC):
+    """
+    A source that makes its own feed, because nothing of it has to run beside the stream.
+
+    """
+
+    @property
+    @abc.abstractmethod
+    def is_at_hand(self) -> bool:
+        """
+        Whether a feed has something to send as soon as it is started, without waiting.
+
+        """
+
+    @abc.abstractmethod
+    def open(self, signal: Signal, encode: Encode, context: contextvars.Context) -> Feed:
+        """
+        Return the feed of one stream.
+
+        Args:
+            signal: Set whenever there is something to take.
+            encode: Makes bytes of an item.
+            context: Context variables of the view.
+
+        """
+
+
+def iterate(source: object) -> Iterator[Any]:
+    """
+    Return the iterator over a source.
+
+    Args:
+        source: What a view gave.
+
+    Raises:
+        SourceError: If it is not an iterable of events.
+
+    """
+    if isinstance(source, (str, bytes, bytearray, Mapping)):
+        raise SourceError(source, "yield it from a generator instead")
+    if callable(source) and not isinstance(source, Iterable):
+        raise SourceError(source, "call it first, and pass what it returns")
+    if inspect.iscoroutine(source) or isinstance(source, AsyncIterable):
+        raise SourceError(source, "use a plain generator; WSGI has no event loop")
+    if not isinstance(source, Iterable):
+        raise SourceError(source, "give a generator or another iterable")
+    return iter(source)
+
+
+class _SourceRunner:
+    # What pump and inline share: stepping through a source and ending it, with what it
+    # raises noted and logged.
+
+    overflowed = False  # A generator waits for its client.
+
+    def __init__(
+        self,
+        iterator: Iterator[Any],
+        encode: Encode,
+        ended: Callable[[BaseException | None], None],
+        exits: tuple[type[BaseException], ...] = (),
+    ) -> None:
+        self.done = False
+        self.error: BaseException | None = None
+        self._iterator = iterator
+        self._encode = encode
+        self._ended = ended
+        self._exits: tuple[type[BaseException], ...] = (GeneratorExit, *exits)
+        self._stopping = False
+        self._in_source = False
+
+    def _step(self) -> bytes:
+        # StopIteration passes.
+        self._in_source = True
+        try:
+            item = next(self._iterator)
+        finally:
+            self._in_source = False
+        try:
+            return self._encode(item)
+        except EventError as exc:
+            return self._step_after(exc)
+
+    def _step_after(self, error: EventError) -> bytes:
+        # A mistake in what was yielded is raised at that yield, so that the traceback shows it.
+        # Once: a source that goes on with the same mistake would keep everybody waiting.
+        return self._encode(self._throw(error))
+
+    def _throw(self, error: EventError) -> Any:
+        throw = getattr(self._iterator, "throw", None)
+        if throw is None:
+            raise error
+        self._in_source = True
+        try:
+            return throw(error)
+        finally:
+            self._in_source = False
+
+    def _failed(self, error: BaseException) -> None:
+        if self._stopping and isinstance(error, self._exits):
+            return
+        # Without the frames of this package, which lead to the request: a log may be kept.
+        self.error = error = error.with_traceback(_outside(error.__traceback__))
+        name = _qualname(self._iterator)
+        if self._stopping:
+            logger.error("the source %s failed while its stream was ending", name, exc_info=error)
+        else:
+            logger.error("the source %s failed, and its stream ends", name, exc_info=error)
+
+    def _finish(self) -> None:
+        close = getattr(self._iterator, "close", None)
+        if close is not None:
+            try:
+                close()
+            except BaseException as exc:
+                self._failed(exc)
+        error = self.error
+        try:
+            self._ended(error)
+        except Exception:
+            logger.exception("cleaning up after the source %s failed", _qualname(self._iterator))
+
+
+class Pump(_SourceRunner):
+    """
+    Run a source beside its stream, one event at a time.
+
+    The source goes on only when its last event has been sent. Under gevent it is
+    interrupted where it blocks; a thread ends at its next event.
+
+    Args:
+        iterator: The source's iterator.
+        encode: Makes bytes of an item.
+        runtime: The world to run in.
+        context: Context variables for the source.
+        signal: Set whenever there is something to take or the source has ended.
+        ended: Called in the source's own thread or greenlet when it has ended, with what
+            it raised.
+
+    """
+
+    def __init__(
+        self,
+        iterator: Iterator[Any],
+        encode: Encode,
+        *,
+        runtime: Runtime,
+        context: contextvars.Context,
+        signal: Signal,
+        ended: Callable[[BaseException | None], None],
+    ) -> None:
+        super().__init__(iterator, encode, ended, runtime.exits)
+        self._runtime = runtime
+        self._context = context
+        self._signal = signal
+        self._taken = runtime.signal()
+        self._chunk: bytes | None = None
+        self._holding = False
+        self._interrupted = False
+        self._task: Task | None = None
+
+    def start(self) -> None:
+        """
+        Start the thread or greenlet.
+
+        """
+        self._task = self._runtime.spawn(self._main, f"sse-sync {_qualname(self._iterator)}")
+
+    def take(self) -> bytes | None:
+        """
+        Return the chunk that is offered, if there is one.
+
+        """
+        chunk = self._chunk
+        if chunk is not None:
+            self._chunk = None
+            self._holding = True
+        return chunk
+
+    def wait(self) -> None:
+        """
+        Wait for the signal. If a chunk was taken and sent, the source goes on first.
+
+        """
+        # Only the stream touches _holding, and the pump offers a chunk only when it was let go.
+        if self._holding:
+            self._holding = False
+            self._taken.set_and_wait(self._signal)
+        else:
+            self._signal.wait()
+
+    def stop(self) -> None:
+        """
+        Interrupt the source, or have it closed at its next event.
+
+        """
+        if self._stopping:
+            return
+        self._stopping = True
+        self._taken.set()
+        if self._task is None:
+            self._context.run(self._finish)
+            self.done = True
+        else:
+            self._task.interrupt(self._may_interrupt)
+
+    def _may_interrupt(self) -> bool:
+        # Not while the source is being closed, and never twice: that would abort its cleanup. A
+        # source that has come to its own finally cannot be told from one that has not.
+        if self._interrupted or not self._in_source:
+            return False
+        self._interrupted = True
+        return True
+
+    def _main(self) -> None:
+        self._context.run(self._run)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._offer(self._step())
+        except StopIteration:
+            pass
+        except BaseException as exc:
+            # SystemExit, too: under gevent it would end the whole process, for a sys.exit()
+            # that in an ordinary view ends one request.
+            self._failed(exc)
+            if isinstance(exc, KeyboardInterrupt):
+                raise
+        finally:
+            self._finish()
+            self.done = True
+            self._signal.set()
+
+    def _offer(self, chunk: bytes) -> None:
+        self._chunk = chunk
+        self._signal.set_and_wait(self._taken)
+
+
+class Inline(_SourceRunner):
+    """
+    Run a source in the thread that iterates the stream.
+
+    Args:
+        iterator: The source's iterator.
+        encode: Makes bytes of an item.
+        context: Context variables for the source.
+        ended: Called when the source has ended, with what it raised.
+
+    """
+
+    def __init__(
+        self,
+        iterator: Iterator[Any],
+        encode: Encode,
+        *,
+        context: contextvars.Context,
+        ended: Callable[[BaseException | None], None],
+    ) -> None:
+        super().__init__(iterator, encode, ended)
+        self._context = context
+
+    def start(self) -> None:
+        """
+        Do nothing: the source runs when something is taken.
+
+        """
+
+    def wait(self) -> None:
+        """
+        Not needed: there is always something to take, or the source has ended.
+
+        """
+
+    def take(self) -> bytes | None:
+        """
+        Run the source to its next event; return :obj:`None` if it has ended.
+
+        """
+        if self.done:
+            return None
+        try:
+            return self._context.run(self._step)
+        except StopIteration:
+            pass
+        except BaseException as exc:
+            self._failed(exc)
+            if not isinstance(exc, Exception):
+                raise
+        self._end()
+        return None
+
+    def stop(self) -> None:
+        """
+        Close the source.
+
+        """
+        self._stopping = True
+        self._end()
+
+    def _end(self) -> None:
+        if not self.done:
+            self.done = True
+            self._context.run(self._finish)
+
+
+def _outside(traceback: TracebackType | None) -> TracebackType | None:
+    inner = traceback
+    while inner is not None and inner.tb_frame.f_globals.get("__name__") == __name__:
+        inner = inner.tb_next
+    return inner or traceback
+
+
+def _qualname(iterator: Iterator[Any]) -> str:
+    return getattr(iterator, "__qualname__", None) or type(iterator).__qualname__

@@ -1,0 +1,212 @@
+"""
+What a stream that has its request must not miss: that its client is gone or does not read, that a
+heartbeat is due, that its time is over.
+
+Theory of operation. Nothing of it is moved when the stream sends something, which would cost a heap
+operation per event: the stream notes the time, and the reactor, which looks when something may be
+due, sees whether it really is.
+
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from ..runtime import Signal
+from ..runtime.clock import Clock, monotonic
+from ..runtime.reactor import Reactor, Timer
+from ..settings import Options
+from .closing import URGENT_PATIENCE
+from .connection import Connection
+from .registry import CloseReason
+
+__all__ = ["Vigil"]
+
+
+class Vigil:
+    """
+    Watch one stream and its client. Its methods never block.
+
+    Args:
+        options: How the stream behaves.
+
+    """
+
+    __slots__ = (
+        *("_end_for", "_expires", "_is_over", "_is_writing", "_last_sent", "_options", "_reactor"),
+        *("_signal", "_timer", "clock", "connection", "is_heartbeat_due"),
+    )
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._end_for: Callable[[CloseReason], object] | None = None
+        self._reactor: Reactor | None = None
+        self._signal: Signal | None = None
+        self._timer: Timer | None = None
+        self._expires: float | None = None
+        self._last_sent = 0.0
+        self._is_writing = False
+        self._is_over = False
+        self.is_heartbeat_due = False
+        """Whether nothing was sent for so long that a comment has to be."""
+        self.clock: Clock = monotonic
+        """Tells the time."""
+        self.connection: Connection | None = None
+        """The client's; :obj:`None` if it is not known."""
+
+    @property
+    def can_write_at_once(self) -> bool:
+        """
+        Whether the system takes some hundred bytes for the client without any delay.
+
+        """
+        return self.connection is not None and self.connection.is_idle()
+
+    @property
+    def expires(self) -> float | None:
+        """
+        When the stream ends by itself.
+
+        """
+        return self._expires
+
+    def keep(
+        self, reactor: Reactor, signal: Signal, end_for: Callable[[CloseReason], object]
+    ) -> None:
+        """
+        Go by a reactor.
+
+        Args:
+            reactor: Keeps the time, and watches clients.
+            signal: Set when the stream has to look at everything again.
+            end_for: Ends the stream soon. Anything may call it. Forgotten at the end, as it leads
+                back to the stream.
+
+        """
+        self._reactor, self._signal, self._end_for = reactor, signal, end_for
+        self.clock = reactor.clock
+
+    def open(self, now: float) -> None:
+        """
+        Note when the stream was opened.
+
+        """
+        lifetime = self._options.lifetime
+        if lifetime is not None:
+            # Not all at once: streams that were opened together end apart.
+            self._expires = now + lifetime * random.uniform(0.8, 1.0)
+
+    def begin(self) -> None:
+        """
+        Watch from now on. Idempotent, and nothing without a reactor.
+
+        """
+        if self._reactor is None or self._timer is not None:
+            return
+        if self.connection is not None:
+            self.connection.prepare(self._options.write_timeout)
+            self._reactor.watch(self.connection.fd, self._hung_up)
+        self._timer = self._reactor.call_at(self._next_tick(self.clock()), self._tick)
+
+    def wrote(self) -> None:
+        """
+        Note that the server has written what it was given, and asks for more.
+
+        """
+        self._is_writing = False
+
+    def writes(self) -> None:
+        """
+        Note that the server is given something to write.
+
+        """
+        # In this order: the reactor's thread must not see an old time while something is written.
+        self._last_sent = self.clock()
+        self._is_writing = True
+        self.is_heartbeat_due = False
+
+    def hurry(self) -> None:
+        """
+        Cut the client off soon if it does not read: the server stops, or its user may not be there
+        any more.
+
+        """
+        if self._reactor is not None and not self._is_over:
+            self._reactor.call_at(self._reactor.clock() + URGENT_PATIENCE, self._cut_off)
+
+    def let_connection_go(self, *, is_stopping: bool = False) -> None:
+        """
+        Forget the client's socket, before the server closes it: its number may be another client's
+        right after. Idempotent.
+
+        Args:
+            is_stopping: Whether the server stops; a kept-alive connection would bring the client
+                back to this very one.
+
+        """
+        if self.connection is None:
+            return
+        if self._reactor is not None:
+            self._reactor.unwatch(self.connection.fd)
+        if is_stopping:
+            self.connection.stop_reading()
+        self.connection.release()
+
+    def end(self) -> None:
+        """
+        Look at nothing any more, and forget the stream. Idempotent.
+
+        """
+        self._is_over = True
+        self._end_for = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _hung_up(self) -> None:
+        self._end(CloseReason.CLIENT_GONE)
+
+    def _end(self, reason: CloseReason) -> None:
+        end_for = self._end_for
+        if end_for is not None:
+            end_for(reason)
+
+    def _cut_off(self, now: float) -> float | None:
+        # Looked at until the stream is closed, since the last words may be what is not read.
+        if self._is_over or self.connection is None:
+            return None
+        if not self._is_writing or now < self._last_sent + URGENT_PATIENCE:
+            return max(now, self._last_sent) + URGENT_PATIENCE
+        self.connection.abort()
+        return None
+
+    def _tick(self, now: float) -> float | None:
+        # Called by the reactor, at the latest when something may be due.
+        if self._is_over:
+            return None
+        heartbeat, timeout = self._options.heartbeat, self._options.write_timeout
+        if not self._is_writing:
+            # Computed as in _next_tick, or a rounding error makes a heartbeat late.
+            if heartbeat is not None and now >= self._last_sent + heartbeat and self._signal:
+                self.is_heartbeat_due = True
+                self._signal.set()
+        elif timeout is not None and now >= self._last_sent + timeout and self.connection:
+            self.connection.abort()
+            self._end(CloseReason.CLIENT_GONE)
+            return None
+        if self._expires is not None and now >= self._expires:
+            self._end(CloseReason.LIFETIME_OVER)
+            self._expires = None
+        return self._next_tick(now)
+
+    def _next_tick(self, now: float) -> float:
+        # When something would be due if nothing more was sent. What is due already has been dealt
+        # with, or is about to be, and is looked at again after half its interval.
+        due = [now + 3600.0]
+        for interval in (self._options.heartbeat, self._options.write_timeout):
+            if interval is not None:
+                then = self._last_sent + interval
+                due.append(then if then > now else now + interval / 2)
+        if self._expires is not None:
+            due.append(self._expires)
+        return min(due)
