@@ -186,7 +186,7 @@ class Gunicorn(Server):
 
 
 class HandOffGevent(Gunicorn):
-    """Channels, handed off."""
+    """AppHub, handed off."""
 
     worker = ("-k", "sse_sync.gunicorn.GeventWorker")
 
@@ -198,7 +198,7 @@ class HandOffThreads(Gunicorn):
 
 
 class Channel(Gunicorn):
-    """Channels, each stream in its request."""
+    """AppHub, each stream in its request."""
 
 
 class ByHand(Gunicorn):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from ..exceptions import ConfigurationError
-from .presence import Attendance
+from .presence import PresenceStore
 
 __all__ = ["Broker", "History", "Message", "Position", "Receiver", "check_channel"]
 
@@ -160,7 +160,7 @@ class Broker(Protocol):
     """
 
     @property
-    def attendance(self) -> Attendance:
+    def presence(self) -> PresenceStore:
         """
         Who is there, in all processes of the broker.
 
@@ -220,7 +220,7 @@ class Broker(Protocol):
         Receive the events of some channels from now on, too.
 
         Args:
-            channels: Channels that are not subscribed to yet.
+            channels: AppHub that are not subscribed to yet.
 
         Returns:
             The position behind which nothing of these channels will be missed.
@@ -235,7 +235,7 @@ class Broker(Protocol):
         Receive the events of some channels no more. It never blocks and never raises.
 
         Args:
-            channels: Channels that are subscribed to.
+            channels: AppHub that are subscribed to.
 
         """
 
@@ -297,7 +297,12 @@ def to_base36(number: int) -> str:
     Args:
         number: Not negative.
 
+    Raises:
+        ValueError: If it is negative.
+
     """
+    if number < 0:
+        raise ValueError(f"{number} is negative")  # Dividing it would never end.
     digits = ""
     while True:
         number, digit = divmod(number, 36)

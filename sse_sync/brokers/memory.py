@@ -16,7 +16,7 @@ from typing import Any
 from ..exceptions import BrokerClosed
 from ..runtime.clock import Clock, monotonic
 from .base import TOKEN_AGE, History, Message, Position, Receiver, to_base36
-from .presence import Announcement, MemoryAttendance
+from .presence import MemoryPresenceStore, PresenceEvent
 from .retention import Kept, Retention
 
 __all__ = ["MemoryBroker"]
@@ -80,7 +80,7 @@ class MemoryBroker:
         self._receiver: Receiver | None = None
         self._subscribed: set[str] = set()
         self._closed = False
-        self.attendance = MemoryAttendance(self._announce, now=now)
+        self.presence = MemoryPresenceStore(self._announce, now=now)
         """Who is there, in this process."""
 
     def after_fork(self) -> None:
@@ -194,7 +194,7 @@ class MemoryBroker:
             self._reviews.clear()
             self._subscribed.clear()
 
-    def _announce(self, channel: str, what: Announcement) -> None:
+    def _announce(self, channel: str, what: PresenceEvent) -> None:
         self.publish(channel, what.body, event=what.event, key=what.key)
 
     def _keep(self, message: Message, now: int) -> None:
@@ -214,7 +214,7 @@ class MemoryBroker:
             channel.trimmed = messages.popleft().position.number
 
     def _forget(self, now: int) -> None:
-        # Channels that nobody publishes to any more, but not before what they have dropped is older
+        # AppHub that nobody publishes to any more, but not before what they have dropped is older
         # than what any channel has to remember.
         while self._reviews and self._reviews[0][0] <= now:
             _, name = heapq.heappop(self._reviews)

@@ -1,5 +1,5 @@
 """
-Who is there: what a broker keeps of people, and the attendance book of a single process.
+Who is there: what a broker keeps of people, and the presence store of a single process.
 
 Every process tells what it holds: people on channels, and how many streams of whom. What it told
 counts for as long as its lease lasts, which each report renews. So a process that was killed is
@@ -18,11 +18,11 @@ from typing import Any, NamedTuple, Protocol
 
 __all__ = [
     "LEASE",
-    "Announcement",
-    "Arrival",
-    "Attendance",
-    "Departure",
-    "MemoryAttendance",
+    "PresenceEvent",
+    "Join",
+    "PresenceStore",
+    "Leave",
+    "MemoryPresenceStore",
     "Present",
 ]
 
@@ -30,7 +30,7 @@ LEASE = 10.0
 """Seconds for which a process that reports nothing is believed to live."""
 
 
-class Announcement(NamedTuple):
+class PresenceEvent(NamedTuple):
     """
     An event that tells who came or went.
 
@@ -45,7 +45,7 @@ class Announcement(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Arrival:
+class Join:
     """
     Somebody is on a channel, by this process.
 
@@ -57,14 +57,14 @@ class Arrival:
     """Who."""
     info: Any = None
     """Anything that JSON can express."""
-    join: Announcement | None = None
+    join: PresenceEvent | None = None
     """What is published if the user's presence there has not been announced."""
-    leave: Announcement | None = None
+    leave: PresenceEvent | None = None
     """What will be published when nobody holds the user any more, if a join was."""
 
 
 @dataclass(frozen=True)
-class Departure:
+class Leave:
     """
     Somebody is not on a channel any more, by this process.
 
@@ -93,7 +93,7 @@ class Present:
     """What the stream that was opened last told of the user."""
 
 
-class Attendance(Protocol):
+class PresenceStore(Protocol):
     """
     Keep who is there, for all processes of a broker.
 
@@ -105,7 +105,7 @@ class Attendance(Protocol):
 
     def report(
         self,
-        reports: Sequence[Arrival | Departure] = (),
+        reports: Sequence[Join | Leave] = (),
         counts: Mapping[str, int] = MappingProxyType({}),
     ) -> bool:
         """
@@ -159,7 +159,7 @@ class Attendance(Protocol):
 @dataclass
 class _Entry:
     since: float
-    arrival: Arrival
+    arrival: Join
     until: float | None = None
     """Until when the user is still taken to be there; :obj:`None` if somebody holds it."""
 
@@ -171,7 +171,7 @@ class _Book:
     leaving: dict[tuple[str, str], _Entry] = field(default_factory=dict)
 
 
-class MemoryAttendance:
+class MemoryPresenceStore:
     """
     Keep who is there in the process.
 
@@ -186,7 +186,7 @@ class MemoryAttendance:
 
     def __init__(
         self,
-        publish: Callable[[str, Announcement], object],
+        publish: Callable[[str, PresenceEvent], object],
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -199,7 +199,7 @@ class MemoryAttendance:
 
     def report(
         self,
-        reports: Sequence[Arrival | Departure] = (),
+        reports: Sequence[Join | Leave] = (),
         counts: Mapping[str, int] = MappingProxyType({}),
     ) -> bool:
         """
@@ -210,7 +210,7 @@ class MemoryAttendance:
             known, self._begun = self._begun, True
             self._settle()
             for each in reports:
-                if isinstance(each, Arrival):
+                if isinstance(each, Join):
                     self._arrive(each)
                 else:
                     self._depart(each)
@@ -246,7 +246,7 @@ class MemoryAttendance:
         """
         return limit is None or own <= limit
 
-    def _arrive(self, arrival: Arrival) -> None:
+    def _arrive(self, arrival: Join) -> None:
         at = arrival.channel, arrival.user
         entry = self._book.entries.get(at)
         self._book.leaving.pop(at, None)
@@ -259,7 +259,7 @@ class MemoryAttendance:
         if arrival.join is not None and not was_announced:
             self._publish(arrival.channel, arrival.join)
 
-    def _depart(self, departure: Departure) -> None:
+    def _depart(self, departure: Leave) -> None:
         at = departure.channel, departure.user
         entry = self._book.entries.get(at)
         if entry is not None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 __all__ = ["Kept", "Retention"]
 
-# Channels whose answer is remembered; with patterns it takes a look at each of them.
+# AppHub whose answer is remembered; with patterns it takes a look at each of them.
 _REMEMBERED = 10_000
 
 

@@ -1,5 +1,5 @@
 """
-Channels: this process's subscribers, and what applications call to reach them.
+AppHub: this process's subscribers, and what applications call to reach them.
 
 """
 

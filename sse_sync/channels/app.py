@@ -23,13 +23,13 @@ from .access import load_hook
 from .hub import Hub
 from .presence import Presence, user_key
 from .rechecks import Recheck
-from .schedule import Timetable
-from .user_stream import Visit
+from .schedule import Schedule
+from .user_stream import UserStream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["Channels", "connect", "make_broker"]
+__all__ = ["AppHub", "connect", "make_broker"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -40,7 +40,7 @@ _REDIS = (
 )
 
 
-class Channels:
+class AppHub:
     """
     Give an application its hub.
 
@@ -49,7 +49,7 @@ class Channels:
         recheck: Returns what is asked, where that is not the option.
         within: Returns the context in which to call functions of the application.
         denials: Exceptions by which the framework says no.
-        timetable: What is published at intervals.
+        schedule: What is published at intervals.
         dumps: Makes JSON of that.
 
     """
@@ -61,14 +61,14 @@ class Channels:
         recheck: Callable[[], Recheck | None] | None = None,
         within: Callable[[], AbstractContextManager[Any]] = nullcontext,
         denials: tuple[type[Exception], ...] = (),
-        timetable: Timetable | None = None,
+        schedule: Schedule | None = None,
         dumps: Dumps = json.dumps,
     ) -> None:
         self._options = options
         self._recheck = recheck or self._configured_recheck
         self._within = within
         self._denials = denials
-        self._timetable = timetable
+        self._schedule = schedule
         self._dumps = dumps
         self._lock = threading.Lock()
         self._hub: Hub | None = None
@@ -111,7 +111,7 @@ class Channels:
         user: Any = None,
         channels: tuple[str, ...] = (),
         presence: Presence | None = None,
-    ) -> Visit | None:
+    ) -> UserStream | None:
         """
         Expect a stream. To be called before its client's permission is asked.
 
@@ -158,7 +158,7 @@ class Channels:
             every=self._options.recheck_every,
             within=self._within,
             denials=self._denials,
-            timetable=self._timetable,
+            schedule=self._schedule,
             dumps=self._dumps,
         )
 

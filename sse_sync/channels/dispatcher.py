@@ -3,7 +3,7 @@ Hands the events of a broker to the subscribers of this process.
 
 Theory of operation. A subscriber registers itself first and reads the history second, so that what
 is published meanwhile waits in its mailbox; what it finds in both it drops by position. The
-broker gives events one after another to :meth:`Dispatch.receive`, which only puts them into
+broker gives events one after another to :meth:`Dispatcher.receive`, which only puts them into
 mailboxes. Who subscribes to a channel that the process does not receive yet, makes the broker
 subscribe; who comes at the same time waits for that. Leaving a channel costs nothing: channels
 without subscribers are given back to the broker later, by whoever subscribes next.
@@ -22,11 +22,11 @@ from ..brokers.base import Broker, Message, Position
 from ..event import ServerSentEvent
 from ..exceptions import BrokerUnavailable
 
-__all__ = ["Dispatch", "Subscriber", "degraded_event"]
+__all__ = ["Dispatcher", "Subscriber", "degraded_event"]
 
 logger = logging.getLogger("sse_sync")
 
-# Channels without subscribers that are kept subscribed, so that a page's reload does not cost two
+# AppHub without subscribers that are kept subscribed, so that a page's reload does not cost two
 # round trips to the broker.
 IDLE_CHANNELS = 256
 
@@ -66,7 +66,7 @@ class Subscriber(Protocol):
         """
 
 
-class Dispatch:
+class Dispatcher:
     """
     Give events to subscribers: a broker's :class:`~sse_sync.brokers.Receiver`.
 
@@ -101,9 +101,9 @@ class Dispatch:
         self._latest: Position | None = None
         # Odd while an event is given to its subscribers.
         self._turn = 0
-        # Channels that somebody waits for; whoever asks the broker asks for all of them.
+        # AppHub that somebody waits for; whoever asks the broker asks for all of them.
         self._wanted: set[str] = set()
-        # Channels that had no subscribers when the broker last asked.
+        # AppHub that had no subscribers when the broker last asked.
         self._idle: set[str] = set()
         self.shared: dict[object, Subscriber] = {}
         """Subscribers that stand for several clients, by what these have in common."""

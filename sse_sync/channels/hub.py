@@ -22,10 +22,10 @@ from ..brokers.presence import Present
 from ..event import Dumps, ServerSentEvent
 from ..exceptions import BrokerUnavailable, ConfigurationError, EventError
 from ..runtime.clock import Clock, monotonic
-from .dispatcher import Dispatch
+from .dispatcher import Dispatcher
 from .presence import user_channel
-from .schedule import Periodicals, Timetable
-from .users import People
+from .schedule import Schedule, ScheduledPublisher
+from .users import UserStreams
 
 __all__ = ["Hub", "HubStatistics"]
 
@@ -47,7 +47,7 @@ class HubStatistics:
     """
 
     channels: int
-    """Channels with subscribers."""
+    """AppHub with subscribers."""
     subscriptions: int
     """Pairs of a subscriber and a channel."""
     published: int
@@ -73,11 +73,11 @@ class Hub:
         broker: What keeps and carries events.
         clock: Tells the time.
         sleep: Waits, for so many seconds.
-        timetable: What is published at intervals.
+        schedule: What is published at intervals.
         within: Returns the context in which to call functions of the application.
         dumps: Makes JSON of what is published at intervals.
         now: Tells the time of day, in seconds since the epoch.
-        people: Further arguments for :class:`~sse_sync.channels.users.People`.
+        people: Further arguments for :class:`~sse_sync.channels.users.UserStreams`.
 
     """
 
@@ -87,7 +87,7 @@ class Hub:
         *,
         clock: Clock = monotonic,
         sleep: Callable[[float], object] | None = None,
-        timetable: Timetable | None = None,
+        schedule: Schedule | None = None,
         within: Callable[[], AbstractContextManager[Any]] = nullcontext,
         dumps: Dumps = json.dumps,
         now: Callable[[], float] = time.time,
@@ -95,7 +95,7 @@ class Hub:
     ) -> None:
         self._broker = broker
         self._clock = clock
-        self._timetable = timetable or Timetable()
+        self._schedule = schedule or Schedule()
         self._within = within
         self._dumps = dumps
         self._now = now
@@ -107,7 +107,7 @@ class Hub:
 
     def _begin(self) -> None:
         self._published = 0
-        self.people = People(
+        self.people = UserStreams(
             self,
             self._broker,
             clock=self._clock,
@@ -116,16 +116,16 @@ class Hub:
             **self._arguments,
         )
         """Whose streams there are, and who is there."""
-        periodicals = Periodicals(
+        scheduled = ScheduledPublisher(
             self,
-            self._timetable,
+            self._schedule,
             within=self._within,
             dumps=self._dumps,
             now=self._now,
             clock=self._clock,
         )
-        self.dispatch = Dispatch(
-            self._broker, self.people.review, periodicals.subscribed, periodicals.received
+        self.dispatch = Dispatcher(
+            self._broker, self.people.review, scheduled.subscribed, scheduled.received
         )
         """Who subscribes."""
         self._broker.start(self.dispatch)

@@ -1,11 +1,11 @@
 """
 What this process holds: people on channels, and streams by name; and how the others learn it.
 
-Theory of operation. Streams change the ledger, which notes what has changed; nothing blocks but
+Theory of operation. Streams change the tracker, which notes what has changed; nothing blocks but
 who asks whether one more stream is allowed, or wants to be known as present before it goes on.
-:meth:`Ledger.settle` tells the broker's attendance book what is different now, one caller at a
-time, so that a departure never overtakes an arrival that came after it. What could not be told is
-told the next time.
+:meth:`PresenceTracker.settle` tells the broker's presence store what is different now, one caller
+at a time, so that a departure never overtakes an arrival that came after it. What could not be
+told is told the next time.
 
 """
 
@@ -21,13 +21,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..brokers.presence import LEASE, Announcement, Arrival, Attendance, Departure
+from ..brokers.presence import LEASE, Join, Leave, PresenceEvent, PresenceStore
 from ..event import ServerSentEvent
 from ..exceptions import BrokerUnavailable, ConfigurationError, EventError
 from ..runtime.clock import Clock, monotonic
 from ..runtime.process import native_lock
 
-__all__ = ["Ledger", "Presence", "user_channel", "user_key"]
+__all__ = ["PresenceTracker", "Presence", "user_channel", "user_key"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -101,9 +101,9 @@ class Presence:
             raise ConfigurationError("announce", "must be True, or two event types")
         return cls(user_key(user), info, grace, (kinds[0], kinds[1]) if kinds else None)
 
-    def arrival(self, channel: str) -> Arrival:
+    def arrival(self, channel: str) -> Join:
         """
-        Return what the attendance book is told.
+        Return what the presence store is told.
 
         Args:
             channel: Where the user is.
@@ -113,12 +113,12 @@ class Presence:
 
         """
         if self.announce is None:
-            return Arrival(channel, self.user, self.info)
+            return Join(channel, self.user, self.info)
         told = [
-            Announcement(kind, self.user, ServerSentEvent(self._data(), event=kind).encode())
+            PresenceEvent(kind, self.user, ServerSentEvent(self._data(), event=kind).encode())
             for kind in self.announce
         ]
-        return Arrival(channel, self.user, self.info, *told)
+        return Join(channel, self.user, self.info, *told)
 
     def _data(self) -> dict[str, Any]:
         return {"user": self.user, "info": self.info}
@@ -129,17 +129,17 @@ _At = tuple[str, str]
 
 @dataclass
 class _Held:
-    arrival: Arrival
+    arrival: Join
     grace: float
     streams: int = 0
 
 
-class Ledger:
+class PresenceTracker:
     """
     Keep what this process holds. Its methods may be called from any thread or greenlet.
 
     Args:
-        attendance: The broker's attendance book.
+        store: The broker's presence store.
         changed: Called when :meth:`settle` has something to do; it must not block.
         clock: Tells the time.
 
@@ -147,12 +147,12 @@ class Ledger:
 
     def __init__(
         self,
-        attendance: Attendance,
+        store: PresenceStore,
         changed: Callable[[], object],
         *,
         clock: Clock = monotonic,
     ) -> None:
-        self._attendance = attendance
+        self._store = store
         self._changed = changed
         self._clock = clock
         # Held while the dictionaries change; nothing blocks or calls out under it.
@@ -219,7 +219,7 @@ class Ledger:
             self._stale[name] = None
         allowed = False
         try:
-            allowed = own <= limit and self._attendance.count(name, own, limit)
+            allowed = own <= limit and self._store.count(name, own, limit)
         except BrokerUnavailable as exc:
             logger.warning("streams of other processes are not counted: %s", exc)
             allowed = True
@@ -310,7 +310,7 @@ class Ledger:
             raise
 
     def _report(self, stale: dict[_At | str, None]) -> bool:
-        reports: list[Arrival | Departure] = []
+        reports: list[Join | Leave] = []
         counts: dict[str, int] = {}
         with self._lock:
             for at in stale:
@@ -323,22 +323,22 @@ class Ledger:
                     self._told.add(at)
                 elif at in self._told:
                     grace = held.grace if held is not None else 0.0
-                    reports.append(Departure(*at, grace))
+                    reports.append(Leave(*at, grace))
                 elif held is not None:
                     del self._here[at]  # Come and gone before anybody was told.
         began, self._begun = self._begun, True
-        known = self._attendance.report(reports, counts)
+        known = self._store.report(reports, counts)
         self._told_at = self._clock()
         self._forget(reports, counts)
         return known or not began
 
-    def _forget(self, reports: list[Arrival | Departure], counts: dict[str, int]) -> None:
+    def _forget(self, reports: list[Join | Leave], counts: dict[str, int]) -> None:
         now = self._clock()
         with self._lock:
             while self._graces and self._graces[0] <= now:
                 heapq.heappop(self._graces)
             for each in reports:
-                if isinstance(each, Departure):
+                if isinstance(each, Leave):
                     at = each.channel, each.user
                     self._told.discard(at)
                     heapq.heappush(self._graces, now + each.grace + MARGIN)

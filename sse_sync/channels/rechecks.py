@@ -14,10 +14,10 @@ from typing import Any
 
 from .. import runtime as _runtime
 from ..exceptions import ConfigurationError
-from ..runtime.background import Chore
+from ..runtime.background import BackgroundTask
 from ..runtime.clock import Clock, monotonic
 from .access import is_yes
-from .user_stream import Visit
+from .user_stream import UserStream
 
 __all__ = ["Recheck", "Rechecks"]
 
@@ -53,7 +53,7 @@ class Rechecks:
 
     def __init__(
         self,
-        everybody: Callable[[], Sequence[Visit]],
+        everybody: Callable[[], Sequence[UserStream]],
         *,
         recheck: Callable[[], Recheck | None] = lambda: None,
         every: float | None = None,
@@ -68,13 +68,13 @@ class Rechecks:
         self._denials = denials
         self._clock = clock
         # Those who were told of, with when to ask; and those of the regular round.
-        self._doubted: dict[Visit, float] = {}
-        self._round: deque[Visit] = deque()
+        self._doubted: dict[UserStream, float] = {}
+        self._round: deque[UserStream] = deque()
         self._next_round = 0.0
-        self.chore = Chore(self._ask, "sse-sync recheck")
+        self.chore = BackgroundTask(self._ask, "sse-sync recheck")
         """What asks."""
 
-    def begun(self, visit: Visit) -> None:
+    def begun(self, visit: UserStream) -> None:
         """
         Note that a stream has been opened.
 
@@ -82,7 +82,7 @@ class Rechecks:
         if self._every is not None and visit.user is not None:
             self.chore.wake()
 
-    def doubt(self, visits: list[Visit]) -> None:
+    def doubt(self, visits: list[UserStream]) -> None:
         """
         Ask about some streams soon, or have their clients come back if nobody can be asked. It
         never blocks.
@@ -137,14 +137,14 @@ class Rechecks:
             due.append(self._next_round)
         return max(0.0, min(due) - now) if due else None
 
-    def _take_doubted(self) -> list[Visit]:
+    def _take_doubted(self) -> list[UserStream]:
         now = self._clock()
         due = [visit for visit, when in list(self._doubted.items()) if when <= now]
         for visit in due:
             self._doubted.pop(visit, None)
         return due
 
-    def _ask_about(self, alike: list[list[Visit]], hook: Recheck) -> None:
+    def _ask_about(self, alike: list[list[UserStream]], hook: Recheck) -> None:
         # Once for all streams of a user that have the same channels.
         try:
             with self._within():
@@ -156,7 +156,7 @@ class Rechecks:
             logger.exception("asking whether streams may go on failed")
             self._ask_later([visit for same in alike for visit in same])
 
-    def _ask_once(self, some: list[Visit], hook: Recheck) -> None:
+    def _ask_once(self, some: list[UserStream], hook: Recheck) -> None:
         user, channels = some[0].user, some[0].channels
         try:
             allowed = is_yes(hook(user, channels), "recheck")
@@ -174,7 +174,7 @@ class Rechecks:
                 logger.info("a stream of %s has lost its permission", user)
                 visit.dismiss("", False)
 
-    def _ask_later(self, visits: list[Visit]) -> None:
+    def _ask_later(self, visits: list[UserStream]) -> None:
         for visit in visits:
             visit.failures += 1
             if visit.failures >= PATIENCE:
@@ -183,7 +183,7 @@ class Rechecks:
                 self._doubted[visit] = self._clock() + RETRY
 
 
-def _alike(visits: list[Visit]) -> list[list[Visit]]:
+def _alike(visits: list[UserStream]) -> list[list[UserStream]]:
     same = defaultdict(list)
     for visit in visits:
         same[visit.user, visit.channels].append(visit)

@@ -28,13 +28,13 @@ from .. import runtime as _runtime
 from ..brokers.base import TOKEN_AGE, Message, Position, check_channel
 from ..event import Dumps, ServerSentEvent, text_of
 from ..exceptions import BrokerClosed, BrokerUnavailable, ConfigurationError
-from ..runtime.background import Chore
+from ..runtime.background import BackgroundTask
 from ..runtime.clock import Clock, monotonic
 
 if TYPE_CHECKING:
     from .hub import Hub
 
-__all__ = ["Periodic", "Periodicals", "Published", "Timetable"]
+__all__ = ["ScheduledEvent", "ScheduledPublisher", "Published", "Schedule"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -50,7 +50,7 @@ Published = TypeVar("Published", bound=Callable[[], Any])
 
 
 @dataclass(frozen=True, eq=False)
-class Periodic:
+class ScheduledEvent:
     """
     What an application publishes at intervals.
 
@@ -119,14 +119,14 @@ def _origin(function: Any) -> tuple[Any, ...]:
     return code, getattr(function, "args", ()), getattr(function, "keywords", {})
 
 
-class Timetable:
+class Schedule:
     """
     All that an application publishes at intervals.
 
     """
 
     def __init__(self) -> None:
-        self._by_channel: dict[str, dict[str, Periodic]] = {}
+        self._by_channel: dict[str, dict[str, ScheduledEvent]] = {}
 
     def publish_every(
         self,
@@ -163,7 +163,7 @@ class Timetable:
         types = frozenset(after)
 
         def add(function: Published) -> Published:
-            periodic = Periodic(function, seconds, channel, event, key, types, keep)
+            periodic = ScheduledEvent(function, seconds, channel, event, key, types, keep)
             others = self._by_channel.setdefault(channel, {})
             same = others.get(periodic.name)
             if same is not None and _origin(same.function) != _origin(function):
@@ -182,7 +182,7 @@ class Timetable:
 
         return add
 
-    def of(self, channel: str) -> list[Periodic]:
+    def of(self, channel: str) -> list[ScheduledEvent]:
         """
         Return what is published to a channel.
 
@@ -191,13 +191,13 @@ class Timetable:
         return list(found.values()) if found else []
 
 
-class Periodicals:
+class ScheduledPublisher:
     """
-    Publish what is in a timetable, to channels that somebody subscribes to in this process.
+    Publish what is in a schedule, to channels that somebody subscribes to in this process.
 
     Args:
         hub: Where to publish.
-        timetable: What.
+        schedule: What.
         within: Returns the context in which to call a function.
         dumps: Makes JSON of what it returns.
         now: Tells the time of day, in seconds since the epoch.
@@ -208,7 +208,7 @@ class Periodicals:
     def __init__(
         self,
         hub: Hub,
-        timetable: Timetable,
+        schedule: Schedule,
         *,
         within: Callable[[], AbstractContextManager[Any]] = nullcontext,
         dumps: Dumps = json.dumps,
@@ -216,7 +216,7 @@ class Periodicals:
         clock: Clock = monotonic,
     ) -> None:
         self._hub = hub
-        self._timetable = timetable
+        self._schedule = schedule
         self._within = within
         self._dumps = dumps
         self.now = now
@@ -233,7 +233,7 @@ class Periodicals:
 
         """
         for channel in channels:
-            for periodic in self._timetable.of(channel):
+            for periodic in self._schedule.of(channel):
                 running = self._running.get(periodic.name)
                 if running is None:
                     running = self._running.setdefault(periodic.name, _Running(self, periodic))
@@ -244,7 +244,7 @@ class Periodicals:
         Note an event of a channel with subscribers. It never blocks.
 
         """
-        for periodic in self._timetable.of(message.channel):
+        for periodic in self._schedule.of(message.channel):
             running = self._running.get(periodic.name)
             if running is not None and message.event in periodic.after:
                 running.after = message
@@ -257,7 +257,7 @@ class Periodicals:
         """
         return self._hub.dispatch.has_subscribers(channel)
 
-    def find_out(self, periodic: Periodic) -> str | None:
+    def find_out(self, periodic: ScheduledEvent) -> str | None:
         """
         Call a function, and return what it says as the text of an event; :obj:`None` if nothing.
 
@@ -267,7 +267,7 @@ class Periodicals:
             # Here, because it may need the context, too.
             return None if data is None else text_of(data, self._dumps)
 
-    def publish(self, periodic: Periodic, text: str, moment: str) -> Position | None:
+    def publish(self, periodic: ScheduledEvent, text: str, moment: str) -> Position | None:
         """
         Publish once, unless another process has done it already.
 
@@ -296,8 +296,8 @@ class Periodicals:
 
 
 class _Running:
-    def __init__(self, periodicals: Periodicals, periodic: Periodic) -> None:
-        self._periodicals = periodicals
+    def __init__(self, scheduled: ScheduledPublisher, periodic: ScheduledEvent) -> None:
+        self._periodicals = scheduled
         self._periodic = periodic
         # The number of the interval that was published last; None at work, and while nobody
         # subscribes.
@@ -309,7 +309,7 @@ class _Running:
         # What was published last; another process may have published it.
         self._published: Position | None = None
         self._has_failed = False
-        self.chore = Chore(self._work, f"sse-sync every {periodic.seconds} s")
+        self.chore = BackgroundTask(self._work, f"sse-sync every {periodic.seconds} s")
 
     def begin(self) -> None:
         # To be called when the subscriber is registered. Where there is a number, it is taken away
@@ -319,21 +319,21 @@ class _Running:
             self.chore.wake()
 
     def _work(self) -> float | None:
-        periodicals, periodic = self._periodicals, self._periodic
+        scheduled, periodic = self._periodicals, self._periodic
         latest, self._latest = self._latest, None
-        if not periodicals.has_subscribers(periodic.channel):
+        if not scheduled.has_subscribers(periodic.channel):
             self.after = None
             return None
-        if self.after is not None and periodicals.clock() >= self._not_before:
+        if self.after is not None and scheduled.clock() >= self._not_before:
             self._publish_after(self.after)
         number = self._number()
         if latest is not None and number > latest:
             self._publish(str(number))
         # Of now, because the function may have taken a while, and a clock may be set back.
         self._latest = number = self._number()
-        delay = (number + 1) * periodic.seconds - periodicals.now()
+        delay = (number + 1) * periodic.seconds - scheduled.now()
         if self.after is not None:
-            delay = min(delay, self._not_before - periodicals.clock())
+            delay = min(delay, self._not_before - scheduled.clock())
         return max(0.0, delay)
 
     def _publish_after(self, message: Message) -> None:
@@ -350,11 +350,11 @@ class _Running:
 
     def _publish(self, moment: str) -> bool:
         # Whether there is no reason to try it again.
-        periodicals, periodic = self._periodicals, self._periodic
+        scheduled, periodic = self._periodicals, self._periodic
         try:
-            text = periodicals.find_out(periodic)
+            text = scheduled.find_out(periodic)
             if text is not None:
-                self._published = periodicals.publish(periodic, text, moment)
+                self._published = scheduled.publish(periodic, text, moment)
             self._has_failed = False
         except BrokerUnavailable as exc:
             # That nothing arrives is told by others, once and not every second.

@@ -20,12 +20,12 @@ from ..exceptions import BrokerUnavailable, ConfigurationError
 from ..parser import EventStreamParser
 from ..runtime import Signal
 from ..settings import Options
-from ..streams.handoff.fanout import Manner
+from ..streams.handoff.fanout import FanoutKey
 from ..streams.source import Encode, FeedSource
 from .dispatcher import degraded_event
 from .hub import Hub
 from .mailbox import MAX_CHUNK, Mailbox, Overflow
-from .user_stream import Visit
+from .user_stream import UserStream
 
 __all__ = ["ChannelFeed", "Filter", "Subscription", "listen"]
 
@@ -64,7 +64,7 @@ class Subscription(FeedSource):
     tell_degraded: bool = False
     """Whether the client is told, in ``stream-degraded`` events, when nothing can arrive for now
     and when it can again."""
-    visit: Visit | None = None
+    visit: UserStream | None = None
     """Whose stream it is."""
 
     def __post_init__(self) -> None:
@@ -222,13 +222,13 @@ class ChannelFeed:
         """
         return self._behind.number if self._behind is not None else 0
 
-    def manner(self, options: Options, *, chunked: bool) -> Manner:
+    def key(self, options: Options, *, chunked: bool) -> FanoutKey:
         """
         Return what it has in common with others.
 
         """
         wanted = self._subscription
-        return Manner.of(
+        return FanoutKey.of(
             options,
             channels=wanted.channels,
             chunked=chunked,

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..exceptions import BrokerUnavailable
 from ..streams.admission import Refusal
-from .presence import Ledger, Presence
+from .presence import Presence, PresenceTracker
 
 if TYPE_CHECKING:
-    from .users import People
+    from .users import UserStreams
 
-__all__ = ["Dismissable", "Visit"]
+__all__ = ["Dismissable", "UserStream"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -40,9 +40,9 @@ class Dismissable(Protocol):
         """
 
 
-class Visit:
+class UserStream:
     """
-    One stream and whose it is. Made by :meth:`People.visit`.
+    One stream and whose it is. Made by :meth:`UserStreams.visit`.
 
     """
 
@@ -53,7 +53,7 @@ class Visit:
 
     def __init__(
         self,
-        people: People,
+        people: UserStreams,
         user: str | None,
         channels: tuple[str, ...],
         presence: Presence | None,
@@ -82,10 +82,10 @@ class Visit:
             Why it may not be opened, or :obj:`None` if it may.
 
         """
-        ledger = self.people.ledger
+        tracker = self.people.tracker
         try:
             for name, limit in self.limits:
-                if not self._take_place(ledger, name, limit):
+                if not self._take_place(tracker, name, limit):
                     logger.warning("no more streams for %s: %d are open", name, limit)
                     self._give_places()
                     return Refusal.LIMITED
@@ -130,13 +130,13 @@ class Visit:
         if self.presence is None or not self._is_open():
             return
         for channel in self.channels:
-            self.people.ledger.enter(channel, self.presence)
+            self.people.tracker.enter(channel, self.presence)
         self._entered = True
         if not self._is_open():
             self._leave()  # It has ended meanwhile.
             return
         try:
-            self.people.ledger.tell()
+            self.people.tracker.tell()
         except BrokerUnavailable as exc:
             logger.warning("the presence of a user is told later: %s", exc)
         self.people.book.wake()
@@ -161,12 +161,12 @@ class Visit:
         if stream is not None:
             stream.dismiss(reason, for_good)
 
-    def _take_place(self, ledger: Ledger, name: str, limit: int) -> bool:
-        if ledger.take_place(name, limit):
+    def _take_place(self, tracker: PresenceTracker, name: str, limit: int) -> bool:
+        if tracker.take_place(name, limit):
             return True
         # A reload may be faster than the news that the page was left.
         self.people.sleep(RELOAD)
-        return ledger.take_place(name, limit)
+        return tracker.take_place(name, limit)
 
     def _is_open(self) -> bool:
         return self._stream is not None
@@ -175,9 +175,9 @@ class Visit:
         entered, self._entered = self._entered, False
         if entered and self.presence is not None:
             for channel in self.channels:
-                self.people.ledger.leave(channel, self.presence)
+                self.people.tracker.leave(channel, self.presence)
 
     def _give_places(self) -> None:
         places, self._places = self._places, ()
         for name in places:
-            self.people.ledger.give_place(name)
+            self.people.tracker.give_place(name)

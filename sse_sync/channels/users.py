@@ -21,17 +21,17 @@ from .. import runtime as _runtime
 from ..brokers.base import Broker, Message, check_channel
 from ..brokers.presence import Present
 from ..exceptions import BrokerUnavailable, ConfigurationError
-from ..runtime.background import Chore
+from ..runtime.background import BackgroundTask
 from ..runtime.clock import Clock, monotonic
 from ..runtime.process import native_lock
-from .presence import Ledger, Presence, user_key
+from .presence import Presence, PresenceTracker, user_key
 from .rechecks import Rechecks
-from .user_stream import Visit
+from .user_stream import UserStream
 
 if TYPE_CHECKING:
     from .hub import Hub
 
-__all__ = ["People"]
+__all__ = ["UserStreams"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -51,7 +51,7 @@ LISTEN_AGAIN = 1.0
 PATIENCE = 4.0
 
 
-class People:
+class UserStreams:
     """
     The streams of this process and whose they are, and those of all others by the broker.
 
@@ -80,9 +80,9 @@ class People:
         self.sleep = sleep
         """Waits, for so many seconds."""
         self._lock = native_lock()
-        self._visits: dict[Visit, None] = {}
+        self._visits: dict[UserStream, None] = {}
         # Those whose streams have not been opened yet; some never are.
-        self._expected: WeakSet[Visit] = WeakSet()
+        self._expected: WeakSet[UserStream] = WeakSet()
         self._is_listening = False
         # Whether orders may have come while nobody listened, although there were streams.
         self._may_have_missed = False
@@ -90,11 +90,11 @@ class People:
         self._tuning = threading.Lock()
         self._is_told = True
         self._has_to_sweep = False
-        self.book = Chore(self._keep_book, "sse-sync presence")
+        self.book = BackgroundTask(self._keep_book, "sse-sync presence")
         """Tells the other processes who is there."""
         self._rechecks = Rechecks(lambda: list(self._visits), clock=clock, **rechecks)
-        self._hearing = Chore(self._hear, "sse-sync orders")
-        self.ledger = Ledger(broker.attendance, self.book.wake, clock=clock)
+        self._hearing = BackgroundTask(self._hear, "sse-sync orders")
+        self.tracker = PresenceTracker(broker.presence, self.book.wake, clock=clock)
         """What this process holds."""
 
     # What fronts and applications call.
@@ -106,7 +106,7 @@ class People:
         channels: tuple[str, ...] = (),
         presence: Presence | None = None,
         limits: Iterable[tuple[str, int]] = (),
-    ) -> Visit:
+    ) -> UserStream:
         """
         Expect a stream. To be called before its client's permission is asked.
 
@@ -121,7 +121,7 @@ class People:
 
         """
         key = None if user is None else user_key(user)
-        visit = Visit(self, key, channels, presence, tuple(limits))
+        visit = UserStream(self, key, channels, presence, tuple(limits))
         with self._lock:
             self._expected.add(visit)
         self._listen()
@@ -155,12 +155,12 @@ class People:
         """
         check_channel(channel)
         # So that nobody here has gone only because nothing could be told for a while.
-        self.ledger.tell()
-        return self._broker.attendance.present(channel)
+        self.tracker.tell()
+        return self._broker.presence.present(channel)
 
     # What visits call.
 
-    def begun(self, visit: Visit) -> None:
+    def begun(self, visit: UserStream) -> None:
         """
         Note that a stream has been opened.
 
@@ -174,7 +174,7 @@ class People:
         self._listen()
         self._rechecks.begun(visit)
 
-    def ended(self, visit: Visit) -> None:
+    def ended(self, visit: UserStream) -> None:
         """
         Note that a stream has ended. It never blocks. Idempotent.
 
@@ -236,7 +236,7 @@ class People:
         meta = {"user": key, "channel": channel, **arguments}
         self._broker.publish(ORDERS, b"", event=kind, meta=meta)
 
-    def _find(self, user: str | None, channel: str | None) -> list[Visit]:
+    def _find(self, user: str | None, channel: str | None) -> list[UserStream]:
         with self._lock:
             everybody = [*self._visits, *self._expected]
         return [
@@ -291,8 +291,8 @@ class People:
         try:
             if self._has_to_sweep:
                 self._has_to_sweep = False
-                self._broker.attendance.sweep()
-            delay = self.ledger.settle()
+                self._broker.presence.sweep()
+            delay = self.tracker.settle()
             self._is_told = True
             return delay
         except BrokerUnavailable as exc:

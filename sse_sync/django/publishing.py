@@ -1,5 +1,5 @@
 """
-Channels: publishing and subscribing.
+AppHub: publishing and subscribing.
 
 """
 
@@ -26,7 +26,7 @@ from ..channels.presence import Presence, user_channel
 from ..channels.schedule import Published
 from ..channels.subscription import Filter, Subscription
 from ..settings import stream_options
-from .response import EventSourceResponse, channels, configured, dumps, timetable, wsgi_environ
+from .response import EventSourceResponse, channels, configured, dumps, schedule, wsgi_environ
 
 logger = logging.getLogger("sse_sync")
 
@@ -148,7 +148,7 @@ def publish_every(
         EventError: If the event type cannot be sent.
 
     """
-    return timetable.publish_every(seconds, channel, event=event, key=key, after=after, keep=keep)
+    return schedule.publish_every(seconds, channel, event=event, key=key, after=after, keep=keep)
 
 
 def publish_to_user(user: Any, data: Any, **arguments: Any) -> str:

@@ -21,8 +21,8 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import Promise
 
-from ..channels.app import Channels
-from ..channels.schedule import Timetable
+from ..channels.app import AppHub
+from ..channels.schedule import Schedule
 from ..channels.subscription import Subscription
 from ..event import ServerSentEvent, encode
 from ..exceptions import UnsupportedServerError
@@ -164,21 +164,21 @@ def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
 
 
 @functools.cache
-def channels() -> Channels:
+def channels() -> AppHub:
     """
     Return where the project's channels are.
 
     """
-    return Channels(
+    return AppHub(
         configured(),
         within=_without_request,
         denials=(PermissionDenied, ObjectDoesNotExist),
-        timetable=timetable,
+        schedule=schedule,
         dumps=dumps,
     )
 
 
-timetable = Timetable()
+schedule = Schedule()
 """What the project publishes at intervals."""
 
 

@@ -18,12 +18,12 @@ from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 
 from ..brokers.presence import Present
 from ..channels.access import SALT, Grant, is_allowed, load_hook, what_is_wrong_with
-from ..channels.app import Channels
+from ..channels.app import AppHub
 from ..channels.hub import Hub
 from ..channels.mailbox import Overflow
 from ..channels.presence import Presence, user_channel
 from ..channels.rechecks import Recheck
-from ..channels.schedule import Published, Timetable
+from ..channels.schedule import Published, Schedule
 from ..channels.subscription import Filter, Subscription
 from ..cors import preflight_headers
 from ..settings import Options, misspelt, stream_options
@@ -55,7 +55,7 @@ class State:
 
     options: Options
     """How the application's streams behave."""
-    channels: Channels
+    channels: AppHub
     """Where its channels are."""
 
 
@@ -74,7 +74,7 @@ class SSE:
     def __init__(self, app: flask.Flask | None = None) -> None:
         self._authorize: Authorize | None = None
         self._recheck: Recheck | None = None
-        self._timetable = Timetable()
+        self._schedule = Schedule()
         if app is not None:
             self.init_app(app)
 
@@ -96,12 +96,12 @@ class SSE:
         if "sse_sync" in app.extensions:
             raise RuntimeError("this application has an SSE extension already: use that one")
         options = Options.read(app.config, "SSE_")
-        channels = Channels(
+        channels = AppHub(
             options,
             recheck=lambda: load_hook(options.recheck, "recheck") or self._recheck,
             within=app.app_context,
             denials=(Forbidden, Unauthorized, NotFound),
-            timetable=self._timetable,
+            schedule=self._schedule,
             dumps=lambda value: app.json.dumps(value),
         )
         app.extensions["sse_sync"] = State(options, channels)
@@ -345,7 +345,7 @@ class SSE:
             EventError: If the event type cannot be sent.
 
         """
-        return self._timetable.publish_every(
+        return self._schedule.publish_every(
             seconds, channel, event=event, key=key, after=after, keep=keep
         )
 

@@ -11,12 +11,12 @@ import gevent
 from gunicorn.workers import ggevent
 
 from ..runtime.process import system_epoll
-from .handoff import HandingOff
+from .handoff import HandoffMixin
 
 __all__ = ["GeventWorker"]
 
 
-class GeventWorker(HandingOff, ggevent.GeventWorker):
+class GeventWorker(HandoffMixin, ggevent.GeventWorker):
     """
     gunicorn's gevent worker, with hand-off: streams that only relay channels need no greenlet, and
     do not count among ``--worker-connections``.

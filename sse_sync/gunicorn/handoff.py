@@ -27,7 +27,7 @@ from ..streams.registry import CloseReason, registry
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["HandingOff", "ResponseOffer"]
+__all__ = ["HandoffMixin", "GunicornOffer"]
 
 # Major versions of gunicorn whose responses are known.
 TESTED = range(22, 28)
@@ -37,7 +37,7 @@ TESTED = range(22, 28)
 DRAIN = 1.5
 
 
-class ResponseOffer:
+class GunicornOffer:
     """
     An :class:`~sse_sync.streams.handoff.takeover.Offer` of a gunicorn response.
 
@@ -101,7 +101,7 @@ class ResponseOffer:
         return taken
 
 
-class HandingOff:
+class HandoffMixin:
     """
     Makes offers in a gunicorn worker, and ends what was handed off when it stops. A mixin.
 
@@ -138,7 +138,7 @@ class HandingOff:
             sock = environ.get("gunicorn.socket")
             # HTTP/2 has a response class of its own.
             if type(response) is Response and sock is not None:
-                environ[OFFER] = ResponseOffer(response, sock, self.forget)
+                environ[OFFER] = GunicornOffer(response, sock, self.forget)
             return application(environ, start_response)
 
         _nowhere()  # Now, because threads will want it at the same time.

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from gunicorn.workers import gthread
 
-from .handoff import HandingOff
+from .handoff import HandoffMixin
 
 __all__ = ["ThreadWorker"]
 
 
-class ThreadWorker(HandingOff, gthread.ThreadWorker):
+class ThreadWorker(HandoffMixin, gthread.ThreadWorker):
     """
     gunicorn's gthread worker, with hand-off: streams that only relay channels need no thread.
 

@@ -12,7 +12,7 @@ from .. import runtime as _runtime
 from . import Runtime, Signal
 from .process import native_lock
 
-__all__ = ["Chore"]
+__all__ = ["BackgroundTask"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -20,7 +20,7 @@ logger = logging.getLogger("sse_sync")
 PAUSE = 1.0
 
 
-class Chore:
+class BackgroundTask:
     """
     Call a function in a greenlet or thread of its own, which lives as long as there is work.
 

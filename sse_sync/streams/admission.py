@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .registry import Registry, Tracked
+from .registry import OpenStream, Registry
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -161,7 +161,7 @@ class Admission:
 
     def admit(
         self,
-        stream: Tracked,
+        stream: OpenStream,
         registry: Registry,
         max_streams: int | None,
         *,

@@ -13,7 +13,7 @@ from ..event import MAX_RETRY, ServerSentEvent, encode_retry
 from ..settings import Options
 from .registry import CloseReason
 
-__all__ = ["END_ID", "HEARTBEAT", "URGENT", "URGENT_PATIENCE", "last_words", "log_end", "spread"]
+__all__ = ["END_ID", "HEARTBEAT", "URGENT", "URGENT_PATIENCE", "closing_bytes", "log_end", "spread"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -37,7 +37,7 @@ URGENT_PATIENCE = 1.0
 """Seconds that such a client is left with its last words."""
 
 
-def last_words(
+def closing_bytes(
     reason: CloseReason,
     options: Options,
     *,

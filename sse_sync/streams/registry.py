@@ -21,7 +21,7 @@ __all__ = [
     "CloseReason",
     "Registry",
     "Statistics",
-    "Tracked",
+    "OpenStream",
     "on_worker_stop",
     "registry",
     "statistics",
@@ -88,7 +88,7 @@ class Statistics:
     """Streams that ended, by reason."""
 
 
-class Tracked(Protocol):
+class OpenStream(Protocol):
     """
     What the registry needs of a stream.
 
@@ -124,10 +124,10 @@ class Registry:
         # whether gevent has patched it.
         self._lock = threading.Lock()
         # A dictionary takes less memory than a set.
-        self._open: dict[Tracked, _Kind] = {}
+        self._open: dict[OpenStream, _Kind] = {}
         self._counts: Counter[_Kind] = Counter()
-        self._lingering: dict[Tracked, float] = {}
-        self._reported: set[Tracked] = set()
+        self._lingering: dict[OpenStream, float] = {}
+        self._reported: set[OpenStream] = set()
         self._closed: Counter[CloseReason] = Counter()
         self._opened = 0
         self._refused = 0
@@ -169,7 +169,7 @@ class Registry:
     def open_if_below(
         self,
         limit: int | None,
-        stream: Tracked,
+        stream: OpenStream,
         requests: int | None = None,
         *,
         passing: bool = False,
@@ -216,7 +216,7 @@ class Registry:
 
             reactor.call_at(reactor.clock() + SWEEP_INTERVAL, sweep)
 
-    def hand_off(self, stream: Tracked, handed_off: Tracked) -> None:
+    def hand_off(self, stream: OpenStream, handed_off: OpenStream) -> None:
         """
         Go on with a connection that needs no request any more.
 
@@ -229,7 +229,7 @@ class Registry:
             self._forget(stream)
             self._note(handed_off, _Kind.HANDED_OFF)
 
-    def stays(self, stream: Tracked) -> None:
+    def stays(self, stream: OpenStream) -> None:
         """
         Note that a stream needs its request after all.
 
@@ -239,7 +239,7 @@ class Registry:
                 self._forget(stream)
                 self._note(stream, _Kind.REQUEST)
 
-    def closed(self, stream: Tracked, reason: CloseReason) -> None:
+    def closed(self, stream: OpenStream, reason: CloseReason) -> None:
         """
         Remove a stream.
 
@@ -248,7 +248,7 @@ class Registry:
             self._forget(stream)
             self._closed[reason] += 1
 
-    def withdraw(self, stream: Tracked) -> None:
+    def withdraw(self, stream: OpenStream) -> None:
         """
         Remove a stream that was added, but not opened.
 
@@ -265,14 +265,14 @@ class Registry:
         with self._lock:
             self._refused += 1
 
-    def lingers(self, stream: Tracked, since: float) -> None:
+    def lingers(self, stream: OpenStream, since: float) -> None:
         """
         Note that a stream has ended and its source has not.
 
         """
         self._lingering[stream] = since
 
-    def lingers_no_more(self, stream: Tracked) -> None:
+    def lingers_no_more(self, stream: OpenStream) -> None:
         """
         Note that a source has ended at last. Idempotent.
 
@@ -313,11 +313,11 @@ class Registry:
             closed=dict(self._closed),
         )
 
-    def _note(self, stream: Tracked, kind: _Kind) -> None:
+    def _note(self, stream: OpenStream, kind: _Kind) -> None:
         self._open[stream] = kind
         self._counts[kind] += 1
 
-    def _forget(self, stream: Tracked) -> None:
+    def _forget(self, stream: OpenStream) -> None:
         kind = self._open.pop(stream, None)
         if kind is not None:
             self._counts[kind] -= 1

@@ -23,18 +23,18 @@ from ..exceptions import BrokerUnavailable
 from ..runtime import Runtime, Signal
 from ..settings import Options
 from .admission import Refusal, admission
-from .closing import END_ID, HEARTBEAT, URGENT, last_words, log_end, spread
+from .closing import END_ID, HEARTBEAT, URGENT, closing_bytes, log_end, spread
 from .connection import find_connection
-from .handoff.connection import HandedOff, StreamState
-from .handoff.takeover import OFFER, Offer, StaysWithRequest, depart
+from .handoff.connection import HandoffConnection, StreamState
+from .handoff.takeover import OFFER, Offer, StaysWithRequest, hand_off
 from .registry import CloseReason, Registry, registry
 from .source import Encode, Feed, FeedSource, Inline, Pump, Source, iterate
-from .watchdog import Vigil
+from .watchdog import Watchdog
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-    from ..channels.user_stream import Visit
+    from ..channels.user_stream import UserStream
 
 __all__ = ["END_ID", "EventStream"]
 
@@ -95,7 +95,7 @@ class EventStream:
         before: Callable[[], object] | None = None,
         after_source: Callable[[], object] | None = None,
         after: Callable[[BaseException | None], object] | None = None,
-        visit: Visit | None = None,
+        visit: UserStream | None = None,
     ) -> None:
         self._source = source if isinstance(source, FeedSource) else iterate(source)
         self._environ = environ if environ is not None else {}
@@ -114,7 +114,7 @@ class EventStream:
         self._first_to_leave = [None]
         self._runtime: Runtime | None = None
         self._signal: Signal | None = None
-        self._vigil = Vigil(self._options)
+        self._watchdog = Watchdog(self._options)
         self._feed: Feed | None = None
         self._registry: Registry
         self._error: BaseException | None = None
@@ -126,7 +126,7 @@ class EventStream:
         self._over = False
         self._closed = False
         self._offer: Offer | None = None
-        self._handed_off: HandedOff | None = None
+        self._handed_off: HandoffConnection | None = None
         self._is_crowded_out = False
         self._final = not self._options.reconnect
         self._dismissal = ""
@@ -141,7 +141,7 @@ class EventStream:
     def __next__(self) -> bytes:
         if self._over:
             raise StopIteration
-        self._vigil.wrote()
+        self._watchdog.wrote()
         if self._opened:
             chunk = self._next_chunk()
         else:
@@ -155,7 +155,7 @@ class EventStream:
             self._over = True
             raise StopIteration
         self._bytes += len(chunk)
-        self._vigil.writes()
+        self._watchdog.writes()
         return chunk
 
     def close(self) -> None:
@@ -166,7 +166,7 @@ class EventStream:
         if self._closed:
             return
         self._closed = self._over = True
-        self._vigil.end()
+        self._watchdog.end()
         if self._handed_off is not None:
             # The request is over, and the stream goes on.
             self._source_ended(None)
@@ -187,7 +187,7 @@ class EventStream:
             self._feed.stop()
             if isinstance(self._source, FeedSource):
                 self._source_ended(self._feed.error)
-        self._registry.lingers(self, self._vigil.clock())
+        self._registry.lingers(self, self._watchdog.clock())
         if self._source_over:
             self._registry.lingers_no_more(self)
         self._registry.closed(self, reason)
@@ -244,7 +244,7 @@ class EventStream:
             return
         self._reasons.append(reason)
         if reason in URGENT:
-            self._vigil.hurry()
+            self._watchdog.hurry()
         feed, signal = self._feed, self._signal
         if self._started and feed is not None and signal is not None:
             feed.stop()
@@ -266,7 +266,7 @@ class EventStream:
     def _open(self) -> bytes:
         environ, self._environ = self._environ, {}
         self._registry = registry()
-        connection = self._vigil.connection = find_connection(environ)
+        connection = self._watchdog.connection = find_connection(environ)
         if self._on_close is None and isinstance(self._source, FeedSource):
             self._offer = environ.get(OFFER)
         # Test clients show neither; servers show one or both.
@@ -282,8 +282,8 @@ class EventStream:
             self._registry.open_if_below(None, self)
             self._tracked = True
             self._open_inline()
-        self._opened_at = self._vigil.clock()
-        self._vigil.open(self._opened_at)
+        self._opened_at = self._watchdog.clock()
+        self._watchdog.open(self._opened_at)
         # A comment and a reconnection time, so that headers and first bytes leave at once and
         # a client forgets the longer time that an earlier stream may have told it.
         return b":\n" + encode_retry(self._options.retry) + self._first_chunk()
@@ -309,8 +309,8 @@ class EventStream:
     def _open_beside(self) -> None:
         self._runtime = runtime = _runtime.current()
         self._signal = runtime.signal()
-        self._vigil.keep(runtime.reactor, self._signal, self.end_for)
-        self._opened_at = self._vigil.clock()
+        self._watchdog.keep(runtime.reactor, self._signal, self.end_for)
+        self._opened_at = self._watchdog.clock()
         if isinstance(self._source, FeedSource):
             self._feed = self._source.open(self._signal, self._encode, self._context)
         else:
@@ -335,9 +335,9 @@ class EventStream:
                 self._start(feed)
                 chunk = feed.take() or b""
                 self._events += bool(chunk)
-            if self._offer is not None and self._started and self._vigil.can_write_at_once:
+            if self._offer is not None and self._started and self._watchdog.can_write_at_once:
                 return chunk
-        self._vigil.begin()
+        self._watchdog.begin()
         return chunk
 
     def _open_inline(self) -> None:
@@ -379,14 +379,14 @@ class EventStream:
             chunk = feed.take()
             if chunk is not None:
                 if self._offer is not None:
-                    self._vigil.begin()  # It did not leave right after its first bytes.
+                    self._watchdog.begin()  # It did not leave right after its first bytes.
                 self._events += 1
                 return chunk
             if feed.done:
                 self.end_for(_reason_of_end(feed))
             elif self._runtime is None:
                 return b""  # A test has read what was published; waiting would hang it.
-            elif self._vigil.is_heartbeat_due:
+            elif self._watchdog.is_heartbeat_due:
                 return HEARTBEAT
             elif self._offer is not None and self._hand_off(feed):
                 return b""
@@ -400,7 +400,7 @@ class EventStream:
         assert offer is not None
         assert self._runtime is not None
         try:
-            handed_off = depart(
+            handed_off = hand_off(
                 self,
                 offer,
                 feed,
@@ -414,7 +414,7 @@ class EventStream:
             self._stay(str(exc))
             return False
         self._handed_off = handed_off
-        self._vigil.end()
+        self._watchdog.end()
         if self._reasons:
             handed_off.end_for(self._reasons[0])  # Somebody ended it just now.
         logger.debug("event stream %s was handed off", self._path)
@@ -425,7 +425,7 @@ class EventStream:
             path=sys.intern(self._path),
             visit=self._visit,
             opened_at=self._opened_at,
-            expires=self._vigil.expires,
+            expires=self._watchdog.expires,
             events=self._events,
             bytes=self._bytes,
         )
@@ -438,11 +438,11 @@ class EventStream:
 
     def _stay(self, why: str) -> None:
         logger.debug("event stream %s stays with its request: %s", self._path, why)
-        connection = self._vigil.connection
+        connection = self._watchdog.connection
         if connection is not None and connection.fd < 0:
             self.end_for(CloseReason.CLIENT_GONE)  # The connection was taken, and closed.
             return
-        self._vigil.begin()
+        self._watchdog.begin()
         self._registry.stays(self)
         if admission().is_over(self._registry, self._options.max_streams):
             # There is no room for it after all.
@@ -467,13 +467,13 @@ class EventStream:
     def _farewell(self, reason: CloseReason, feed: Feed) -> bytes:
         self._over = True
         if reason is CloseReason.CLIENT_GONE:
-            if self._vigil.connection is not None:
-                self._vigil.connection.forget_error()
+            if self._watchdog.connection is not None:
+                self._watchdog.connection.forget_error()
             return b""
         feed.stop()
         if self._is_crowded_out:
             return encode_retry(spread(self._options.retry_full))
-        words = last_words(
+        words = closing_bytes(
             reason,
             self._options,
             is_final=self._final,
@@ -484,7 +484,7 @@ class EventStream:
 
     def _let_connection_go(self) -> None:
         is_stopping = CloseReason.SERVER_STOPPING in self._reasons[:1]
-        self._vigil.let_connection_go(is_stopping=is_stopping)
+        self._watchdog.let_connection_go(is_stopping=is_stopping)
 
     def _close_source(self) -> None:
         # Closing a generator that never ran runs nothing of it.
@@ -530,7 +530,7 @@ class EventStream:
         timer.cancel()
 
     def _tell(self, reason: CloseReason) -> None:
-        seconds = self._vigil.clock() - self._opened_at
+        seconds = self._watchdog.clock() - self._opened_at
         log_end(self._path, reason, seconds, self._events, self._bytes)
         if self._on_close is not None:
             try:

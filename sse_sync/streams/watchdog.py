@@ -21,10 +21,10 @@ from .closing import URGENT_PATIENCE
 from .connection import Connection
 from .registry import CloseReason
 
-__all__ = ["Vigil"]
+__all__ = ["Watchdog"]
 
 
-class Vigil:
+class Watchdog:
     """
     Watch one stream and its client. Its methods never block.
 

@@ -15,8 +15,8 @@ from sse_sync.brokers.redis import store as redis_store
 from sse_sync.brokers.redis import topology as redis_nodes
 from sse_sync.brokers.redis.broker import READERS, RedisBroker
 from sse_sync.channels.hub import Hub
-from sse_sync.channels.schedule import Timetable
-from tests.core.broker_contract import BrokerContract, Receiver
+from sse_sync.channels.schedule import Schedule
+from tests.core.brokers.broker_contract import BrokerContract, Receiver
 from tests.live.servers import wait_for
 from tests.redis_server import RedisCluster, RedisServer, Sentinel
 
@@ -834,7 +834,7 @@ def test_passwords_of_sentinels_are_not_shown(name):
 
 
 def test_many_channels(server, started):
-    """Channels per user, thousands of them, cost each event no more."""
+    """AppHub per user, thousands of them, cost each event no more."""
     broker, received = started(server, prefix=next(_prefixes))
     names = [f"user-{number}" for number in range(5000)]
     broker.subscribe(names)
@@ -867,10 +867,10 @@ def test_at_intervals_once_by_all(server):
 
     with contextlib.ExitStack() as stack:
         for _ in range(2):
-            timetable = Timetable()
-            timetable.publish_every(interval, "room")(tell)
+            schedule = Schedule()
+            schedule.publish_every(interval, "room")(tell)
             broker = RedisBroker(server.url, prefix=prefix)
-            hub = stack.enter_context(Hub(broker, timetable=timetable))
+            hub = stack.enter_context(Hub(broker, schedule=schedule))
             threading.Thread(target=receive, args=(hub,), daemon=True).start()
         wait_for(lambda: len(received) == 2, "what both received")
     assert len(callers) == 2

@@ -31,7 +31,7 @@ from sse_sync.django import (
     sign_channels,
     subscribe,
 )
-from sse_sync.django.response import timetable
+from sse_sync.django.response import schedule
 from sse_sync.testing import read_events
 
 factory = RequestFactory()
@@ -39,7 +39,7 @@ factory = RequestFactory()
 
 @pytest.fixture(autouse=True)
 def own_hub():
-    """Channels of this test alone."""
+    """AppHub of this test alone."""
     with override_settings(SSE_SYNC={"CORS_ORIGINS": ["https://a.example"]}):
         yield
 
@@ -146,10 +146,10 @@ def test_recheck():
 
 def test_publish_every_as_it_was_said(monkeypatch):
     """Nothing that is said is left out."""
-    monkeypatch.setattr(timetable, "_by_channel", {})
+    monkeypatch.setattr(schedule, "_by_channel", {})
     given = {"event": "e", "key": "k", "after": ["a"], "keep": True}
     publish_every(2, "room", **given)(print)
-    (periodic,) = timetable.of("room")
+    (periodic,) = schedule.of("room")
     assert (periodic.function, periodic.seconds, periodic.channel) == (print, 2, "room")
     assert {name: getattr(periodic, name) for name in given} == {**given, "after": {"a"}}
 
@@ -168,7 +168,7 @@ def test_not_kept():
 @pytest.mark.django_db(transaction=True)
 def test_publish_every(monkeypatch):
     """It may use the database, and leaves no connection behind."""
-    monkeypatch.setattr(timetable, "_by_channel", {})
+    monkeypatch.setattr(schedule, "_by_channel", {})
     User.objects.create_user("ann")
     calls = []
     # The database in memory survives it.

@@ -151,7 +151,7 @@ def test_publish_every_as_it_was_said(sse):
     """Nothing that is said is left out."""
     given = {"event": "e", "key": "k", "after": ["a"], "keep": True}
     sse.publish_every(2, "room", **given)(print)
-    (periodic,) = sse._timetable.of("room")
+    (periodic,) = sse._schedule.of("room")
     assert (periodic.function, periodic.seconds, periodic.channel) == (print, 2, "room")
     assert {name: getattr(periodic, name) for name in given} == {**given, "after": {"a"}}
 

@@ -1,4 +1,4 @@
-"""Channels on real servers, in one process."""
+"""AppHub on real servers, in one process."""
 
 import contextlib
 import random

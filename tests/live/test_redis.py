@@ -1,4 +1,4 @@
-"""Channels across gunicorn workers, on a real Redis."""
+"""AppHub across gunicorn workers, on a real Redis."""
 
 import contextlib
 import http.client

@@ -12,13 +12,13 @@ from typing import Any
 from ...exceptions import BrokerUnavailable, ConfigurationError
 from ...runtime.clock import Clock, monotonic
 from ..base import TOKEN_AGE, History, Position, Receiver
-from ..presence import Attendance
+from ..presence import PresenceStore
 from ..retention import Retention
 from .listener import Listener
-from .presence import RedisAttendance
-from .replay_cache import Recent
+from .presence import RedisPresenceStore
+from .replay_cache import ReplayCache
 from .store import Store
-from .topology import Nodes
+from .topology import Topology
 
 __all__ = ["RedisBroker"]
 
@@ -46,7 +46,7 @@ class RedisBroker:
     Differs from the contract: nothing.
 
     Args:
-        url: Where Redis is; see :class:`~sse_sync.brokers.redis.topology.Nodes`.
+        url: Where Redis is; see :class:`~sse_sync.brokers.redis.topology.Topology`.
         prefix: What all keys and channels begin with, in braces.
         history: How many events of a channel are kept.
         max_age: Seconds that an event is kept.
@@ -77,12 +77,12 @@ class RedisBroker:
         self._begin()
 
     def _begin(self) -> None:
-        self._nodes = Nodes(self._url, self._prefix, clock=self._clock)
+        self._nodes = Topology(self._url, self._prefix, clock=self._clock)
         self._store = Store(self._nodes, self._prefix, self._retention)
-        self._recent = Recent()
+        self._recent = ReplayCache()
         # Held by those who read what the process has not received.
         self._reading = threading.BoundedSemaphore(READERS)
-        self.attendance: Attendance = RedisAttendance(self._store)
+        self.presence: PresenceStore = RedisPresenceStore(self._store)
         """Who is there, in all processes."""
         self._listener: Listener | None = None
 

@@ -4,7 +4,7 @@ The one subscribed connection of a process.
 Theory of operation. A thread or greenlet connects, subscribes to what is wanted, waits until Redis
 has confirmed that, reads from the streams what it missed, and then hands on what arrives. Who
 wants another channel sends for it on the same connection, and waits for the confirmation.
-Channels that nobody wants any more are given back by the listener itself when it gets to it.
+AppHub that nobody wants any more are given back by the listener itself when it gets to it.
 When the connection breaks, all that begins again.
 
 """
@@ -22,7 +22,7 @@ from typing import Any
 from ...exceptions import BrokerClosed, BrokerUnavailable
 from ...runtime.clock import Clock, monotonic
 from ..base import Message, Receiver
-from .replay_cache import News, Recent
+from .replay_cache import Continuity, ReplayCache
 from .store import Store
 from .topology import TIMEOUT, Node, redis
 
@@ -56,7 +56,7 @@ class Listener:
     """
 
     def __init__(
-        self, store: Store, recent: Recent, receiver: Receiver, *, clock: Clock = monotonic
+        self, store: Store, recent: ReplayCache, receiver: Receiver, *, clock: Clock = monotonic
     ) -> None:
         self._store = store
         self._recent = recent
@@ -261,7 +261,7 @@ class Listener:
             if message["type"] == "pong" and here is not None:
                 # What came before it was asked for has arrived. So a quiet process does not fall
                 # behind its history, and a flushed store is noticed.
-                if self._recent.reach(here) is News.GAP:
+                if self._recent.reach(here) is Continuity.GAP:
                     self._receiver.interrupted()
                 self._receiver.reached(here)
                 here = None
@@ -294,10 +294,10 @@ class Listener:
                 pubsub.give_up(*self._topics(unwanted))
 
     def _deliver(self, message: Message) -> None:
-        news = self._recent.add(message)
-        if news is News.REPEATED:
+        continuity = self._recent.add(message)
+        if continuity is Continuity.DUPLICATE:
             return
-        if news is News.GAP:
+        if continuity is Continuity.GAP:
             self._receiver.interrupted()
         if message.channel in self._channels:
             # Otherwise it was given back, but Redis did not know yet.

@@ -1,5 +1,5 @@
 """
-The attendance book of several processes: kept in Redis, written by one script at a time.
+The presence store of several processes: kept in Redis, written by one script at a time.
 
 Keys, behind the prefix: ``processes`` has when each process's lease ends, in milliseconds of
 Redis's clock; ``held:`` with a process, what it holds; ``here:`` with a channel, who is there, and
@@ -18,11 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from ..presence import LEASE, Announcement, Arrival, Departure, Present
+from ..presence import LEASE, Join, Leave, PresenceEvent, Present
 from .scripts import PUBLISHING
 from .store import Store
 
-__all__ = ["RedisAttendance"]
+__all__ = ["RedisPresenceStore"]
 
 # What one script is told; it undoes as much. Nothing else can interrupt it.
 AT_ONCE = 200
@@ -198,7 +198,7 @@ return {allowed and 1 or 0, known, epoch}
 )
 
 
-class RedisAttendance:
+class RedisPresenceStore:
     """
     Keep who is there in Redis.
 
@@ -220,7 +220,7 @@ class RedisAttendance:
 
     def report(
         self,
-        reports: Sequence[Arrival | Departure] = (),
+        reports: Sequence[Join | Leave] = (),
         counts: Mapping[str, int] = MappingProxyType({}),
     ) -> bool:
         """
@@ -275,9 +275,9 @@ class RedisAttendance:
     def _run(self, script: str, *args: Any) -> Any:
         return self._store.run(script, self._process, int(LEASE * 1000), *args)
 
-    def _as_json(self, report: Arrival | Departure) -> dict[str, Any]:
+    def _as_json(self, report: Join | Leave) -> dict[str, Any]:
         told: dict[str, Any] = {"channel": report.channel, "user": report.user}
-        if isinstance(report, Departure):
+        if isinstance(report, Leave):
             return {**told, "grace": int(report.grace * 1000)}
         # As text, because Lua has no empty lists and no whole numbers.
         told["info"] = json.dumps(report.info)
@@ -288,7 +288,7 @@ class RedisAttendance:
         return told
 
 
-def _as_published(what: Announcement) -> tuple[str, str]:
+def _as_published(what: PresenceEvent) -> tuple[str, str]:
     return json.dumps([what.event, what.key, None]), what.body.decode()
 
 

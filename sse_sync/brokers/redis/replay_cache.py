@@ -12,14 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from ...runtime.process import native_lock
 from ..base import History, Message, Position
 
-__all__ = ["News", "Recent"]
+__all__ = ["Continuity", "ReplayCache"]
 
 # What a process keeps at most, of all its channels together.
 MAX_EVENTS = 20_000
 MAX_BYTES = 16 << 20
 
 
-class News(enum.Enum):
+class Continuity(enum.Enum):
     """
     What a message is to those who have received everything before.
 
@@ -27,13 +27,13 @@ class News(enum.Enum):
 
     NEXT = enum.auto()
     """It follows."""
-    REPEATED = enum.auto()
+    DUPLICATE = enum.auto()
     """They have it."""
     GAP = enum.auto()
     """It belongs to another epoch, so that something may be missing before it."""
 
 
-class Recent:
+class ReplayCache:
     """
     Keep the latest events of a process's channels, so that clients that come back need not ask
     the broker's server.
@@ -115,19 +115,19 @@ class Recent:
                 self._since.pop(channel, None)
                 self._events.pop(channel, None)
 
-    def add(self, message: Message) -> News:
+    def add(self, message: Message) -> Continuity:
         """
         Keep an event, if it is new, the history has it, and its channel is kept.
 
         """
         with self._lock:
             last = self._last
-            news = News.NEXT
+            continuity = Continuity.NEXT
             if last is not None and message.position.epoch != last.epoch:
                 self._clear()
-                news = News.GAP
+                continuity = Continuity.GAP
             elif last is not None and message.position.number <= last.number:
-                return News.REPEATED
+                return Continuity.DUPLICATE
             self._last = message.position
             if message.kept and message.channel in self._since:
                 self._events.setdefault(message.channel, deque()).append(message)
@@ -135,9 +135,9 @@ class Recent:
                 self._bytes += len(message.body)
                 while len(self._order) > MAX_EVENTS or self._bytes > MAX_BYTES:
                     self._drop_oldest()
-        return news
+        return continuity
 
-    def reach(self, here: Position) -> News:
+    def reach(self, here: Position) -> Continuity:
         """
         Note that everything up to a position was received.
 
@@ -146,10 +146,10 @@ class Recent:
             last = self._last
             if last is not None and last.epoch == here.epoch:
                 self._last = max(last, here)
-                return News.NEXT
+                return Continuity.NEXT
             self._clear()
             self._last = here
-            return News.GAP
+            return Continuity.GAP
 
     def history(self, channels: Iterable[str], after: Position) -> History | None:
         """

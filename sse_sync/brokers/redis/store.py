@@ -16,7 +16,7 @@ from typing import Any
 from ...exceptions import BrokerClosed, BrokerUnavailable
 from ..base import History, Message, Position, to_base36
 from ..retention import Kept, Retention
-from .topology import Node, Nodes, redis
+from .topology import Node, Topology, redis
 
 __all__ = ["Store"]
 
@@ -40,7 +40,7 @@ class Store:
 
     """
 
-    def __init__(self, nodes: Nodes, prefix: str, retention: Retention) -> None:
+    def __init__(self, nodes: Topology, prefix: str, retention: Retention) -> None:
         self.nodes = nodes
         self.closed = False
         self._prefix = prefix

@@ -30,7 +30,7 @@ except ModuleNotFoundError as exc:
     ) from None
 
 # With redis-py itself, so that its absence is explained in one place.
-__all__ = ["TIMEOUT", "Node", "Nodes", "redis"]
+__all__ = ["TIMEOUT", "Node", "Topology", "redis"]
 
 # Seconds that one command may take, so that no worker blocks for long when Redis is away.
 TIMEOUT = 2.0
@@ -100,7 +100,7 @@ class Node:
         return known(keys=keys, args=args)
 
 
-class Nodes:
+class Topology:
     """
     Find the server that holds our keys, and find it anew when it is not where it was.
 

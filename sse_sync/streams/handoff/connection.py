@@ -7,8 +7,8 @@ mailbox of the connection's own; when the socket can be written to again that is
 then everything is as before. Once it shall end it leaves the fan-out, and closes itself when its
 last words have been written.
 
-All methods but :meth:`HandedOff.end_for` and :meth:`HandedOff.dismiss` are called by the reactor's
-driver, one at a time.
+All methods but :meth:`HandoffConnection.end_for` and :meth:`HandoffConnection.dismiss` are called
+by the reactor's driver, one at a time.
 
 """
 
@@ -23,17 +23,17 @@ from typing import TYPE_CHECKING
 
 from ...brokers.base import Message
 from ...channels.mailbox import MAX_CHUNK, Mailbox
-from ...runtime.background import Chore
+from ...runtime.background import BackgroundTask
 from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor, Timer
-from ..closing import URGENT, URGENT_PATIENCE, last_words, log_end
+from ..closing import URGENT, URGENT_PATIENCE, closing_bytes, log_end
 from ..registry import CloseReason, Registry
 from .fanout import Fanout, Joined, framed
 
 if TYPE_CHECKING:
-    from ...channels.user_stream import Visit
+    from ...channels.user_stream import UserStream
 
-__all__ = ["HandedOff", "StreamState", "all_is_logged"]
+__all__ = ["HandoffConnection", "StreamState", "all_is_logged"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -52,7 +52,7 @@ class StreamState:
 
     path: str
     """Path of its request, for the log."""
-    visit: Visit | None
+    visit: UserStream | None
     """Whose it is."""
     opened_at: float
     """When it was opened, by the reactor's clock."""
@@ -64,7 +64,7 @@ class StreamState:
     """What it has sent: bytes."""
 
 
-class HandedOff:
+class HandoffConnection:
     """
     A connection that outlives its request.
 
@@ -142,7 +142,7 @@ class HandedOff:
         What it relays.
 
         """
-        return self._fanout.manner.channels
+        return self._fanout.key.channels
 
     def where(self) -> str:
         """
@@ -222,7 +222,7 @@ class HandedOff:
         if not self._is_closed:
             self._since = self._reactor.clock()
             self._leftover = memoryview(frame)[sent:]
-            self._mailbox = Mailbox(*self._fanout.manner.bounds)
+            self._mailbox = Mailbox(*self._fanout.key.bounds)
             self.send = self._keep
             self._wait_until_writable()
 
@@ -254,7 +254,7 @@ class HandedOff:
 
     def _keep_messages(self, messages: list[Message]) -> None:
         if self._mailbox is None:
-            self._mailbox = Mailbox(*self._fanout.manner.bounds)
+            self._mailbox = Mailbox(*self._fanout.key.bounds)
         for message in messages:
             if message.position.number > self._behind:
                 # It has got nothing of what comes from here on.
@@ -293,7 +293,7 @@ class HandedOff:
         if not taken:
             return False
         body = b"".join([message.wire for message in taken])
-        self._set_leftover(framed(body, self._fanout.manner.chunked))
+        self._set_leftover(framed(body, self._fanout.key.chunked))
         return True
 
     def _caught_up(self) -> None:
@@ -317,7 +317,7 @@ class HandedOff:
     def _patience(self) -> float | None:
         if self._wanted is not None and self._wanted[0] in URGENT:
             return URGENT_PATIENCE
-        return self._fanout.manner.write_timeout
+        return self._fanout.key.write_timeout
 
     def _late(self, now: float) -> float | None:
         patience = self._patience()
@@ -340,8 +340,8 @@ class HandedOff:
             return False
         self._ending = True
         reason, is_final, message = self._wanted
-        words = last_words(reason, self._fanout.options, is_final=is_final, message=message)
-        chunked = self._fanout.manner.chunked
+        words = closing_bytes(reason, self._fanout.options, is_final=is_final, message=message)
+        chunked = self._fanout.key.chunked
         tail = (framed(words, chunked) if words else b"") + (LAST_CHUNK if chunked else b"")
         self._leave()
         self._leftover = bytes(self._leftover) + tail
@@ -407,4 +407,4 @@ _lock = native_lock()
 
 # Loggers may block, which the reactor must not.
 _ends: deque[tuple[str, CloseReason, float, int, int]] = deque()
-_logging = Chore(_log, "sse-sync log")
+_logging = BackgroundTask(_log, "sse-sync log")

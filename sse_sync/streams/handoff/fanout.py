@@ -26,7 +26,7 @@ from ...channels.dispatcher import degraded_event
 from ...channels.mailbox import Overflow
 from ...event import ServerSentEvent
 from ...exceptions import BrokerUnavailable
-from ...runtime.background import Chore
+from ...runtime.background import BackgroundTask
 from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor
 from ...settings import Options
@@ -36,7 +36,7 @@ from ..registry import CloseReason
 if TYPE_CHECKING:
     from ...channels.hub import Hub
 
-__all__ = ["Fanout", "Manner", "Member", "Round", "fanout_for", "framed"]
+__all__ = ["Fanout", "FanoutKey", "Recipient", "Batch", "fanout_for", "framed"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -49,7 +49,7 @@ MAX_ROUND = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Manner:
+class FanoutKey:
     """
     What connections have in common that share a fan-out.
 
@@ -69,13 +69,13 @@ class Manner:
     """Seconds without anything sent after which a comment is sent."""
     write_timeout: float | None
     """Seconds that a client may take to accept what was sent."""
-    last_words: tuple[int, int, int, bool]
+    closing_bytes: tuple[int, int, int, bool]
     """What of the options concerns the end: reconnection times, and whether it debugs."""
 
     @classmethod
-    def of(cls, options: Options, **given: Any) -> Manner:
+    def of(cls, options: Options, **given: Any) -> FanoutKey:
         """
-        Return the manner of a stream.
+        Return the key of a stream.
 
         Args:
             options: How it behaves.
@@ -85,7 +85,7 @@ class Manner:
         return cls(
             heartbeat=options.heartbeat,
             write_timeout=options.write_timeout,
-            last_words=(
+            closing_bytes=(
                 *(options.retry, options.retry_stopping, options.retry_failed),
                 options.debug,
             ),
@@ -93,7 +93,7 @@ class Manner:
         )
 
 
-class Member(Protocol):
+class Recipient(Protocol):
     """
     A connection, as its fan-out sees it. Only the reactor's driver calls it.
 
@@ -128,7 +128,7 @@ class Member(Protocol):
 
 
 @dataclass
-class Round:
+class Batch:
     """
     Something to be written to everybody.
 
@@ -138,7 +138,7 @@ class Round:
     """What to write."""
     messages: list[Message] | None
     """What it consists of; :obj:`None` for what is not worth being kept for who is behind."""
-    members: Iterator[Member]
+    members: Iterator[Recipient]
     """Who has not been written to yet."""
     is_reset: bool = False
     """Whether what follows does not go on where the last event was."""
@@ -169,22 +169,22 @@ class Fanout:
 
     Args:
         hub: Where the channels are.
-        manner: What the connections have in common.
+        key: What the connections have in common.
         options: How their streams behave.
         reactor: Writes.
 
     """
 
-    def __init__(self, hub: Hub, manner: Manner, options: Options, reactor: Reactor) -> None:
+    def __init__(self, hub: Hub, key: FanoutKey, options: Options, reactor: Reactor) -> None:
         self.hub = hub
         """Where the channels are."""
-        self.manner = manner
+        self.key = key
         """What the connections have in common."""
         self.options = options
         """How their streams behave."""
         self.reactor = reactor
         """What writes to them."""
-        self.round: Round | None = None
+        self.round: Batch | None = None
         """What is being written. Only the reactor's driver looks at it."""
         self.events = 0
         """Events that were written to everybody since the beginning."""
@@ -192,9 +192,9 @@ class Fanout:
         """Bytes that were."""
         # Nothing blocks or calls out while it is held.
         self._lock = native_lock()
-        self._members: dict[Member, None] = {}
+        self._members: dict[Recipient, None] = {}
         self._pending: list[Message] = []
-        self._rounds: deque[Round] = deque()
+        self._rounds: deque[Batch] = deque()
         self._is_writing = False
         self.is_over = False
         """Whether nobody can join any more."""
@@ -202,11 +202,11 @@ class Fanout:
         # Events that came while it opens or catches up, and whether it has to do so again.
         self._held: list[Message] | None = []
         self._is_interrupted = False
-        self._catching_up = Chore(self._catch_up, "sse-sync catching up")
+        self._catching_up = BackgroundTask(self._catch_up, "sse-sync catching up")
         self._last_sent = reactor.clock()
         self._timer = None
-        if manner.heartbeat is not None:
-            self._timer = reactor.call_at(self._last_sent + manner.heartbeat, self._tick)
+        if key.heartbeat is not None:
+            self._timer = reactor.call_at(self._last_sent + key.heartbeat, self._tick)
 
     @property
     def clients(self) -> int:
@@ -224,7 +224,7 @@ class Fanout:
             BrokerUnavailable: If the channels cannot be received now.
 
         """
-        here = self.hub.dispatch.add(self, self.manner.channels)
+        here = self.hub.dispatch.add(self, self.key.channels)
         with self._lock:
             # Nobody has joined, so nobody misses what has come already.
             held, self._held = self._held or [], None
@@ -237,14 +237,14 @@ class Fanout:
 
         """
         dispatch = self.hub.dispatch
-        dispatch.remove(self, self.manner.channels)
-        key = self.manner, self.reactor
-        if dispatch.shared.get(key) is self:
-            del dispatch.shared[key]
+        dispatch.remove(self, self.key.channels)
+        name = self.key, self.reactor
+        if dispatch.shared.get(name) is self:
+            del dispatch.shared[name]
         if self._timer is not None:
             self._timer.cancel()
 
-    def join(self, member: Member) -> Joined | None:
+    def join(self, member: Recipient) -> Joined | None:
         """
         Write to a connection from the next event on.
 
@@ -260,7 +260,7 @@ class Fanout:
             self._members[member] = None
             return Joined(self._latest.number, self._held is None, self.events, self.bytes)
 
-    def leave(self, member: Member) -> None:
+    def leave(self, member: Recipient) -> None:
         """
         Write to a connection no more. The last one closes the fan-out. Idempotent.
 
@@ -319,7 +319,7 @@ class Fanout:
         Note that nothing arrives for now, or that it does again.
 
         """
-        if self.manner.tell_degraded:
+        if self.key.tell_degraded:
             self._say(degraded_event(problem is not None))
 
     # Writing.
@@ -345,8 +345,8 @@ class Fanout:
 
     def _add_round(self, text: bytes, messages: list[Message] | None = None, **kind: bool) -> None:
         if self._members:
-            frame = framed(text, self.manner.chunked)
-            self._rounds.append(Round(frame, messages, iter(list(self._members)), **kind))
+            frame = framed(text, self.key.chunked)
+            self._rounds.append(Batch(frame, messages, iter(list(self._members)), **kind))
             self.bytes += len(frame)
             self.events += len(messages or ())
 
@@ -375,7 +375,7 @@ class Fanout:
                 return True
             self.round = None
 
-    def _next_round(self) -> Round | None:
+    def _next_round(self) -> Batch | None:
         with self._lock:
             if not self._rounds:
                 self._cut()
@@ -386,7 +386,7 @@ class Fanout:
         self._last_sent = self.reactor.clock()
         return following
 
-    def _write_round(self, following: Round, deadline: float) -> bool:
+    def _write_round(self, following: Batch, deadline: float) -> bool:
         # The hot loop: once per client and round. Returns whether everybody has been written to.
         frame, size, left = following.frame, len(following.frame), LOOK_EVERY
         for member in following.members:
@@ -405,7 +405,7 @@ class Fanout:
                 left = LOOK_EVERY
         return True
 
-    def _was_not_written(self, member: Member, frame: bytes, sent: int) -> None:
+    def _was_not_written(self, member: Recipient, frame: bytes, sent: int) -> None:
         # One member's trouble must not cost the others the round.
         try:
             if sent >= 0:
@@ -419,7 +419,7 @@ class Fanout:
         member.broke()
 
     def _tick(self, now: float) -> float | None:
-        heartbeat = self.manner.heartbeat
+        heartbeat = self.key.heartbeat
         if heartbeat is None or self.is_over:
             return None
         # Computed as what is returned, or a rounding error makes a heartbeat late.
@@ -436,7 +436,7 @@ class Fanout:
             while self._is_interrupted and not self.is_over:
                 self._resume()
         except BrokerUnavailable as exc:
-            logger.error("no subscription to %s: %s", ", ".join(self.manner.channels), exc)
+            logger.error("no subscription to %s: %s", ", ".join(self.key.channels), exc)
             self._give_up(CloseReason.FAILED)
         except BaseException:
             # Whatever it was: nothing would ever be written again.
@@ -444,7 +444,7 @@ class Fanout:
             raise
 
     def _resume(self) -> None:
-        channels = self.manner.channels
+        channels = self.key.channels
         with self._lock:
             self._is_interrupted, self._held = False, []
             behind = self._latest
@@ -463,7 +463,7 @@ class Fanout:
                 self._cut()
                 self._latest = here
                 reset = ServerSentEvent("", event="stream-reset", id=str(here))
-                self.is_over = self.manner.has_snapshot
+                self.is_over = self.key.has_snapshot
                 if not self.is_over:
                     self._add_round(reset.encode(), is_reset=True)
             for message in held:
@@ -483,13 +483,13 @@ class Fanout:
         self.close_if_unused()
 
 
-def fanout_for(hub: Hub, manner: Manner, options: Options, reactor: Reactor) -> Fanout:
+def fanout_for(hub: Hub, key: FanoutKey, options: Options, reactor: Reactor) -> Fanout:
     """
-    Return the fan-out that connections of one manner share. It may block.
+    Return the fan-out that connections of one key share. It may block.
 
     Args:
         hub: Where the channels are.
-        manner: What they have in common.
+        key: What they have in common.
         options: How their streams behave.
         reactor: What writes to them.
 
@@ -497,17 +497,17 @@ def fanout_for(hub: Hub, manner: Manner, options: Options, reactor: Reactor) -> 
         BrokerUnavailable: If the channels cannot be subscribed to now.
 
     """
-    shared, key = hub.dispatch.shared, (manner, reactor)
-    found = shared.get(key)
+    shared, name = hub.dispatch.shared, (key, reactor)
+    found = shared.get(name)
     if not isinstance(found, Fanout) or found.is_over:
-        made = Fanout(hub, manner, options, reactor)
+        made = Fanout(hub, key, options, reactor)
         made.open()
         # Others may have been faster.
-        found = shared.get(key)
+        found = shared.get(name)
         if isinstance(found, Fanout) and not found.is_over:
             made.close()
         else:
-            found = shared[key] = made
+            found = shared[name] = made
     return found
 
 

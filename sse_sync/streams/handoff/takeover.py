@@ -22,14 +22,14 @@ from ...channels.mailbox import Mailbox
 from ...runtime.reactor import Reactor
 from ...settings import Options
 from ..connection import prepare
-from ..registry import CloseReason, Registry, Tracked
-from .connection import HandedOff, StreamState
-from .fanout import Manner, fanout_for
+from ..registry import CloseReason, OpenStream, Registry
+from .connection import HandoffConnection, StreamState
+from .fanout import FanoutKey, fanout_for
 
 if TYPE_CHECKING:
     from ...channels.hub import Hub
 
-__all__ = ["OFFER", "Offer", "Relay", "StaysWithRequest", "depart"]
+__all__ = ["OFFER", "Offer", "Relay", "StaysWithRequest", "hand_off"]
 
 OFFER = "sse_sync.streams.handoff.connection"
 """Key of the environ under which a worker's :class:`Offer` is."""
@@ -92,7 +92,7 @@ class Relay(Protocol):
 
         """
 
-    def manner(self, options: Options, *, chunked: bool) -> Manner:
+    def key(self, options: Options, *, chunked: bool) -> FanoutKey:
         """
         Return what it has in common with others.
 
@@ -112,8 +112,8 @@ class Relay(Protocol):
         """
 
 
-def depart(
-    stream: Tracked,
+def hand_off(
+    stream: OpenStream,
     offer: Offer,
     feed: Any,
     state: StreamState,
@@ -122,7 +122,7 @@ def depart(
     reactor: Reactor,
     registry: Registry,
     let_go: Callable[[], bool],
-) -> HandedOff:
+) -> HandoffConnection:
     """
     Take a connection over from the server. It may block.
 
@@ -151,8 +151,8 @@ def depart(
     problem = relay.refusal() or offer.refusal(state.bytes)
     if problem:
         raise StaysWithRequest(problem)
-    manner = relay.manner(options, chunked=offer.is_chunked)
-    fanout = fanout_for(relay.hub, manner, options, reactor)
+    key = relay.key(options, chunked=offer.is_chunked)
+    fanout = fanout_for(relay.hub, key, options, reactor)
     sock, problem = None, "it has just ended"
     try:
         sock = offer.take(let_go)
@@ -162,13 +162,13 @@ def depart(
         fanout.close_if_unused()
         raise StaysWithRequest(problem)
     prepare(sock, options.write_timeout)
-    handed_off = HandedOff(sock, fanout, state, registry)
+    handed_off = HandoffConnection(sock, fanout, state, registry)
     try:
         # First, so that the fan-out will not bring what the client has got from the feed.
         relay.hub.dispatch.settle()
         while (joined := handed_off.join(fanout, relay.behind)) is None:
             # The last of the others has left just now.
-            fanout = fanout_for(relay.hub, manner, options, reactor)
+            fanout = fanout_for(relay.hub, key, options, reactor)
         relay.hub.dispatch.settle()
     except BaseException:
         fanout.leave(handed_off)
@@ -183,14 +183,14 @@ def depart(
     if state.visit is not None:
         state.visit.pass_on(handed_off, handed_off.channels)
     # Only now, because it may end at once.
-    reactor.call_soon(partial(handed_off.begin, _until(joined.number, relay.mailbox, manner)))
+    reactor.call_soon(partial(handed_off.begin, _until(joined.number, relay.mailbox, key)))
     return handed_off
 
 
-def _until(number: int, mailbox: Mailbox, manner: Manner) -> Mailbox | None:
+def _until(number: int, mailbox: Mailbox, key: FanoutKey) -> Mailbox | None:
     # What is behind this number is in the rounds.
     if not len(mailbox) and not mailbox.overflowed:
         return None
-    earlier = Mailbox(*manner.bounds)
+    earlier = Mailbox(*key.bounds)
     earlier.pour_from(mailbox, number)
     return earlier

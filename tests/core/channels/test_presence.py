@@ -3,12 +3,19 @@
 import pytest
 
 from sse_sync import BrokerUnavailable, ConfigurationError
-from sse_sync.brokers.presence import LEASE, Arrival, Departure
-from sse_sync.channels.presence import MARGIN, TICK, Ledger, Presence, user_channel, user_key
+from sse_sync.brokers.presence import LEASE, Join, Leave
+from sse_sync.channels.presence import (
+    MARGIN,
+    TICK,
+    Presence,
+    PresenceTracker,
+    user_channel,
+    user_key,
+)
 
 
 class Book:
-    """An attendance book that notes what it is told, and fails when it is asked to."""
+    """An presence store that notes what it is told, and fails when it is asked to."""
 
     def __init__(self):
         self.told = []
@@ -50,140 +57,140 @@ def wakes():
 
 
 @pytest.fixture
-def ledger(book, now, wakes):
-    return Ledger(book, lambda: wakes.append(1), clock=lambda: now[0])
+def tracker(book, now, wakes):
+    return PresenceTracker(book, lambda: wakes.append(1), clock=lambda: now[0])
 
 
 ANN = Presence("ann", grace=3.0)
 BOB = Presence("bob")
-COMES, GOES = (Arrival, "ann"), (Departure, "ann")
+COMES, GOES = (Join, "ann"), (Leave, "ann")
 
 
-def test_come_and_go(ledger, book, now, wakes):
+def test_come_and_go(tracker, book, now, wakes):
     """However many streams somebody has, the book is told of the first and the last."""
     for _ in range(5):
-        ledger.enter("room", ANN)
-        assert ledger.settle() == TICK
+        tracker.enter("room", ANN)
+        assert tracker.settle() == TICK
     for _ in range(4):
-        ledger.leave("room", ANN)
-    ledger.settle()
+        tracker.leave("room", ANN)
+    tracker.settle()
     assert book.told == [[COMES], [], [], [], [], []]
     assert wakes
-    ledger.leave("room", ANN)
-    assert ledger.settle() == pytest.approx(3.0 + MARGIN)
+    tracker.leave("room", ANN)
+    assert tracker.settle() == pytest.approx(3.0 + MARGIN)
     assert book.told[-1] == [GOES]
     now[0] += 3.1
     # Somebody has to look when the grace is over; then nothing is left to do.
-    assert ledger.settle() is None
+    assert tracker.settle() is None
     assert book.told[-1] == []
 
 
-def test_back_in_time(ledger, book, now):
+def test_back_in_time(tracker, book, now):
     """Who comes back while the departure waits, or has been told, is there."""
-    ledger.enter("room", ANN)
-    ledger.settle()
-    ledger.leave("room", ANN)
-    ledger.enter("room", ANN)
-    ledger.settle()
+    tracker.enter("room", ANN)
+    tracker.settle()
+    tracker.leave("room", ANN)
+    tracker.enter("room", ANN)
+    tracker.settle()
     assert book.told == [[COMES], [COMES]]
-    ledger.leave("room", ANN)
-    ledger.settle()
-    ledger.enter("room", ANN)
-    ledger.settle()
+    tracker.leave("room", ANN)
+    tracker.settle()
+    tracker.enter("room", ANN)
+    tracker.settle()
     assert book.told[2:] == [[GOES], [COMES]]
 
 
-def test_back_while_it_is_told(ledger, book):
+def test_back_while_it_is_told(tracker, book):
     """A departure that is on its way does not outlive a return."""
-    ledger.enter("room", ANN)
-    ledger.settle()
-    ledger.leave("room", ANN)
-    book.on_report = lambda: book.told or ledger.enter("room", ANN)
+    tracker.enter("room", ANN)
+    tracker.settle()
+    tracker.leave("room", ANN)
+    book.on_report = lambda: book.told or tracker.enter("room", ANN)
     book.told.clear()
-    ledger.settle()
-    ledger.settle()
+    tracker.settle()
+    tracker.settle()
     assert book.told == [[GOES], [COMES]]
 
 
-def test_gone_before_anybody_knew(ledger, book):
+def test_gone_before_anybody_knew(tracker, book):
     """Nothing is told of it."""
-    ledger.enter("room", ANN)
-    ledger.leave("room", ANN)
-    assert ledger.settle() is None
+    tracker.enter("room", ANN)
+    tracker.leave("room", ANN)
+    assert tracker.settle() is None
     assert book.told == [[]]
 
 
-def test_latest_info(ledger, book):
+def test_latest_info(tracker, book):
     """What a later stream tells of the user counts."""
-    ledger.enter("room", ANN)
-    ledger.settle()
-    ledger.enter("room", Presence("ann", "new"))
-    ledger.settle()
+    tracker.enter("room", ANN)
+    tracker.settle()
+    tracker.enter("room", Presence("ann", "new"))
+    tracker.settle()
     assert book.told == [[COMES], [COMES]]
 
 
-def test_broker_is_away(ledger, book):
+def test_broker_is_away(tracker, book):
     """What could not be told is told later."""
-    ledger.enter("room", ANN)
+    tracker.enter("room", ANN)
     book.fails = 1
     with pytest.raises(BrokerUnavailable):
-        ledger.settle()
-    ledger.enter("room", BOB)
+        tracker.settle()
+    tracker.enter("room", BOB)
     book.fails = 1
     with pytest.raises(BrokerUnavailable):
-        ledger.settle()
-    ledger.settle()
-    assert [sorted(told, key=str) for told in book.told] == [[COMES, (Arrival, "bob")]]
+        tracker.settle()
+    tracker.settle()
+    assert [sorted(told, key=str) for told in book.told] == [[COMES, (Join, "bob")]]
     # Whether a departure was noted before the answer got lost, nobody knows.
-    ledger.leave("room", ANN)
+    tracker.leave("room", ANN)
     book.fails = 1
     with pytest.raises(BrokerUnavailable):
-        ledger.settle()
-    ledger.settle()
+        tracker.settle()
+    tracker.settle()
     assert GOES in book.told[-1]
 
 
-def test_forgotten(ledger, book):
+def test_forgotten(tracker, book):
     """A broker that has forgotten everything is told everything again."""
-    ledger.enter("room", ANN)
-    assert ledger.take_place("bob", 3)
-    ledger.settle()
+    tracker.enter("room", ANN)
+    assert tracker.take_place("bob", 3)
+    tracker.settle()
     book.told.clear()
     book.counted.clear()
     book.known = False
-    ledger.settle()
+    tracker.settle()
     assert book.told == [[], [COMES]]
     assert book.counted == [("bob", 1)]
 
 
-def test_lease(ledger, book, now):
+def test_lease(tracker, book, now):
     """As long as there is somebody, the book hears of the process in time."""
-    ledger.enter("room", ANN)
-    assert ledger.settle() <= LEASE / 3
-    assert ledger.settle() <= LEASE / 3
+    tracker.enter("room", ANN)
+    assert tracker.settle() <= LEASE / 3
+    assert tracker.settle() <= LEASE / 3
 
 
-def test_places(ledger, book):
+def test_places(tracker, book):
     """One too many is refused, and a place that was given back is free."""
-    assert ledger.take_place("ann", 2)
-    assert ledger.take_place("ann", 2)
-    assert not ledger.take_place("ann", 2)
-    ledger.give_place("ann")
-    assert ledger.take_place("ann", 2)
-    ledger.settle()
+    assert tracker.take_place("ann", 2)
+    assert tracker.take_place("ann", 2)
+    assert not tracker.take_place("ann", 2)
+    tracker.give_place("ann")
+    assert tracker.take_place("ann", 2)
+    tracker.settle()
     for _ in range(2):
-        ledger.give_place("ann")
-    assert ledger.settle() is None
+        tracker.give_place("ann")
+    assert tracker.settle() is None
     assert book.counted[-1] == ("ann", 0)
 
 
-def test_places_while_the_broker_is_away(ledger, book):
+def test_places_while_the_broker_is_away(tracker, book):
     """Those of this process count, and the broker is told later."""
     book.fails = 1000
-    assert ledger.take_place("ann", 1)
-    assert not ledger.take_place("ann", 1)
+    assert tracker.take_place("ann", 1)
+    assert not tracker.take_place("ann", 1)
     book.fails = 0
-    ledger.settle()
+    tracker.settle()
     assert book.counted == [("ann", 1)]
 
 
@@ -217,28 +224,28 @@ def test_user_key():
             user_key(wrong)
 
 
-def test_told_by_somebody_else(ledger, book, now):
+def test_told_by_somebody_else(tracker, book, now):
     """Of many who want to be known, most find that it has been told already."""
     for number in range(10):
-        ledger.enter("room", Presence(f"user{number}"))
+        tracker.enter("room", Presence(f"user{number}"))
     for _ in range(10):
-        ledger.tell()
+        tracker.tell()
     assert [len(told) for told in book.told] == [10]
     now[0] += 3 * TICK
-    ledger.tell()
+    tracker.tell()
     assert len(book.told) == 2
 
 
-def test_places_that_were_given_back_while_it_was_told(ledger, book):
+def test_places_that_were_given_back_while_it_was_told(tracker, book):
     """What the book was told last is what holds."""
     for _ in range(3):
-        assert ledger.take_place("ann", 5)
-    ledger.give_place("ann")
-    ledger.settle()
+        assert tracker.take_place("ann", 5)
+    tracker.give_place("ann")
+    tracker.settle()
     assert book.counted[-1] == ("ann", 2)
 
 
-def test_killed_while_it_asks(ledger, book):
+def test_killed_while_it_asks(tracker, book):
     """No place is lost."""
 
     class Killed(BaseException):
@@ -249,14 +256,14 @@ def test_killed_while_it_asks(ledger, book):
 
     book.count, count = count, book.count
     with pytest.raises(Killed):
-        ledger.take_place("ann", 1)
+        tracker.take_place("ann", 1)
     book.count = count
-    assert ledger.take_place("ann", 1)
+    assert tracker.take_place("ann", 1)
 
 
-def test_refused_while_it_was_told(ledger, book):
+def test_refused_while_it_was_told(tracker, book):
     """A place that was asked for, told, and then refused does not stay in the book."""
-    book.count = lambda name, own, limit: ledger.settle() and False
-    assert not ledger.take_place("ann", 3)
-    ledger.settle()
+    book.count = lambda name, own, limit: tracker.settle() and False
+    assert not tracker.take_place("ann", 3)
+    tracker.settle()
     assert book.counted[-1] == ("ann", 0)

@@ -1,12 +1,12 @@
-"""The attendance book of a single process."""
+"""The presence store of a single process."""
 
 import pytest
 
 from sse_sync.brokers.memory import MemoryBroker
-from tests.core.attendance_contract import AttendanceContract
+from tests.core.brokers.presence_contract import PresenceContract
 
 
-class TestMemoryAttendance(AttendanceContract):
+class TestMemoryAttendance(PresenceContract):
     """The contract."""
 
     @pytest.fixture

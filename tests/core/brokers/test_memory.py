@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sse_sync.brokers.base import Position, to_base36
 from sse_sync.brokers.memory import MemoryBroker
-from tests.core.broker_contract import BrokerContract, Receiver
+from tests.core.brokers.broker_contract import BrokerContract, Receiver
 
 
 class TestMemoryBroker(BrokerContract):
@@ -54,7 +54,7 @@ def test_quiet_channels_prove_nothing_missing():
 
 
 def test_forgotten_channels():
-    """Channels that nobody publishes to any more cost nothing, and are not taken for quiet."""
+    """AppHub that nobody publishes to any more cost nothing, and are not taken for quiet."""
     now = [1000.0]
     broker = MemoryBroker(max_age=60, now=lambda: now[0])
     start = broker.position()
@@ -87,6 +87,12 @@ def test_epochs_differ():
 def test_base_36(number):
     """Numbers survive being text."""
     assert int(to_base36(number), 36) == number
+
+
+def test_negative_base36():
+    """A negative number is refused: a clock set before 1970 must not make a process spin."""
+    with pytest.raises(ValueError, match="negative"):
+        to_base36(-1)
 
 
 @given(st.text(max_size=60))

@@ -9,7 +9,7 @@ import pytest
 from sse_sync import ConfigurationError, EventError, EventStream
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.hub import Hub
-from sse_sync.channels.schedule import Timetable
+from sse_sync.channels.schedule import Schedule
 from sse_sync.channels.subscription import Subscription
 from sse_sync.exceptions import BrokerUnavailable
 from sse_sync.settings import Options
@@ -17,12 +17,12 @@ from sse_sync.testing import read_events
 
 
 @pytest.fixture
-def timetable():
-    return Timetable()
+def schedule():
+    return Schedule()
 
 
 @pytest.fixture
-def make_hub(runtime, timetable):
+def make_hub(runtime, schedule):
     with contextlib.ExitStack() as stack:
 
         def make_hub(**arguments):
@@ -30,7 +30,7 @@ def make_hub(runtime, timetable):
                 return runtime.now
 
             broker = MemoryBroker(now=now)
-            hub = Hub(broker, clock=now, now=now, timetable=timetable, **arguments)
+            hub = Hub(broker, clock=now, now=now, schedule=schedule, **arguments)
             return stack.enter_context(hub)
 
         yield make_hub
@@ -42,11 +42,11 @@ def hub(make_hub):
 
 
 @pytest.fixture
-def times(runtime, timetable):
+def times(runtime, schedule):
     """When the function was called."""
     times = []
 
-    @timetable.publish_every(2, "room", event="time")
+    @schedule.publish_every(2, "room", event="time")
     def tell():
         times.append(runtime.now)
         return {"at": runtime.now}
@@ -117,12 +117,12 @@ def test_many_come(runtime, hub, times, monkeypatch):
     assert len(looks) <= 3
 
 
-def test_once_by_all(runtime, make_hub, timetable, monkeypatch):
+def test_once_by_all(runtime, make_hub, schedule, monkeypatch):
     """Every process names the moments alike, so that the broker takes each once."""
     tokens = []
     monkeypatch.setattr(Hub, "publish", lambda self, *a, token, **k: tokens.append(token))
-    timetable.publish_every(2, "room")(functools.partial(str, 1))
-    timetable.publish_every(2, "room", event="other")(functools.partial(str, 1))
+    schedule.publish_every(2, "room")(functools.partial(str, 1))
+    schedule.publish_every(2, "room", event="other")(functools.partial(str, 1))
     one, other = make_hub(), make_hub()
     with subscribed(one, "room"):
         runtime.advance(0.7)
@@ -132,31 +132,31 @@ def test_once_by_all(runtime, make_hub, timetable, monkeypatch):
     assert len(set(tokens)) == 4
 
 
-def test_given_twice(runtime, hub, timetable):
+def test_given_twice(runtime, hub, schedule):
     """An application that is made twice publishes once."""
     calls = []
     for _ in range(2):
-        timetable.publish_every(2, "room")(functools.partial(calls.append, 1))
+        schedule.publish_every(2, "room")(functools.partial(calls.append, 1))
     with subscribed(hub, "room"):
         runtime.advance(2)
     assert calls == [1]
 
 
-def test_nothing_to_publish(runtime, hub, timetable):
+def test_nothing_to_publish(runtime, hub, schedule):
     """None is nothing; zero and empty text are values."""
     values = [None, 0, None, ""]
-    timetable.publish_every(1, "room")(lambda: values.pop(0) if values else None)
+    schedule.publish_every(1, "room")(lambda: values.pop(0) if values else None)
     with subscribed(hub, "room") as stream:
         runtime.advance(6)
         assert hub.statistics().published == 2
         assert [data for _, data in events_of(stream, 2)] == ["0", ""]
 
 
-def test_after(runtime, hub, timetable):
+def test_after(runtime, hub, schedule):
     """Events of some types make it publish at once, and other ones do not."""
     times = []
 
-    @timetable.publish_every(60, "room", event="told", key="k", after=["join", "leave"])
+    @schedule.publish_every(60, "room", event="told", key="k", after=["join", "leave"])
     def tell():
         times.append(round(runtime.now))
         return times[-1]
@@ -172,10 +172,10 @@ def test_after(runtime, hub, timetable):
     assert told == ["1001", "1003"]
 
 
-def test_many_afterwards(runtime, hub, timetable):
+def test_many_afterwards(runtime, hub, schedule):
     """A storm of events is told of by a few, of which the last one is of its end."""
     people = []
-    timetable.publish_every(60, "room", event="told", after=["join"])(lambda: len(people))
+    schedule.publish_every(60, "room", event="told", after=["join"])(lambda: len(people))
     with subscribed(hub, "room") as stream:
         for number in range(100):
             people.append(number)
@@ -187,7 +187,7 @@ def test_many_afterwards(runtime, hub, timetable):
     assert told[-1] == "100"
 
 
-def test_last_word(runtime, hub, timetable, monkeypatch):
+def test_last_word(runtime, hub, schedule, monkeypatch):
     """Who has published what was found out before an event publishes again in any case."""
     tokens = []
     publish = hub.publish
@@ -196,7 +196,7 @@ def test_last_word(runtime, hub, timetable, monkeypatch):
         tokens.append(kwargs["token"])
         return publish(*args, **kwargs)
 
-    @timetable.publish_every(60, "room", event="told", after=["join"])
+    @schedule.publish_every(60, "room", event="told", after=["join"])
     def tell():
         if len(tokens) == 1:  # It takes a while; somebody comes after it has looked.
             publish("room", "x", event="join")
@@ -212,9 +212,9 @@ def test_last_word(runtime, hub, timetable, monkeypatch):
     assert [len(name) for name in names] == [1, 1, 2]
 
 
-def test_after_while_the_broker_is_away(runtime, hub, timetable, monkeypatch):
+def test_after_while_the_broker_is_away(runtime, hub, schedule, monkeypatch):
     """What could not be published is published later."""
-    timetable.publish_every(3600, "room", event="told", after=["join"])(lambda: "x")
+    schedule.publish_every(3600, "room", event="told", after=["join"])(lambda: "x")
     publish = hub.publish
 
     def fail(*args, **kwargs):
@@ -229,38 +229,38 @@ def test_after_while_the_broker_is_away(runtime, hub, timetable, monkeypatch):
         assert [event for event, _ in events_of(stream, 2)] == ["join", "told"]
 
 
-def test_another_function(timetable):
+def test_another_function(schedule):
     """Functions that look alike do not take each other's place."""
-    timetable.publish_every(1, "room", event="x")(lambda: 1)
+    schedule.publish_every(1, "room", event="x")(lambda: 1)
     with pytest.raises(ConfigurationError, match="name of its own"):
-        timetable.publish_every(1, "room", event="x")(lambda: 2)
-    timetable.publish_every(1, "room", event="y")(functools.partial(int, "1"))
+        schedule.publish_every(1, "room", event="x")(lambda: 2)
+    schedule.publish_every(1, "room", event="y")(functools.partial(int, "1"))
     with pytest.raises(ConfigurationError, match="name of its own"):
-        timetable.publish_every(1, "room", event="y")(functools.partial(int, "2"))
-    timetable.publish_every(2, "room", event="x")(lambda: 2)
+        schedule.publish_every(1, "room", event="y")(functools.partial(int, "2"))
+    schedule.publish_every(2, "room", event="x")(lambda: 2)
 
 
-def test_circle(timetable):
+def test_circle(schedule):
     """Two that would follow each other for ever are refused."""
-    timetable.publish_every(1, "room", event="a", after=["b"])(lambda: 1)
+    schedule.publish_every(1, "room", event="a", after=["b"])(lambda: 1)
     with pytest.raises(ConfigurationError, match="circle"):
-        timetable.publish_every(1, "room", event="b", after=["a"])(lambda: 2)
+        schedule.publish_every(1, "room", event="b", after=["a"])(lambda: 2)
 
 
-def test_closed(runtime, hub, timetable, caplog):
+def test_closed(runtime, hub, schedule, caplog):
     """A hub that is closed is no error."""
-    timetable.publish_every(1, "room")(lambda: 1)
+    schedule.publish_every(1, "room")(lambda: 1)
     with subscribed(hub, "room"):
         hub.close()
         runtime.advance(3)
     assert "failed" not in caplog.text
 
 
-def test_fails(runtime, hub, timetable, caplog):
+def test_fails(runtime, hub, schedule, caplog):
     """An exception is logged, and the next time is not later for it."""
     times = []
 
-    @timetable.publish_every(2, "room")
+    @schedule.publish_every(2, "room")
     def fails():
         times.append(runtime.now)
         raise ValueError("no sensor")
@@ -288,11 +288,11 @@ def test_broker_away(runtime, hub, times, caplog, monkeypatch):
     assert hub.statistics().published == 1
 
 
-def test_slow_function(runtime, hub, timetable):
+def test_slow_function(runtime, hub, schedule):
     """A function that takes longer than the interval is not called again for what it missed."""
     times = []
 
-    @timetable.publish_every(1, "room")
+    @schedule.publish_every(1, "room")
     def slow():
         times.append(int(runtime.now))
         runtime.now += 2.5
@@ -304,7 +304,7 @@ def test_slow_function(runtime, hub, timetable):
 
 
 @pytest.mark.parametrize("seconds", [30, 300, 3600])
-def test_clock_set_back(runtime, timetable, seconds):
+def test_clock_set_back(runtime, schedule, seconds):
     """It is silent for some seconds at most, though the same moments come again."""
     shift = [0.0]
 
@@ -312,8 +312,8 @@ def test_clock_set_back(runtime, timetable, seconds):
         return runtime.now + shift[0]
 
     broker = MemoryBroker(now=now, clock=lambda: runtime.now)
-    timetable.publish_every(1, "room", event="x")(lambda: "x")
-    with Hub(broker, now=now, timetable=timetable) as hub, subscribed(hub, "room") as stream:
+    schedule.publish_every(1, "room", event="x")(lambda: "x")
+    with Hub(broker, now=now, schedule=schedule) as hub, subscribed(hub, "room") as stream:
         runtime.advance(20)
         assert len(events_of(stream, 20)) == 20
         shift[0] = -seconds
@@ -321,7 +321,7 @@ def test_clock_set_back(runtime, timetable, seconds):
         assert len(events_of(stream, 10)) == 10
 
 
-def test_context(runtime, make_hub, timetable):
+def test_context(runtime, make_hub, schedule):
     """It is called in the application's context, which is left before anything is published."""
     inside = []
 
@@ -337,7 +337,7 @@ def test_context(runtime, make_hub, timetable):
 
     hub = make_hub(within=within, dumps=dumps)
 
-    @timetable.publish_every(1, "room")
+    @schedule.publish_every(1, "room")
     def tell():
         inside.append("called")
         return 7
@@ -348,10 +348,10 @@ def test_context(runtime, make_hub, timetable):
         assert events_of(stream, 1) == [(None, "<7>")]
 
 
-def test_kept(runtime, hub, timetable):
+def test_kept(runtime, hub, schedule):
     """The history has what is said to be kept, and nothing else."""
-    timetable.publish_every(1, "room", event="passing")(lambda: "x")
-    timetable.publish_every(1, "room", event="lasting", keep=True)(lambda: "x")
+    schedule.publish_every(1, "room", event="passing")(lambda: "x")
+    schedule.publish_every(1, "room", event="lasting", keep=True)(lambda: "x")
     start = hub.position()
     with subscribed(hub, "room"):
         runtime.advance(2)
@@ -359,11 +359,11 @@ def test_kept(runtime, hub, timetable):
     assert [message.event for message in hub.history(["room"], start).messages] == ["lasting"] * 2
 
 
-def test_later(runtime, hub, timetable):
+def test_later(runtime, hub, schedule):
     """What is added after the hub was made counts, too: modules are imported when needed."""
     calls = []
     with subscribed(hub, "room"):
-        timetable.publish_every(1, "room")(lambda: calls.append(1))
+        schedule.publish_every(1, "room")(lambda: calls.append(1))
         with subscribed(hub, "room"):
             runtime.advance(2)
     assert calls == [1, 1]
@@ -389,10 +389,10 @@ def test_later(runtime, hub, timetable):
         (1, "room", {"event": "join", "after": ["join"]}, ConfigurationError),
     ],
 )
-def test_unusable(timetable, seconds, channel, arguments, error):
+def test_unusable(schedule, seconds, channel, arguments, error):
     """It is refused where it is written, not when somebody subscribes."""
     with pytest.raises(error):
-        timetable.publish_every(seconds, channel, **arguments)(print)
+        schedule.publish_every(seconds, channel, **arguments)(print)
 
 
 def generate():
@@ -408,7 +408,7 @@ async def generate_async():
 
 
 @pytest.mark.parametrize("function", [7, generate, wait, generate_async])
-def test_not_a_function(timetable, function):
+def test_not_a_function(schedule, function):
     """What cannot be called, or returns nothing that can be sent, is refused at once."""
     with pytest.raises(ConfigurationError, match="function"):
-        timetable.publish_every(1, "room")(function)
+        schedule.publish_every(1, "room")(function)

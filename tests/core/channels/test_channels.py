@@ -1,4 +1,4 @@
-"""Channels: subscribe, publish, resume, reset, overflow."""
+"""AppHub: subscribe, publish, resume, reset, overflow."""
 
 import contextvars
 import os
@@ -18,8 +18,8 @@ from sse_sync import (
 )
 from sse_sync.brokers.base import History, Position
 from sse_sync.brokers.memory import MemoryBroker
-from sse_sync.channels.app import Channels, connect, make_broker
-from sse_sync.channels.dispatcher import IDLE_CHANNELS, Dispatch
+from sse_sync.channels.app import AppHub, connect, make_broker
+from sse_sync.channels.dispatcher import IDLE_CHANNELS, Dispatcher
 from sse_sync.channels.hub import Hub
 from sse_sync.channels.subscription import Subscription
 from sse_sync.exceptions import BrokerUnavailable
@@ -490,7 +490,7 @@ def test_degraded(hub, caplog):
 
 
 def test_idle_channels_are_given_back(hub, runtime):
-    """Channels that nobody listens to do not pile up."""
+    """AppHub that nobody listens to do not pile up."""
     for number in range(IDLE_CHANNELS * 4):
         stream = opened(hub, f"user-{number}")
         next(stream)
@@ -547,7 +547,7 @@ def test_unsendable(hub):
 
 def test_fork(runtime):
     """In a child the hub begins anew: without subscribers, locks or a history of its parent's."""
-    hub = Channels(Options()).hub()
+    hub = AppHub(Options()).hub()
     stream = opened(hub)
     next(stream)
     hub.publish("a", "x")
@@ -631,7 +631,7 @@ def test_history_is_lost_during_a_long_replay(runtime):
 
 def test_memory_with_several_processes():
     """A broker that cannot reach the other workers is refused, not used in silence."""
-    channels = Channels(Options())
+    channels = AppHub(Options())
     channels.check({**SERVED, "wsgi.multiprocess": False})
     channels.check({"wsgi.multiprocess": True})
     with pytest.raises(ConfigurationError, match="events would stay in one of them"):
@@ -756,7 +756,7 @@ def test_figures(hub, runtime):
 
 
 def test_review(runtime):
-    """Channels that nobody wanted twice in a row are given back, and can be had again."""
+    """AppHub that nobody wanted twice in a row are given back, and can be had again."""
     broker = MemoryBroker()
     hub = Hub(broker)
     stream, other = opened(hub, "a", "b"), opened(hub, "b")
@@ -878,7 +878,7 @@ def test_subscriber_that_is_removed_while_it_waits():
         interrupted = degraded = put
 
     broker = Slow()
-    dispatch = Dispatch(broker, lambda: None, lambda channels: None, lambda message: None)
+    dispatch = Dispatcher(broker, lambda: None, lambda channels: None, lambda message: None)
     broker.start(dispatch)
     one, other = Nobody(), Nobody()
     threads = [

@@ -1,6 +1,6 @@
 """Work that nobody waits for."""
 
-from sse_sync.runtime.background import PAUSE, Chore
+from sse_sync.runtime.background import PAUSE, BackgroundTask
 from sse_sync.testing import FakeRuntime
 
 
@@ -12,7 +12,7 @@ def test_work(runtime):
         done.append(runtime.now)
         return delays.pop(0)
 
-    chore = Chore(work, "test")
+    chore = BackgroundTask(work, "test")
     assert done == []
     chore.wake()
     runtime.run_ready()
@@ -35,7 +35,7 @@ def test_woken_early(runtime):
         done.append(runtime.now)
         return 60.0 if len(done) < 2 else None
 
-    chore = Chore(work, "test")
+    chore = BackgroundTask(work, "test")
     chore.wake()
     runtime.advance(1)
     chore.wake()
@@ -53,7 +53,7 @@ def test_woken_while_it_works(runtime):
             chore.wake()
         return
 
-    chore = Chore(work, "test")
+    chore = BackgroundTask(work, "test")
     chore.wake()
     runtime.run_ready()
     assert len(done) == 2
@@ -68,7 +68,7 @@ def test_failure(runtime, caplog):
         if len(done) == 1:
             raise ValueError("oops")
 
-    chore = Chore(work, "the work")
+    chore = BackgroundTask(work, "the work")
     chore.wake()
     runtime.advance(PAUSE * 2)
     assert done == [1000, 1000 + PAUSE]
@@ -78,7 +78,7 @@ def test_failure(runtime, caplog):
 def test_no_more_threads(runtime, monkeypatch, caplog):
     """Whoever asks is not bothered, and the next one is served."""
     done = []
-    chore = Chore(lambda: done.append(1), "the work")
+    chore = BackgroundTask(lambda: done.append(1), "the work")
     with monkeypatch.context() as patch:
         patch.setattr(runtime, "spawn", lambda *args: 1 / 0)
         chore.wake()
@@ -101,7 +101,7 @@ def test_failure_that_is_no_exception(runtime, caplog):
         if len(done) == 1:
             raise Timeout
 
-    chore = Chore(work, "the work")
+    chore = BackgroundTask(work, "the work")
     chore.wake()
     runtime.advance(PAUSE * 2)
     assert done == [1000, 1000 + PAUSE]
@@ -118,7 +118,7 @@ def test_killed(runtime, monkeypatch):
         if len(done) == 1:
             raise runtime.Interrupt
 
-    chore = Chore(work, "the work")
+    chore = BackgroundTask(work, "the work")
     for _ in range(2):
         chore.wake()
         runtime.run_ready()
@@ -128,7 +128,7 @@ def test_killed(runtime, monkeypatch):
 def test_home(runtime, monkeypatch):
     """It is done where the streams are, whoever asks."""
     done = []
-    chore = Chore(lambda: done.append(1), "the work")
+    chore = BackgroundTask(lambda: done.append(1), "the work")
     chore.live_in(runtime)
     monkeypatch.setattr("sse_sync.runtime.current", lambda: FakeRuntime())
     chore.wake()

@@ -241,7 +241,7 @@ def test_client_gone_while_blocked(runtime):
     stream = served(source(), on_close=seen.append, after=lambda error: seen.append("after"))
     next(stream)
     next(stream)
-    runtime.reactor.call_at(runtime.now + 5, lambda now: stream._vigil._hung_up())
+    runtime.reactor.call_at(runtime.now + 5, lambda now: stream._watchdog._hung_up())
     assert list(stream) == []
     stream.close()
     assert seen == ["finally", CloseReason.CLIENT_GONE, "after"]
@@ -266,7 +266,7 @@ def test_client_gone_while_a_thread_blocks(runtime, caplog):
     stream = served(source(), on_close=seen.append, after=lambda error: seen.append("after"))
     next(stream)
     next(stream)
-    runtime.reactor.call_at(runtime.now + 5, lambda now: stream._vigil._hung_up())
+    runtime.reactor.call_at(runtime.now + 5, lambda now: stream._watchdog._hung_up())
     assert list(stream) == []
     stream.close()
     runtime.run_ready()
@@ -552,7 +552,7 @@ def test_nothing_waits_for_the_garbage_collector(environ, runtime):
 
 def test_stopping_server_cuts_off_who_does_not_read(runtime, monkeypatch):
     """A client that reads nothing does not hold a stopping server, not even the last words do."""
-    for last_words in (False, True):
+    for closing_bytes in (False, True):
         seen = []
         monkeypatch.setattr(
             "sse_sync.streams.stream.find_connection", lambda environ, seen=seen: Connection(seen)
@@ -561,7 +561,7 @@ def test_stopping_server_cuts_off_who_does_not_read(runtime, monkeypatch):
         next(stream)
         next(stream)  # The server blocks in writing this.
         stream.end_for(CloseReason.SERVER_STOPPING)
-        if last_words:
+        if closing_bytes:
             next(stream)  # Or in writing this.
         runtime.advance(0.9)
         assert "abort" not in seen
@@ -609,7 +609,7 @@ def test_on_close_waits_for_a_short_cleanup(runtime, patience):
     stream = served(source(), on_close=seen.append)
     next(stream)
     next(stream)
-    runtime.reactor.call_at(runtime.now + 5, lambda now: stream._vigil._hung_up())
+    runtime.reactor.call_at(runtime.now + 5, lambda now: stream._watchdog._hung_up())
     list(stream)
     stream.close()
     runtime.advance(1)
@@ -772,7 +772,7 @@ def test_thread_that_has_just_woken_is_not_late(runtime, monkeypatch):
 
     def slow_take():
         # The stream's thread is anywhere in __next__ when the reactor looks at it.
-        assert stream._vigil._tick(runtime.now) is not None
+        assert stream._watchdog._tick(runtime.now) is not None
         return take()
 
     stream._feed.take = slow_take
@@ -918,7 +918,7 @@ def test_real_socket_is_watched(runtime):
     with ours, theirs:
         stream = served(["a"], {"gunicorn.socket": ours})
         next(stream)
-        assert stream._vigil.connection.fd == ours.fileno()
+        assert stream._watchdog.connection.fd == ours.fileno()
         stream.close()
 
 

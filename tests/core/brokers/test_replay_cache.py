@@ -6,7 +6,7 @@ import pytest
 
 from sse_sync.brokers.base import History, Message, Position
 from sse_sync.brokers.redis import replay_cache as module
-from sse_sync.brokers.redis.replay_cache import News, Recent
+from sse_sync.brokers.redis.replay_cache import Continuity, ReplayCache
 from sse_sync.brokers.retention import Retention
 
 
@@ -20,7 +20,7 @@ def numbers(history):
 
 @pytest.fixture
 def recent():
-    recent = Recent()
+    recent = ReplayCache()
     recent.restart(["a", "b"], Position("e", 100))
     return recent
 
@@ -28,7 +28,7 @@ def recent():
 def test_history(recent):
     """What came after a position is told, in order, if all of it was received."""
     for number, channel in ((101, "a"), (103, "b"), (105, "a")):
-        assert recent.add(message(number, channel)) is News.NEXT
+        assert recent.add(message(number, channel)) is Continuity.NEXT
     assert numbers(recent.history(["a", "b"], Position("e", 100))) == [101, 103, 105]
     assert numbers(recent.history(["b", "a"], Position("e", 101))) == [103, 105]
     assert recent.history(["a"], Position("e", 105)) == History([], True)
@@ -40,22 +40,22 @@ def test_history(recent):
 
 def test_repeats_and_gaps(recent):
     """An event is new, known, or tells that something is missing before it."""
-    assert recent.add(message(101)) is News.NEXT
-    assert recent.add(message(101)) is News.REPEATED
-    assert recent.add(message(50)) is News.REPEATED
-    assert recent.add(message(1, epoch="f")) is News.GAP
+    assert recent.add(message(101)) is Continuity.NEXT
+    assert recent.add(message(101)) is Continuity.DUPLICATE
+    assert recent.add(message(50)) is Continuity.DUPLICATE
+    assert recent.add(message(1, epoch="f")) is Continuity.GAP
     assert recent.last == Position("f", 1)
     assert recent.history(["a"], Position("f", 1)) is None
 
 
 def test_reach(recent):
     """A position that was reached in silence counts; one of another epoch is a gap."""
-    assert recent.reach(Position("e", 200)) is News.NEXT
+    assert recent.reach(Position("e", 200)) is Continuity.NEXT
     assert recent.last == Position("e", 200)
-    assert recent.reach(Position("e", 150)) is News.NEXT
+    assert recent.reach(Position("e", 150)) is Continuity.NEXT
     assert recent.last == Position("e", 200)
     assert recent.history(["a"], Position("e", 150)) == History([], True)
-    assert recent.reach(Position("f", 10)) is News.GAP
+    assert recent.reach(Position("f", 10)) is Continuity.GAP
     assert recent.history(["a"], Position("f", 10)) is None
 
 
@@ -79,7 +79,7 @@ def test_forget_and_stop(recent):
     assert recent.history(["a"], Position("e", 100)) is None
     recent.stop()
     assert recent.last is None
-    assert recent.add(message(7, epoch="z")) is News.NEXT
+    assert recent.add(message(7, epoch="z")) is Continuity.NEXT
 
 
 def test_one_budget_for_all(recent, monkeypatch):
@@ -105,7 +105,7 @@ def test_random_walk(monkeypatch):
     """Whatever happens, a history that is told is the one that happened."""
     monkeypatch.setattr(module, "MAX_EVENTS", 20)
     chance = random.Random(5)
-    recent, happened, told = Recent(), [], 0
+    recent, happened, told = ReplayCache(), [], 0
     wanted = set()
     recent.restart((), Position("e", 0))
     for number in range(1, 5000):

@@ -309,12 +309,12 @@ def test_spawn_from_another_thread():
     """The function runs in the hub whose runtime it is, not in one that nobody runs."""
     run(
         """
-        from sse_sync.runtime.background import Chore
+        from sse_sync.runtime.background import BackgroundTask
         where = []
         def work():
             where.append(gevent.get_hub())
         home = runtime.current()
-        chore = Chore(work, "test")
+        chore = BackgroundTask(work, "test")
         chore.live_in(home)
         gevent.get_hub().threadpool.apply(chore.wake)
         gevent.sleep(0.05)

@@ -12,7 +12,7 @@ from gunicorn.http.wsgi import Response
 
 import sse_sync.gunicorn
 from sse_sync.gunicorn import handoff as offers
-from sse_sync.gunicorn.handoff import HandingOff, ResponseOffer
+from sse_sync.gunicorn.handoff import GunicornOffer, HandoffMixin
 from sse_sync.streams.handoff.takeover import OFFER
 
 
@@ -48,7 +48,7 @@ def test_take(response, pair):
     ours, theirs = pair
     begin(response)
     forgotten = []
-    offer = ResponseOffer(response, ours, forgotten.append)
+    offer = GunicornOffer(response, ours, forgotten.append)
     assert offer.is_chunked
     assert offer.refusal(3) == ""
     fd = ours.fileno()
@@ -81,13 +81,13 @@ def test_take(response, pair):
 def test_refusal(response, pair, headers, status, sent):
     """It is not taken where it is not certain what is on the wire."""
     begin(response, headers, status)
-    assert ResponseOffer(response, pair[0], print).refusal(sent)
+    assert GunicornOffer(response, pair[0], print).refusal(sent)
 
 
 def test_not_begun(response, pair):
     """Nor before the headers have been sent."""
     response.start_response("200 OK", [])
-    assert ResponseOffer(response, pair[0], print).refusal(0)
+    assert GunicornOffer(response, pair[0], print).refusal(0)
 
 
 class Worker:
@@ -102,7 +102,7 @@ class Worker:
         self.wsgi = lambda environ, start_response: environ
 
 
-class HandingOffWorker(HandingOff, Worker):
+class HandingOffWorker(HandoffMixin, Worker):
     """A worker with the mixin."""
 
 
@@ -111,7 +111,7 @@ def test_offered(response, pair):
     worker = HandingOffWorker()
     worker.load_wsgi()
     environ = {"gunicorn.socket": pair[0]}
-    assert isinstance(worker.wsgi(environ, response.start_response)[OFFER], ResponseOffer)
+    assert isinstance(worker.wsgi(environ, response.start_response)[OFFER], GunicornOffer)
     assert OFFER not in worker.wsgi({}, response.start_response)
     assert OFFER not in worker.wsgi({"gunicorn.socket": pair[0]}, lambda *arguments: None)
 

@@ -1,22 +1,22 @@
-"""What every broker's attendance book has to do. Run by a test module for each broker."""
+"""What every broker's presence store has to do. Run by a test module for each broker."""
 
 import json
 
 import pytest
 
-from sse_sync.brokers.presence import Announcement, Arrival, Departure
-from tests.core.broker_contract import Receiver
+from sse_sync.brokers.presence import Join, Leave, PresenceEvent
+from tests.core.brokers.broker_contract import Receiver
 
 
 def arrival(channel, user, info=None, announced=True):
     """Somebody comes."""
     if not announced:
-        return Arrival(channel, user, info)
+        return Join(channel, user, info)
     told = [
-        Announcement(event, user, f"event: {event}\ndata: {user}\n\n".encode())
+        PresenceEvent(event, user, f"event: {event}\ndata: {user}\n\n".encode())
         for event in ("join", "leave")
     ]
-    return Arrival(channel, user, info, *told)
+    return Join(channel, user, info, *told)
 
 
 def users(book, channel="room"):
@@ -24,7 +24,7 @@ def users(book, channel="room"):
     return [present.user for present in book.present(channel)]
 
 
-class AttendanceContract:
+class PresenceContract:
     """The suite. A subclass has ``make()``, ``wait_until(condition)`` and ``sleep(seconds)``."""
 
     @pytest.fixture
@@ -41,7 +41,7 @@ class AttendanceContract:
 
     @pytest.fixture
     def book(self, broker):
-        return broker.attendance
+        return broker.presence
 
     @pytest.fixture
     def announced(self, receiver, wait_until):
@@ -64,7 +64,7 @@ class AttendanceContract:
         assert users(book) == ["ann", "bob"]
         assert users(book, "other") == ["ann"]
         assert users(book, "nowhere") == []
-        book.report([Departure("room", "ann", 0)])
+        book.report([Leave("room", "ann", 0)])
         assert users(book) == ["bob"]
         assert users(book, "other") == ["ann"]
         announced(("join", "ann"), ("join", "bob"), ("join", "ann"), ("leave", "ann"))
@@ -83,7 +83,7 @@ class AttendanceContract:
     def test_not_announced(self, book, broker):
         """Nothing is published if that is not wanted."""
         start = broker.position()
-        book.report([arrival("room", "ann", announced=False), Departure("room", "ann", 0)])
+        book.report([arrival("room", "ann", announced=False), Leave("room", "ann", 0)])
         assert users(book) == []
         assert broker.position() == start
 
@@ -92,8 +92,8 @@ class AttendanceContract:
         book.report([arrival("room", "ann", 1)])
         book.report([arrival("room", "ann", 2)])
         assert [present.info for present in book.present("room")] == [2]
-        book.report([Departure("room", "ann", 0), Departure("room", "ann", 0)])
-        book.report([Departure("room", "ann", 0), Departure("room", "nobody", 0)])
+        book.report([Leave("room", "ann", 0), Leave("room", "ann", 0)])
+        book.report([Leave("room", "ann", 0), Leave("room", "nobody", 0)])
         announced(("join", "ann"), ("leave", "ann"))
 
     def test_some_announce(self, book, announced):
@@ -102,20 +102,20 @@ class AttendanceContract:
         book.report([arrival("room", "ann")])
         book.report([arrival("room", "ann", 7, announced=False)])
         assert [present.info for present in book.present("room")] == [7]
-        book.report([Departure("room", "ann", 0)])
+        book.report([Leave("room", "ann", 0)])
         announced(("join", "ann"), ("leave", "ann"))
 
     def test_grace(self, book, announced, sleep):
         """Who comes back in time was never away."""
         book.report([arrival("room", "ann")])
         since = book.present("room")[0].since
-        book.report([Departure("room", "ann", 0.2)])
+        book.report([Leave("room", "ann", 0.2)])
         assert users(book) == ["ann"]
         book.report([arrival("room", "ann")])
         sleep(0.3)
         book.report()
         assert [present.since for present in book.present("room")] == [since]
-        book.report([Departure("room", "ann", 0.2)])
+        book.report([Leave("room", "ann", 0.2)])
         sleep(0.3)
         # Whoever looks sees it, and so does everybody.
         assert users(book) == []
@@ -123,7 +123,7 @@ class AttendanceContract:
 
     def test_grace_is_over(self, book, announced, sleep):
         """Anybody's report lets go of those whose time is over."""
-        book.report([arrival("room", "ann"), Departure("room", "ann", 0.1)])
+        book.report([arrival("room", "ann"), Leave("room", "ann", 0.1)])
         sleep(0.2)
         book.report()
         announced(("join", "ann"), ("leave", "ann"))
@@ -140,7 +140,7 @@ class AttendanceContract:
         """However many there are."""
         book.report([arrival("room", f"user{n}", announced=False) for n in range(1000)])
         assert len(users(book)) == 1000
-        book.report([Departure("room", f"user{n}", 0) for n in range(1000)])
+        book.report([Leave("room", f"user{n}", 0) for n in range(1000)])
         assert users(book) == []
 
     def test_odd_names(self, book):
@@ -161,7 +161,7 @@ class AttendanceContract:
         assert book.count("user:bob", 5)
 
 
-class SharedAttendanceContract(AttendanceContract):
+class SharedPresenceContract(PresenceContract):
     """The suite of several processes. A subclass has ``two()`` books of one store, too."""
 
     def test_two_processes(self, two, sleep):
@@ -169,9 +169,9 @@ class SharedAttendanceContract(AttendanceContract):
         one, other = two
         one.report([arrival("room", "ann")])
         other.report([arrival("room", "ann")])
-        one.report([Departure("room", "ann", 0)])
+        one.report([Leave("room", "ann", 0)])
         assert users(one) == users(other) == ["ann"]
-        other.report([Departure("room", "ann", 0)])
+        other.report([Leave("room", "ann", 0)])
         assert users(one) == []
 
     def test_process_that_was_killed(self, two, sleep, short_lease):
@@ -252,7 +252,7 @@ class SharedAttendanceContract(AttendanceContract):
             book.report([arrival("room", "ann", json.dumps("x"))])
             book.count("user:ann", 1)
         for book in two:
-            book.report([Departure("room", "ann", 0)])
+            book.report([Leave("room", "ann", 0)])
             book.count("user:ann", 0)
         left = {key.partition("}:")[2].partition(":")[0] for key in keys()}
         assert left <= {"meta", "events", "floor", "token", "processes"}

@@ -1,22 +1,22 @@
-"""The attendance book in a real Redis."""
+"""The presence store in a real Redis."""
 
 import itertools
 import time
 
 import pytest
 
-from sse_sync.brokers.presence import Departure
-from sse_sync.brokers.redis import presence as redis_attendance
+from sse_sync.brokers.presence import Leave
+from sse_sync.brokers.redis import presence as redis_presence
 from sse_sync.brokers.redis.broker import RedisBroker
-from tests.core.attendance_contract import SharedAttendanceContract, arrival, users
-from tests.core.broker_contract import Receiver
+from tests.core.brokers.broker_contract import Receiver
+from tests.core.brokers.presence_contract import SharedPresenceContract, arrival, users
 from tests.live.servers import wait_for
 from tests.redis_server import RedisCluster, RedisServer
 
 _prefixes = (f"test{number}" for number in itertools.count())
 
 
-class RedisAttendanceSuite(SharedAttendanceContract):
+class RedisAttendanceSuite(SharedPresenceContract):
     """The contract; a subclass has a ``server``."""
 
     @pytest.fixture
@@ -34,7 +34,7 @@ class RedisAttendanceSuite(SharedAttendanceContract):
 
     @pytest.fixture
     def two(self, make):
-        return make().attendance, make().attendance
+        return make().presence, make().presence
 
     @pytest.fixture
     def sleep(self):
@@ -46,7 +46,7 @@ class RedisAttendanceSuite(SharedAttendanceContract):
 
     @pytest.fixture
     def short_lease(self, monkeypatch):
-        monkeypatch.setattr(redis_attendance, "LEASE", 0.4)
+        monkeypatch.setattr(redis_presence, "LEASE", 0.4)
         return 0.4
 
     @pytest.fixture
@@ -91,7 +91,7 @@ def test_store_that_lost_everything(tmp_path, loss):
     with RedisServer(tmp_path) as server:
         broker = RedisBroker(server.url)
         broker.start(Receiver())
-        book = broker.attendance
+        book = broker.presence
         book.report([arrival("room", "ann")])
         assert book.report()
         if loss == "restart":
@@ -106,15 +106,15 @@ def test_store_that_lost_everything(tmp_path, loss):
 
 def test_store_that_came_back_from_older_data(tmp_path, monkeypatch):
     """Who left after the snapshot has left, and a place that was given back is free."""
-    monkeypatch.setattr(redis_attendance, "LEASE", 0.4)
+    monkeypatch.setattr(redis_presence, "LEASE", 0.4)
     with RedisServer(tmp_path) as server:
         broker, other = RedisBroker(server.url), RedisBroker(server.url)
         for each in (broker, other):
             each.start(Receiver())
-        book = broker.attendance
+        book = broker.presence
         book.report([arrival("room", "ann"), arrival("room", "bob")], {"the user ann": 1})
         server.call("SAVE")
-        book.report([Departure("room", "ann", 0)], {"the user ann": 0})
+        book.report([Leave("room", "ann", 0)], {"the user ann": 0})
         server.kill()
         server.start()
         assert not book.report()
@@ -122,7 +122,7 @@ def test_store_that_came_back_from_older_data(tmp_path, monkeypatch):
 
         def is_right():
             book.report()
-            return users(book) == ["bob"] and other.attendance.count("the user ann", 1, 1)
+            return users(book) == ["bob"] and other.presence.count("the user ann", 1, 1)
 
         wait_for(is_right, "ann to be gone")
         for each in (broker, other):
@@ -132,12 +132,12 @@ def test_store_that_came_back_from_older_data(tmp_path, monkeypatch):
 def test_clock_set_back(single, make_broker):
     """Leases and graces go by Redis's clock, even where positions stand still."""
     broker = make_broker(single.url)
-    book = broker.attendance
+    book = broker.presence
     book.report()
     meta = broker._store._meta()
     ahead = int((time.time() + 60) * 1e6)
     single.call("HSET", meta, "number", str(ahead))
-    book.report([arrival("room", "ann"), Departure("room", "ann", 0.1)])
+    book.report([arrival("room", "ann"), Leave("room", "ann", 0.1)])
     time.sleep(0.2)
     assert users(book) == []
     # A lease that seems to last for long does not, either.

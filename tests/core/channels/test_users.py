@@ -321,7 +321,7 @@ class Impatient:
 def test_review_never_fails(hub, monkeypatch):
     """What lets go of the dead may wait; it must not disturb who receives events."""
     stream = opened(hub, user="ann")
-    monkeypatch.setattr(hub._broker.attendance, "sweep", lambda: 1 / 0)
+    monkeypatch.setattr(hub._broker.presence, "sweep", lambda: 1 / 0)
     hub.dispatch.review()
     assert is_open(hub, stream)
     stream.close()
@@ -553,7 +553,7 @@ def test_limit(hub, environ):
     streams.append(opened(hub, environ=environ, user="ann", limits=limits))
     for stream in streams:
         stream.close()
-    assert set(hub.people.ledger._counts.values()) <= {0}
+    assert set(hub.people.tracker._counts.values()) <= {0}
 
 
 def test_limit_gives_back_what_it_took(hub, runtime):
@@ -562,7 +562,7 @@ def test_limit_gives_back_what_it_took(hub, runtime):
     visit = hub.people.visit(user="ann", limits=[("address", 10), ("user", 1)])
     assert visit.begin(one) is Refusal.LIMITED
     runtime.run_ready()
-    assert hub.people.ledger._counts == {"address": 1, "user": 1}
+    assert hub.people.tracker._counts == {"address": 1, "user": 1}
     one.close()
 
 
@@ -582,7 +582,7 @@ def test_killed_while_it_asks(hub, monkeypatch):
     def count(*arguments):
         raise Killed
 
-    monkeypatch.setattr(hub._broker.attendance, "count", count)
+    monkeypatch.setattr(hub._broker.presence, "count", count)
     visit = hub.people.visit(user="ann", channels=("a",), limits=[("user", 1)])
     stream = EventStream(Subscription(hub, ("a",), visit=visit), dict(SERVED), visit=visit)
     with pytest.raises(Killed):
@@ -649,6 +649,6 @@ def test_nobody_is_left(hub, runtime):
     stream.close()
     runtime.advance(20)
     assert hub.present("a") == []
-    assert not hub.people.ledger._here
+    assert not hub.people.tracker._here
     assert hub.people.book._signal is None
-    assert hub.people.ledger.settle() is None
+    assert hub.people.tracker.settle() is None
