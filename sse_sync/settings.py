@@ -398,7 +398,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "channel_histories",
         _histories,
-        "AppHub of which more or less is kept: shell-style patterns of names, each with how many"
+        "Channels of which more or less is kept: shell-style patterns of names, each with how many"
         " events and how many seconds. The first that fits counts.",
         per_stream=False,
     ),

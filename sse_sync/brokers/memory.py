@@ -214,7 +214,7 @@ class MemoryBroker:
             channel.trimmed = messages.popleft().position.number
 
     def _forget(self, now: int) -> None:
-        # AppHub that nobody publishes to any more, but not before what they have dropped is older
+        # Channels that nobody publishes to any more, but not before what they have dropped is older
         # than what any channel has to remember.
         while self._reviews and self._reviews[0][0] <= now:
             _, name = heapq.heappop(self._reviews)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 __all__ = ["Kept", "Retention"]
 
-# AppHub whose answer is remembered; with patterns it takes a look at each of them.
+# Channels whose answer is remembered; with patterns it takes a look at each of them.
 _REMEMBERED = 10_000
 
 

@@ -25,7 +25,7 @@ SALT = "sse_sync.channels.app"
 # Seconds by which clocks of different machines may differ.
 CLOCK_SKEW = 5.0
 
-# AppHub that one request may name.
+# Channels that one request may name.
 MAX_NAMED = 100
 
 

@@ -26,7 +26,7 @@ __all__ = ["Dispatcher", "Subscriber", "degraded_event"]
 
 logger = logging.getLogger("sse_sync")
 
-# AppHub without subscribers that are kept subscribed, so that a page's reload does not cost two
+# Channels without subscribers that are kept subscribed, so that a page's reload does not cost two
 # round trips to the broker.
 IDLE_CHANNELS = 256
 
@@ -101,9 +101,9 @@ class Dispatcher:
         self._latest: Position | None = None
         # Odd while an event is given to its subscribers.
         self._turn = 0
-        # AppHub that somebody waits for; whoever asks the broker asks for all of them.
+        # Channels that somebody waits for; whoever asks the broker asks for all of them.
         self._wanted: set[str] = set()
-        # AppHub that had no subscribers when the broker last asked.
+        # Channels that had no subscribers when the broker last asked.
         self._idle: set[str] = set()
         self.shared: dict[object, Subscriber] = {}
         """Subscribers that stand for several clients, by what these have in common."""

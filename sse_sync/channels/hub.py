@@ -47,7 +47,7 @@ class HubStatistics:
     """
 
     channels: int
-    """AppHub with subscribers."""
+    """Channels with subscribers."""
     subscriptions: int
     """Pairs of a subscriber and a channel."""
     published: int

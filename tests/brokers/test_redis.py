@@ -834,7 +834,7 @@ def test_passwords_of_sentinels_are_not_shown(name):
 
 
 def test_many_channels(server, started):
-    """AppHub per user, thousands of them, cost each event no more."""
+    """Channels per user, thousands of them, cost each event no more."""
     broker, received = started(server, prefix=next(_prefixes))
     names = [f"user-{number}" for number in range(5000)]
     broker.subscribe(names)

@@ -351,7 +351,7 @@ def test_channel_view():
     """A ready-made view relays the channels that the project names."""
 
     class Mine(LoginRequiredMixin, ChannelView):
-        """AppHub that depend on the request."""
+        """Channels that depend on the request."""
 
         def get_channels(self):
             return [f"user-{self.request.user.pk}"]

@@ -39,7 +39,7 @@ factory = RequestFactory()
 
 @pytest.fixture(autouse=True)
 def own_hub():
-    """AppHub of this test alone."""
+    """Channels of this test alone."""
     with override_settings(SSE_SYNC={"CORS_ORIGINS": ["https://a.example"]}):
         yield
 

@@ -1,4 +1,4 @@
-"""AppHub on real servers, in one process."""
+"""Channels on real servers, in one process."""
 
 import contextlib
 import random

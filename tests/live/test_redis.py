@@ -1,4 +1,4 @@
-"""AppHub across gunicorn workers, on a real Redis."""
+"""Channels across gunicorn workers, on a real Redis."""
 
 import contextlib
 import http.client

@@ -268,7 +268,7 @@ def test_heartbeats_are_no_events(page):
     assert page.watch() == [OPEN, message("a"), message("b"), END]
 
 
-# AppHub.
+# Channels.
 
 
 def wait_until_open(room):

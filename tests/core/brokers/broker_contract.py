@@ -207,7 +207,7 @@ class BrokerContract:
         assert receiver.bodies() == [b"data: 1\n\n", b"data: 2\n\n", b"data: 3\n\n"]
 
     def test_channels_of_their_own(self, make):
-        """AppHub may be kept for more or fewer events than the others."""
+        """Channels may be kept for more or fewer events than the others."""
         broker = make(history=3, channels={"chat-*": (1, 60), "chat-9": (5, 60), "big": (5, 60)})
         start = broker.position()
         kept = {}

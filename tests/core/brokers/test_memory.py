@@ -54,7 +54,7 @@ def test_quiet_channels_prove_nothing_missing():
 
 
 def test_forgotten_channels():
-    """AppHub that nobody publishes to any more cost nothing, and are not taken for quiet."""
+    """Channels that nobody publishes to any more cost nothing, and are not taken for quiet."""
     now = [1000.0]
     broker = MemoryBroker(max_age=60, now=lambda: now[0])
     start = broker.position()

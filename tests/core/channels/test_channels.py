@@ -1,4 +1,4 @@
-"""AppHub: subscribe, publish, resume, reset, overflow."""
+"""Channels: subscribe, publish, resume, reset, overflow."""
 
 import contextvars
 import os
@@ -490,7 +490,7 @@ def test_degraded(hub, caplog):
 
 
 def test_idle_channels_are_given_back(hub, runtime):
-    """AppHub that nobody listens to do not pile up."""
+    """Channels that nobody listens to do not pile up."""
     for number in range(IDLE_CHANNELS * 4):
         stream = opened(hub, f"user-{number}")
         next(stream)
@@ -756,7 +756,7 @@ def test_figures(hub, runtime):
 
 
 def test_review(runtime):
-    """AppHub that nobody wanted twice in a row are given back, and can be had again."""
+    """Channels that nobody wanted twice in a row are given back, and can be had again."""
     broker = MemoryBroker()
     hub = Hub(broker)
     stream, other = opened(hub, "a", "b"), opened(hub, "b")
