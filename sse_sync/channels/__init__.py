@@ -1,5 +1,5 @@
 """
-AppHub: this process's subscribers, and what applications call to reach them.
+Channels: this process's subscribers, and what applications call to reach them.
 
 """
 

@@ -1,5 +1,5 @@
 """
-AppHub: publishing and subscribing.
+Channels: publishing and subscribing.
 
 """
 

@@ -4,7 +4,7 @@ The one subscribed connection of a process.
 Theory of operation. A thread or greenlet connects, subscribes to what is wanted, waits until Redis
 has confirmed that, reads from the streams what it missed, and then hands on what arrives. Who
 wants another channel sends for it on the same connection, and waits for the confirmation.
-AppHub that nobody wants any more are given back by the listener itself when it gets to it.
+Channels that nobody wants any more are given back by the listener itself when it gets to it.
 When the connection breaks, all that begins again.
 
 """
