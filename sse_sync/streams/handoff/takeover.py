@@ -144,7 +144,7 @@ def hand_off(
 
     """
     if not hasattr(feed, "refusal"):
-        raise StaysWithRequest("a generator runs in it")
+        raise StaysWithRequest("its source is not a subscription")
     if not reactor.can_write:
         raise StaysWithRequest("this system has no epoll")
     relay = cast(Relay, feed)
