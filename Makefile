@@ -6,7 +6,7 @@ OLDEST := .venv-oldest
 PEERS := benchmarks/.peers
 FIGURES := fanout latency heartbeat slow growth workers others
 PORT ?= 8000
-# Most tests wait for servers, so more of them run at the same time than there are cores.
+# Most tests wait for servers, so more of them run in parallel than there are cores.
 SPREAD := -n 3 --dist loadfile
 RUNS ?= 3
 export PORT
@@ -16,30 +16,30 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 	clean system-demo system-test
 
 help:
-	@echo "make demo         the Flask examples on gunicorn with gevent, PORT=$(PORT)"
-	@echo "make demo-django  the same in Django"
-	@echo "make pages        what the pages with React, Vue, htmx and Datastar need, with npm"
-	@echo "make screenshots  the pictures in docs/images"
-	@echo "make test         style, types and every test, on the newest and the oldest versions"
-	@echo "make bench        measure what streams cost, beside other libraries; about two hours, RUNS=$(RUNS)"
-	@echo "make soak         the live tests 20 times, and ten seeds of chaos and of people"
-	@echo "make clean        remove what the other commands made"
+	@echo "make demo         run the Flask examples on gunicorn with gevent, PORT=$(PORT)"
+	@echo "make demo-django  run the same examples in Django"
+	@echo "make pages        build the pages with React, Vue, htmx and Datastar; needs npm"
+	@echo "make screenshots  take the pictures in docs/images again"
+	@echo "make test         check style and types, and run every test on the newest and oldest versions"
+	@echo "make bench        measure what streams cost, next to other libraries; about two hours, RUNS=$(RUNS)"
+	@echo "make soak         run the live tests 20 times, and the chaos and people tests with ten seeds"
+	@echo "make clean        remove everything the other commands created"
 
 demo: system-demo $(VENV)/demo-ready pages
-	@echo "The Flask examples: http://127.0.0.1:$(PORT)/   (Ctrl-C ends them)"
+	@echo "The Flask examples: http://127.0.0.1:$(PORT)/   (Ctrl-C to stop)"
 	@$(VENV)/bin/gunicorn -c example_flask/gunicorn.conf.py
 
 demo-django: system-demo $(VENV)/demo-ready pages
-	@echo "The Django examples: http://127.0.0.1:$(PORT)/   (Ctrl-C ends them)"
+	@echo "The Django examples: http://127.0.0.1:$(PORT)/   (Ctrl-C to stop)"
 	@$(VENV)/bin/gunicorn -c example_django/gunicorn.conf.py
 
-# Four of the pages need it; without npm they say so, and the others work.
+# Four pages need npm; without it they say so, and the others work.
 pages:
 	@if command -v npm >/dev/null 2>&1; then \
 		$(MAKE) --no-print-directory example_pages/built/react.js || \
-			echo "npm failed: there are no pages with React, Vue, htmx and Datastar."; \
+			echo "npm failed: the pages with React, Vue, htmx and Datastar are not available."; \
 	else \
-		echo "Without npm there are no pages with React, Vue, htmx and Datastar."; \
+		echo "npm is not installed: the pages with React, Vue, htmx and Datastar are not available."; \
 	fi
 
 PAGE_SOURCES := $(wildcard example_pages/*.js* example_pages/react/* example_pages/vue/* \
@@ -63,7 +63,7 @@ test-newest: system-test $(VENV)/test-ready example_pages/built/react.js
 	$(VENV)/bin/python -X dev -m pytest $(SPREAD)
 
 # The oldest supported releases, pinned in tests/oldest.txt.
-# Servers other than gunicorn, and what takes long and does not depend on versions, run once.
+# Other servers, and slow tests that do not depend on versions, run on the newest only.
 test-oldest: system-test $(OLDEST)/test-ready
 	$(OLDEST)/bin/python -m pytest $(SPREAD) tests/fronts tests/brokers tests/live/test_gunicorn.py \
 		tests/live/test_servers.py tests/live/test_channels.py tests/live/test_handoff.py \
@@ -78,7 +78,7 @@ bench: system-test $(VENV)/test-ready peers
 	done
 	$(VENV)/bin/python -m benchmarks.plot build/benchmarks/fanout.json benchmarks/fanout.svg
 
-# The libraries that are measured beside this one; without npm, those in Python.
+# The libraries to compare with; without npm, only those in Python.
 peers: $(PEERS)/python-ready $(PEERS)/node-ready
 
 soak: system-test $(VENV)/test-ready
@@ -122,4 +122,4 @@ $(PEERS)/node-ready: benchmarks/peers/package.json
 	@if command -v npm >/dev/null; then \
 		cp $< $(PEERS) && cd $(PEERS) && \
 		npm install --no-package-lock --no-audit --no-fund --silent && touch node-ready; \
-	else echo "without better-sse: apt install nodejs npm" >&2; fi
+	else echo "npm is not installed, so better-sse is left out: apt install nodejs npm" >&2; fi

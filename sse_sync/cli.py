@@ -30,22 +30,27 @@ def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
     Declare what the command that publishes takes.
 
     """
-    parser.add_argument("channel", help="where to publish")
-    parser.add_argument("data", help="the event's data; - reads it from standard input")
-    parser.add_argument("--json", action="store_true", help="the data is JSON: check it")
+    parser.add_argument("channel", help="channel to publish to")
+    parser.add_argument("data", help="the event's data, or - for standard input")
+    parser.add_argument("--json", action="store_true", help="check that the data is JSON")
     parser.add_argument("--event", metavar="TYPE", help="event type")
-    parser.add_argument("--key", help="what the event is about")
-    parser.add_argument("--meta", type=_json, metavar="JSON", help="an object for filters")
-    parser.add_argument("--token", help="publish nothing if this was used within ten minutes")
+    parser.add_argument("--key", help="subject of the event, for filters and overflow policies")
+    parser.add_argument("--meta", type=_json, metavar="JSON", help="object that filters see")
     parser.add_argument(
-        "--no-keep", dest="keep", action="store_false", help="not for clients that come back"
+        "--token", help="skip publishing if this was used within the last ten minutes"
+    )
+    parser.add_argument(
+        "--no-keep",
+        dest="keep",
+        action="store_false",
+        help="do not store the event for reconnecting clients",
     )
     parser.add_argument(
         "--retry-for",
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="try again for so long, at most 60, while the broker is unavailable",
+        help="keep trying for this long (at most 60) while the broker is unavailable",
     )
 
 
@@ -59,7 +64,7 @@ def run_publish(hub: Hub, given: argparse.Namespace, *, dumps: Dumps = json.dump
         try:
             data = json.loads(data)
         except ValueError as exc:
-            raise SystemExit(f"the data is not JSON: {exc}") from None
+            raise SystemExit(f"the data is not valid JSON: {exc}") from None
         if isinstance(data, str):
             data = dumps(data)  # Still JSON, not its bare text.
     published = hub.publish(
@@ -81,10 +86,10 @@ def add_listen_arguments(parser: argparse.ArgumentParser) -> None:
     Declare what the command that listens takes.
 
     """
-    parser.add_argument("channels", nargs="+", metavar="channel", help="what to listen to")
-    parser.add_argument("--last-event-id", metavar="ID", help="where to go on")
+    parser.add_argument("channels", nargs="+", metavar="channel", help="channel to listen to")
+    parser.add_argument("--last-event-id", metavar="ID", help="resume after this event")
     parser.add_argument("--json", action="store_true", help="print a JSON object for each event")
-    parser.add_argument("--count", type=int, metavar="N", help="stop after so many events")
+    parser.add_argument("--count", type=int, metavar="N", help="stop after N events")
 
 
 def run_listen(hub: Hub, given: argparse.Namespace) -> None:
@@ -143,17 +148,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--broker-url",
         default=os.environ.get("SSE_BROKER_URL"),
         metavar="URL",
-        help="which broker, as in redis://localhost; default is the variable SSE_BROKER_URL",
+        help="broker, such as redis://localhost; the default is the environment's SSE_BROKER_URL",
     )
-    parser.add_argument("--channel-prefix", metavar="TEXT", help="what keys begin with")
-    parser.add_argument("--history", type=int, metavar="N", help="events of a channel to keep")
-    parser.add_argument("--history-age", type=float, metavar="SECONDS", help="and for how long")
+    parser.add_argument("--channel-prefix", metavar="TEXT", help="prefix of the broker's keys")
+    parser.add_argument("--history", type=int, metavar="N", help="events to keep per channel")
+    parser.add_argument(
+        "--history-age", type=float, metavar="SECONDS", help="how long to keep them"
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="publish|listen")
     add_publish_arguments(commands.add_parser("publish", help="publish an event"))
-    add_listen_arguments(commands.add_parser("listen", help="print events as they come"))
+    add_listen_arguments(commands.add_parser("listen", help="print events as they arrive"))
     given = parser.parse_args(arguments)
     if not given.broker_url:
-        parser.error("which broker? Give --broker-url or set SSE_BROKER_URL")
+        parser.error("no broker: give --broker-url or set SSE_BROKER_URL")
     if given.broker_url.startswith("memory:"):
         parser.error("memory:// reaches no other process")
     names = ("broker_url", "channel_prefix", "history", "history_age")
@@ -170,4 +177,4 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"is not JSON: {exc}") from None
+        raise argparse.ArgumentTypeError(f"is not valid JSON: {exc}") from None

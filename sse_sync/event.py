@@ -96,7 +96,9 @@ class ServerSentEvent:
             if "\n" in event or "\r" in event:
                 raise EventError("event", "must not contain a line break")
             if data is None:
-                raise EventError("event", "needs data, or a browser drops it: pass data=''")
+                raise EventError(
+                    "event", "needs data, because browsers drop an event without: pass data=''"
+                )
             head += f"event: {event}\n"
         if id is not None:
             id = _checked_id(id)
@@ -105,7 +107,7 @@ class ServerSentEvent:
             retry = _milliseconds(retry)
             head += f"retry: {retry}\n"
         if data is None and not head:
-            raise EventError("data", "is missing, and so is every other field")
+            raise EventError("data", "is missing, as is every other field: give one")
 
         put = object.__setattr__
         put(self, "data", data)
@@ -156,10 +158,10 @@ class ServerSentEvent:
         return hash(self._head)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"an event cannot be changed: make another with the {name} you want")
+        raise AttributeError(f"an event is immutable: make another with the {name} you want")
 
     def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError("an event cannot be changed")
+        raise AttributeError("an event is immutable")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ServerSentEvent, (self.data, self.event, self.id, self.retry, self.comment)
@@ -213,7 +215,7 @@ def text_of(data: object, dumps: Dumps) -> str:
 
     """
     if isinstance(data, ServerSentEvent):
-        raise EventError("data", "is an event: give its data, and the event type beside it")
+        raise EventError("data", "is already an event: pass its data, and its type as event=")
     return data if isinstance(data, str) else _json(data, dumps)
 
 
@@ -233,15 +235,15 @@ def what_is_wrong_with_id(value: str) -> str:
         return "must not contain a line break"
     if "\0" in value:
         # "If the field value does not contain U+0000 NULL": otherwise clients ignore the field.
-        return "must not contain NUL, or clients ignore it"
+        return "must not contain NUL: clients would ignore it"
     if _in_no_header(value):
-        return "must not contain control characters, or servers refuse the client that returns it"
+        return "must not contain control characters: servers refuse clients that send it back"
     # Some servers take the bytes for latin-1, in which there is more white space.
     raw = value.encode(errors="replace").decode("latin-1")
     if raw != raw.strip():
-        return "must not begin or end with white space, which is lost when clients return it"
+        return "must not begin or end with white space, which is lost when a client sends it back"
     if len(raw) > MAX_ID:
-        return f"must not be longer than {MAX_ID:,} bytes, or servers refuse it when it returns"
+        return f"must not be longer than {MAX_ID:,} bytes: servers refuse clients that send it back"
     return ""
 
 
@@ -271,7 +273,7 @@ def _json(value: object, dumps: Dumps) -> str:
     except (TypeError, ValueError, RecursionError) as exc:
         kind = type(value).__name__
         raise EventError(
-            "data", f"of type {kind} is neither text nor an event nor JSON: {exc}"
+            "data", f"of type {kind} is neither text nor an event, and not JSON: {exc}"
         ) from exc
 
 
@@ -281,7 +283,7 @@ def _utf8(text: str) -> bytes:
     except UnicodeEncodeError as exc:
         code = ord(text[exc.start])
         raise EventError(
-            "text", f"contains the lone surrogate U+{code:04X}, which UTF-8 cannot express"
+            "text", f"contains the lone surrogate U+{code:04X}, which UTF-8 cannot encode"
         ) from exc
 
 
@@ -293,7 +295,7 @@ def _require_text(field: str, value: object) -> None:
 def _checked_id(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         if value.bit_length() > 1024:
-            raise EventError("id", "must be a smaller number")
+            raise EventError("id", "is too large a number")
         return str(value)
     _require_text("id", value)
     assert isinstance(value, str)

@@ -106,7 +106,7 @@ class SourceError(SSEError, TypeError):
         """What to give instead."""
 
     def __str__(self) -> str:
-        return f"{self.kind} is not a source of events: {self.advice}"
+        return f"{self.kind!r} object is not a source of events: {self.advice}"
 
 
 class ConfigurationError(SSEError, ValueError):

@@ -285,7 +285,7 @@ _is_origin = re.compile(_OWN_PORTS + r"[a-z][a-z0-9+.-]*://(?:(?![/?#@*A-Z])[!-~
 
 def _hook(value: Any) -> Any:
     if value is not None and not callable(value) and not isinstance(value, str):
-        raise ValueError("a function, or where one can be imported from")
+        raise ValueError("a function, or the dotted path of one")
     return value
 
 

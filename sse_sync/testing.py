@@ -309,7 +309,7 @@ class FakeRuntime:
             if signal.is_set or self._ready:
                 continue
             if due is None:
-                raise AssertionError("everybody waits, and nothing will ever happen")
+                raise AssertionError("deadlock: every task waits, and no timer is set")
             self.now = max(self.now, due)
 
 

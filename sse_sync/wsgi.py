@@ -194,9 +194,9 @@ def _refused(environ: WSGIEnvironment, options: Options) -> Answer | None:
         return Answer(204, [("Cache-Control", "no-cache, no-transform")])
     if "gunicorn.http2.send_trailers" in environ:
         logger.error(
-            "no event stream over gunicorn's HTTP/2: it serves the requests of a connection one"
-            " after another, so that a stream would block all others. Let the proxy speak"
-            " HTTP/2 and have it speak HTTP/1.1 to gunicorn"
+            "event stream refused: gunicorn serves the requests of an HTTP/2 connection one after"
+            " another, so a stream would block all others. Let the proxy speak HTTP/2 to clients"
+            " and HTTP/1.1 to gunicorn"
         )
         return _error(505, "Event streams are not served over HTTP/2 by this server.\n")
     if not _is_event_source(environ):

@@ -287,7 +287,9 @@ def check_channel(channel: object) -> None:
     if not isinstance(channel, str):
         raise ConfigurationError("channel", f"must be text, not {type(channel).__name__}")
     if not 0 < len(channel) <= 200 or not channel.isprintable():
-        raise ConfigurationError("channel", "must have 1 to 200 printable characters")
+        raise ConfigurationError(
+            "channel", f"must have 1 to 200 printable characters, not {channel[:80]!r}"
+        )
 
 
 def to_base36(number: int) -> str:

@@ -61,7 +61,7 @@ class Grant:
         if problem:
             raise ConfigurationError("channels", f"cannot be signed: {problem}")
         if not 0 < ttl <= 86_400:
-            raise ConfigurationError("ttl", "must be more than 0, and at most a day's seconds")
+            raise ConfigurationError("ttl", "must be more than 0 and at most 86,400 seconds")
         key = None if user is None else user_key(user)
         return cls(tuple(channels), key, time.time() + ttl)
 
@@ -115,9 +115,9 @@ def load_hook(
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as exc:
-        raise ConfigurationError(option, f"names {hook}, which is not there") from exc
+        raise ConfigurationError(option, f"names {hook}, which cannot be imported") from exc
     if not callable(found):
-        raise ConfigurationError(option, f"names {hook}, which is no function")
+        raise ConfigurationError(option, f"names {hook}, which is not a function")
     return found  # type: ignore[no-any-return]
 
 
@@ -133,8 +133,8 @@ def is_allowed(channels: Sequence[str], hook: Callable[[str], Any] | None) -> bo
     """
     for channel in channels:
         if hook is None or not is_yes(hook(channel), "authorize"):
-            why = "" if hook is not None else ": nothing is set that could allow it, see authorize"
-            logger.warning("a client was refused the channel %r%s", channel, why)
+            why = "" if hook is not None else ": no authorize function is set to allow it"
+            logger.warning("refused a client the channel %r%s", channel, why)
             return False
     return True
 
@@ -151,7 +151,7 @@ def is_yes(answer: object, hook: str) -> bool:
     """
     if not (answer is None or isinstance(answer, bool)):
         kind = type(answer).__name__
-        logger.error("%s has to return True or False; %s counts as False", hook, kind)
+        logger.error("%s must return True or False; %s counts as False", hook, kind)
     return answer is True
 
 

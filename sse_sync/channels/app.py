@@ -140,8 +140,8 @@ class AppHub:
             if address == UNKNOWN and not self._warned_unknown:
                 self._warned_unknown = True
                 logger.warning(
-                    "the server tells no address of a client, so that all of them share one limit:"
-                    ' for a proxy that comes through a unix socket add "unix" to trusted_proxies'
+                    "the server reports no client address, so all clients share one limit:"
+                    ' if a proxy connects through a unix socket, add "unix" to trusted_proxies'
                 )
             limits.append((f"the address {address}", options.max_streams_per_address))
         if user is None and not channels and not limits:

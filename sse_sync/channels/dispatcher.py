@@ -271,9 +271,9 @@ class Dispatcher:
 
         """
         if problem is None and self.problem is not None:
-            logger.warning("events arrive again")
+            logger.warning("events are arriving again")
         elif problem is not None and self.problem is None:
-            logger.warning("no events arrive for now: %s", problem)
+            logger.warning("no events are arriving, reconnecting: %s", problem)
         changed = (problem is None) != (self.problem is None)
         self.problem = problem
         if changed:
@@ -312,7 +312,7 @@ class Dispatcher:
         with self._lock:
             self._wanted.update(channels)
         if not self._asking.acquire(timeout=PATIENCE):
-            raise BrokerUnavailable("the broker", "others wait for it, too")
+            raise BrokerUnavailable("the broker", "timed out while others subscribed")
         try:
             with self._lock:
                 # Others who waited may have given up. One's own are asked for in any case, or who
@@ -373,7 +373,7 @@ def degraded_event(degraded: bool) -> bytes:
 
     """
     text, comment = (
-        ("true", "no events arrive for now") if degraded else ("false", "events arrive again")
+        ("true", "no events are arriving") if degraded else ("false", "events are arriving again")
     )
     return ServerSentEvent(text, event="stream-degraded", comment=comment).encode()
 
@@ -383,4 +383,4 @@ def _guarded(function: Callable[..., object], *args: object) -> None:
     try:
         function(*args)
     except Exception:
-        logger.exception("a subscriber failed")
+        logger.exception("a subscriber failed; the others carry on")

@@ -198,8 +198,8 @@ class Hub:
         if size > MAX_EVENT:
             raise EventError(
                 "data",
-                f"makes an event of {size:,} bytes, and a channel takes {MAX_EVENT:,}:"
-                " publish where it can be fetched",
+                f"makes an event of {size:,} bytes, more than the {MAX_EVENT:,} that a"
+                " channel takes: publish a link to it instead",
             )
         if retry_for and token is None:
             token = secrets.token_hex(8)

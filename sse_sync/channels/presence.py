@@ -94,7 +94,9 @@ class Presence:
         """
         if user is None:
             if info is not None or announce:
-                raise ConfigurationError("presence", "must say who, for others to see")
+                raise ConfigurationError(
+                    "presence", "must name the user to whom info and announce apply"
+                )
             return None
         kinds = ANNOUNCED if announce is True else tuple(announce or ())
         if len(kinds) not in (0, 2) or isinstance(announce, str):
@@ -221,7 +223,7 @@ class PresenceTracker:
         try:
             allowed = own <= limit and self._store.count(name, own, limit)
         except BrokerUnavailable as exc:
-            logger.warning("streams of other processes are not counted: %s", exc)
+            logger.warning("stream limits cover only this process for now: %s", exc)
             allowed = True
         finally:
             if not allowed:
@@ -282,7 +284,7 @@ class PresenceTracker:
     @contextmanager
     def _asking(self) -> Iterator[None]:
         if not self._telling.acquire(timeout=PATIENCE):
-            raise BrokerUnavailable("the broker", "others tell it something, too")
+            raise BrokerUnavailable("the broker", "timed out while others reported presence")
         try:
             yield
         finally:

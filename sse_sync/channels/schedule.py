@@ -89,7 +89,7 @@ class ScheduledEvent:
         if not callable(self.function):
             raise ConfigurationError("function", f"must be a function, not {self.function!r}")
         if any(is_one(self.function) for is_one in _NO_FUNCTIONS):
-            raise ConfigurationError("function", "must return its data: it is called each time")
+            raise ConfigurationError("function", "must be a plain function that returns the data")
         if self.event in self.after:
             raise ConfigurationError("after", f"names its own event type, {self.event}")
         function = _plain(self.function)
@@ -169,8 +169,8 @@ class Schedule:
             if same is not None and _origin(same.function) != _origin(function):
                 raise ConfigurationError(
                     "function",
-                    f"has the name of another one that is published to {channel}, and the event"
-                    " type: give it a name of its own",
+                    f"shares its name and event type with another one published to {channel}:"
+                    " give it a name of its own",
                 )
             for other in others.values():
                 if other.event in types and event in other.after:
@@ -358,10 +358,12 @@ class _Running:
             self._has_failed = False
         except BrokerUnavailable as exc:
             # That nothing arrives is told by others, once and not every second.
-            logger.debug("nothing is published to %s at the moment: %s", periodic.channel, exc)
+            logger.debug("scheduled publish to %s postponed: %s", periodic.channel, exc)
             return False
         except BrokerClosed:
-            logger.debug("nothing is published to %s any more", periodic.channel)
+            logger.debug(
+                "scheduled publishing to %s stopped: the broker is closed", periodic.channel
+            )
         except BaseException as exc:
             if _runtime.is_exit(exc):
                 raise
@@ -369,7 +371,7 @@ class _Running:
             self._has_failed = True
             logger.log(
                 level,
-                "what is published to %s at intervals failed; it is told again after a success",
+                "scheduled publish to %s failed; repeats are logged at DEBUG until it succeeds",
                 periodic.channel,
                 exc_info=True,
             )

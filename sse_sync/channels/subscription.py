@@ -205,11 +205,11 @@ class ChannelFeed:
 
         """
         if self._subscription.filter is not None:
-            return "its filter belongs to its request"
+            return "its filter needs the request"
         if self._ready or self._replaying or self._interrupted or self._degraded is not None:
-            return "it has something to send"
+            return "it still has events to send"
         if self._generation != self.hub.dispatch.interruptions:
-            return "it may have missed something"
+            return "it may have missed events"
         return ""
 
     @property
@@ -387,9 +387,11 @@ class ChannelFeed:
         self.done = True
         channels = ", ".join(self._subscription.channels)
         if isinstance(error, BrokerUnavailable):
-            logger.error("no subscription to %s: %s", channels, error)
+            logger.error("cannot subscribe to %s, ending the stream: %s", channels, error)
         else:
-            logger.error("the subscription to %s failed", channels, exc_info=error)
+            logger.error(
+                "the subscription to %s failed; ending the stream", channels, exc_info=error
+            )
 
 
 def listen(

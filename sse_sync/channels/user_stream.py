@@ -69,7 +69,7 @@ class UserStream:
         try:
             for name, limit in self.limits:
                 if not self._take_place(tracker, name, limit):
-                    logger.warning("no more streams for %s: %d are open", name, limit)
+                    logger.warning("stream refused: %s has reached its limit of %d", name, limit)
                     self._give_places()
                     return False
                 self._places += (name,)
@@ -121,7 +121,7 @@ class UserStream:
         try:
             self.people.tracker.tell()
         except BrokerUnavailable as exc:
-            logger.warning("the presence of a user is told later: %s", exc)
+            logger.warning("presence not reported, will retry: %s", exc)
         self.people.book.wake()
 
     def end(self) -> None:

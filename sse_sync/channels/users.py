@@ -265,7 +265,11 @@ class UserStreams:
             has_missed, self._may_have_missed = self._may_have_missed, False
         except BrokerUnavailable as exc:
             if not self._may_have_missed:
-                logger.warning("streams cannot be ended from other processes now: %s", exc)
+                logger.warning(
+                    "disconnect() and reauthorize() in other processes do not reach this one,"
+                    " retrying: %s",
+                    exc,
+                )
             self._may_have_missed = True
             return
         finally:
@@ -298,7 +302,7 @@ class UserStreams:
         except BrokerUnavailable as exc:
             self._is_told = False
             if was_told:
-                logger.warning("who is present is told later: %s", exc)
+                logger.warning("presence not reported, will retry: %s", exc)
             return PAUSE
 
 

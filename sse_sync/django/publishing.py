@@ -345,5 +345,5 @@ def may_read(request: HttpRequest, channel: str) -> bool:
     """
     hook = load_hook(configured().authorize)
     if hook is None:
-        logger.warning("AUTHORIZE is not set, so that nothing which a client names may be read")
+        logger.warning("AUTHORIZE is not set, so every channel that a client names is refused")
     return hook is not None and is_yes(hook(request, channel), "AUTHORIZE")

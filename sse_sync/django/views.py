@@ -118,4 +118,4 @@ def _request_in(args: tuple[Any, ...]) -> Any:
     for arg in args[:2]:
         if isinstance(arg, HttpRequest) or isinstance(getattr(arg, "_request", None), HttpRequest):
             return arg
-    raise TypeError("an event stream view takes the request as its first argument")
+    raise TypeError("an event stream view must take the request as its first argument")

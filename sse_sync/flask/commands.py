@@ -48,4 +48,4 @@ def _publish(hub: Hub, given: argparse.Namespace) -> None:
 
 
 _command("publish", "Publish an event.", cli.add_publish_arguments, _publish)
-_command("listen", "Print events as they come.", cli.add_listen_arguments, cli.run_listen)
+_command("listen", "Print events as they arrive.", cli.add_listen_arguments, cli.run_listen)

@@ -94,7 +94,7 @@ class SSE:
 
         """
         if "sse_sync" in app.extensions:
-            raise RuntimeError("this application has an SSE extension already: use that one")
+            raise RuntimeError("this application already has an SSE extension: use that one")
         options = Options.read(app.config, "SSE_")
         channels = AppHub(
             options,
@@ -233,7 +233,7 @@ class SSE:
 
         """
         if not flask.current_app.secret_key:
-            logger.error("no token can be checked without the application's secret key")
+            logger.error("token refused: without SECRET_KEY no token can be verified")
             return None
         try:
             return Grant.from_claims(_signer().loads(token))
@@ -546,7 +546,7 @@ def current_state() -> State:
     state = flask.current_app.extensions.get("sse_sync")
     if not isinstance(state, State):
         raise RuntimeError(
-            "this application has no SSE extension: call SSE(app) where it is made,"
+            "this application has no SSE extension: call SSE(app) where it is created,"
             " or sse.init_app(app) in its factory"
         )
     return state

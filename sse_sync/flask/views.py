@@ -75,7 +75,7 @@ def event_stream(view: Any = None, **options: Any) -> Any:
             return EventSourceResponse(result, user=whose, **options)
         if isinstance(result, tuple) and result and isinstance(result[0], Iterator):
             raise SourceError(
-                result, "return the generator alone; EventSourceResponse takes headers"
+                result, "return the generator alone; for headers, return EventSourceResponse(...)"
             )
         return result
 

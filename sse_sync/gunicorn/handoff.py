@@ -70,15 +70,15 @@ class GunicornOffer:
         response = self._response
         names = {name.lower() for name, _ in response.headers}
         if isinstance(self._sock, ssl.SSLSocket):
-            return "gunicorn encrypts the connection"
+            return "gunicorn terminates TLS on this connection"
         if not response.headers_sent or response.status_code != 200:
-            return "the response has not begun, or is no stream"
+            return "the headers are not sent, or the status is not 200"
         if response.sent != sent or "content-encoding" in names:
-            return "something in between has changed what was sent"
+            return "middleware has changed the body"
         if response.response_length is not None:
-            return "the response has a length"
+            return "the response has a Content-Length"
         if not response.chunked and response.req.version > (1, 0):
-            return "the framing is not known"
+            return "the response's framing is unknown"
         return ""
 
     def take(self, let_go: Callable[[], bool]) -> _socket.socket | None:
@@ -128,8 +128,8 @@ class HandoffMixin:
         application = self.wsgi
         if gunicorn.version_info[0] not in TESTED:
             self.log.warning(
-                "nothing is handed off with gunicorn %s, which sse-sync was not tested with:"
-                " streams stay with their requests",
+                "hand-off is disabled, because sse-sync is not tested with gunicorn %s:"
+                " each stream keeps its request",
                 gunicorn.__version__,
             )
             return

@@ -79,7 +79,7 @@ class BackgroundTask:
         except Exception:
             # No more threads, perhaps; whoever asks next tries again.
             self._signal = None
-            logger.exception("%s could not be started", self._name)
+            logger.exception("%s could not be started; the next call tries again", self._name)
 
     def _run(self) -> None:
         signal = self._signal
@@ -104,7 +104,7 @@ class BackgroundTask:
             except BaseException as exc:
                 if _runtime.is_exit(exc):
                     raise
-                logger.exception("%s failed", self._name)
+                logger.exception("%s failed; it will be retried", self._name)
                 delay = PAUSE
             if delay is None:
                 with self._lock:

@@ -290,7 +290,11 @@ class Reactor:
             return function(*args)
         except Exception as exc:
             error = exc
-        self.defer(lambda: logger.error("a reactor callback failed", exc_info=error))
+        self.defer(
+            lambda: logger.error(
+                "a reactor callback failed; other streams carry on", exc_info=error
+            )
+        )
         return None
 
     def _unregister(self, fd: int) -> None:

@@ -139,12 +139,12 @@ class Admission:
         limits = self.limits(max_streams)
         full = self._limit_of(registry, limits, passing=passing)
         if full is not None:
-            return self._full(f"{full.streams}. {full.advice}")
+            return self._full(f"has reached its limit of {full.streams}. {full.advice}")
         most = max([limit.streams for limit in limits if limit], default=0)
         if registry.lingering >= max(LINGERING_LIMIT, most):
             return self._full(
-                f"{registry.lingering} sources that do not end although their streams have."
-                " Give their blocking calls a timeout"
+                f"holds {registry.lingering} sources that are blocked although their streams have"
+                " ended. Give their blocking calls a timeout"
             )
         return None
 
@@ -186,7 +186,7 @@ class Admission:
         if not registry.open_if_below(all_, stream, requests, passing=passing):
             full = self._limit_of(registry, limits, passing=passing) or limits[0] or limits[1]
             assert full is not None
-            return self._full(f"{full.streams}. {full.advice}")
+            return self._full(f"has reached its limit of {full.streams}. {full.advice}")
         self._warned_full = False
         return None
 
@@ -213,7 +213,7 @@ class Admission:
     def _full(self, problem: str) -> Refusal:
         if not self._warned_full:
             self._warned_full = True
-            logger.warning("no more streams: this process holds %s", problem)
+            logger.warning("refusing new streams: this process %s", problem)
         return Refusal.FULL
 
     def _limit_of(
@@ -263,11 +263,11 @@ def _capacity(environ: WSGIEnvironment, worker: Any) -> Capacity | None:
 def _warnings(environ: WSGIEnvironment, worker: Any, capacity: Capacity | None) -> Iterator[str]:
     if worker is not None and _is_worker(worker, "sync"):
         yield (
-            "a sync worker serves one stream and nothing else, and is killed after --timeout"
-            f" ({worker.cfg.timeout} s): run gunicorn -k gevent"
+            "a sync worker serves one stream and nothing else, and gunicorn kills it after"
+            f" --timeout ({worker.cfg.timeout} s): run gunicorn -k gevent"
         )
     elif worker is not None and _is_worker(worker, "gtornado"):
-        yield "a tornado worker holds a stream back until its end: run gunicorn -k gevent"
+        yield "a tornado worker buffers a stream until its end: run gunicorn -k gevent"
     elif capacity is not None and capacity.slots < 8 and not _hands_off(worker):
         yield (
             f"this process serves {capacity.slots} request(s) at a time, so at most"

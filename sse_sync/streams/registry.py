@@ -229,7 +229,7 @@ class Registry:
         """
         if self._lingering.pop(stream, None) is not None and stream in self._reported:
             self._reported.discard(stream)
-            logger.info("a source has ended at last: %s", stream.where())
+            logger.info("a source that outlived its stream has ended: %s", stream.where())
 
     def end_when(self, is_stopping: Callable[[], bool]) -> None:
         """
@@ -280,7 +280,11 @@ class Registry:
                 self.end_all(CloseReason.SERVER_STOPPING)
         except Exception as exc:
             error = exc
-            defer(lambda: logger.error("asking whether the server stops failed", exc_info=error))
+            defer(
+                lambda: logger.error(
+                    "checking whether the server is stopping failed", exc_info=error
+                )
+            )
         for stream, since in tuple(self._lingering.items()):
             if now - since >= LINGERING_AFTER and stream not in self._reported:
                 self._reported.add(stream)
@@ -289,8 +293,8 @@ class Registry:
 
 def _report_lingering(where: str) -> None:
     logger.warning(
-        "the stream has ended, but not its source: %s. With too many of them no stream is"
-        " opened any more. A blocking call needs a timeout",
+        "a source is still blocked after its stream ended: %s. Give its blocking call a timeout:"
+        " a process with too many such sources refuses new streams",
         where,
     )
 

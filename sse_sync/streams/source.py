@@ -42,7 +42,7 @@ def iterate(source: object) -> Iterator[Any]:
     if isinstance(source, (str, bytes, bytearray, Mapping)):
         raise SourceError(source, "yield it from a generator instead")
     if callable(source) and not isinstance(source, Iterable):
-        raise SourceError(source, "call it first, and pass what it returns")
+        raise SourceError(source, "call it, and pass what it returns")
     if inspect.iscoroutine(source) or isinstance(source, AsyncIterable):
         raise SourceError(source, "use a plain generator; WSGI has no event loop")
     if not isinstance(source, Iterable):
@@ -106,9 +106,9 @@ class _SourceRunner:
         self.error = error = error.with_traceback(_outside(error.__traceback__))
         name = _qualname(self._iterator)
         if self._stopping:
-            logger.error("the source %s failed while its stream was ending", name, exc_info=error)
+            logger.error("source %s failed while its stream was ending", name, exc_info=error)
         else:
-            logger.error("the source %s failed, and its stream ends", name, exc_info=error)
+            logger.error("source %s raised an exception; ending its stream", name, exc_info=error)
 
     def _finish(self) -> None:
         close = getattr(self._iterator, "close", None)
@@ -121,7 +121,7 @@ class _SourceRunner:
         try:
             self._ended(error)
         except Exception:
-            logger.exception("cleaning up after the source %s failed", _qualname(self._iterator))
+            logger.exception("cleanup for source %s raised an exception", _qualname(self._iterator))
 
 
 class Pump(_SourceRunner):

@@ -341,7 +341,7 @@ class EventStream:
             try:
                 self._context.run(self._before)
             except Exception:
-                logger.exception("releasing what the view held failed")
+                logger.exception("releasing the view's resources failed; the stream goes on")
 
     def _send_away(self, refusal: Refusal) -> bytes:
         # 200 and an end: after a 503 an EventSource never comes back (WHATWG HTML, 9.2.2).
@@ -424,7 +424,7 @@ class EventStream:
         return True
 
     def _stay(self, why: str) -> None:
-        logger.debug("event stream %s stays with its request: %s", self._path, why)
+        logger.debug("event stream %s was not handed off: %s", self._path, why)
         connection = self._watchdog.connection
         if connection is not None and connection.fd < 0:
             self.end_with(End(CloseReason.CLIENT_GONE))  # The connection was taken, and closed.
@@ -440,7 +440,7 @@ class EventStream:
             feed.start()
         except Exception as exc:
             # No more threads, for example. The client may come back when there are.
-            logger.exception("the source %s could not be started", self.where())
+            logger.exception("source %s could not be started; ending its stream", self.where())
             feed.error = exc
             self.end_with(End(CloseReason.FAILED))
         if isinstance(self._source, FeedSource) and self._runtime is not None:
@@ -521,7 +521,7 @@ class EventStream:
                 # A copy, because the source may be running in the context itself.
                 self._context.copy().run(self._on_close, reason)
             except Exception:
-                logger.exception("on_close failed")
+                logger.exception("the on_close callback failed")
 
     def _leave(self) -> None:
         try:
@@ -543,7 +543,7 @@ class EventStream:
             try:
                 after(error)
             except Exception:
-                logger.exception("tearing down after a stream failed")
+                logger.exception("the teardown callback of a stream failed")
 
 
 def _reason_of_close() -> CloseReason:

@@ -108,9 +108,9 @@ def test_token(start, server):
 def test_mistakes(start):
     """What cannot be done is one line and a status, not a traceback."""
     cases = [
-        (("publish", "news", "{", "--json"), "the data is not JSON", None),
+        (("publish", "news", "{", "--json"), "the data is not valid JSON", None),
         (("publish", "a\tb", "x"), "channel must have 1 to 200 printable characters", None),
-        (("publish", "news", "x", "--meta", "{"), "is not JSON", None),
+        (("publish", "news", "x", "--meta", "{"), "is not valid JSON", None),
         (("publish", "news"), "data", None),
         (("publish", "news", "x"), "is unavailable", "redis://127.0.0.1:1/0"),
         (("publish", "news", "x"), "reaches no other process", "memory://"),

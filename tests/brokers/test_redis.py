@@ -245,9 +245,9 @@ def works(broker):
     ("url", "problem"),
     [
         ("redis+cluster://localhost/3", "names a database, but a cluster has only one"),
-        ("redis+sentinel://localhost", "must name what the sentinels watch"),
+        ("redis+sentinel://localhost", "must end in the name that the sentinels watch"),
         ("redis+cluster://localhost:x", "must list host:port, not 'localhost:x'"),
-        ("redis://localhost/0?socket_timeout=soon", "cannot be read"),
+        ("redis://localhost/0?socket_timeout=soon", "cannot be parsed"),
     ],
 )
 def test_urls_that_cannot_be_used(url, problem):

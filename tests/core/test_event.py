@@ -22,9 +22,9 @@ controls = "".join(map(chr, [*range(32), 127]))
 ids = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=controls)).filter(
     lambda text: not what_is_wrong_with_id(text)
 )
-CONTROLS = "contain control characters, or servers refuse the client that returns it"
-SPACES = "begin or end with white space, which is lost when clients return it"
-LONG = "be longer than 1,024 bytes, or servers refuse it when it returns"
+CONTROLS = "contain control characters: servers refuse clients that send it back"
+SPACES = "begin or end with white space, which is lost when a client sends it back"
+LONG = "be longer than 1,024 bytes: servers refuse clients that send it back"
 events = st.builds(
     ServerSentEvent,
     data=text,
@@ -77,32 +77,35 @@ def test_wire(event, wire):
         ({"data": "x", "event": "a\rb"}, "event must not contain a line break"),
         ({"data": "x", "id": "a\nb"}, "id must not contain a line break"),
         ({"data": "x", "id": "a\rb"}, "id must not contain a line break"),
-        ({"data": "x", "id": "a\0b"}, "id must not contain NUL, or clients ignore it"),
+        ({"data": "x", "id": "a\0b"}, "id must not contain NUL: clients would ignore it"),
         ({"data": "x", "id": "a\x01b"}, f"id must not {CONTROLS}"),
         ({"data": "x", "id": "a\x7f"}, f"id must not {CONTROLS}"),
         ({"data": "x", "id": " a"}, f"id must not {SPACES}"),
         ({"data": "x", "id": "a\t"}, f"id must not {SPACES}"),
         ({"data": "x", "id": "voilà"}, f"id must not {SPACES}"),
-        ({"data": "x", "id": 10**1500}, "id must be a smaller number"),
+        ({"data": "x", "id": 10**1500}, "id is too large a number"),
         ({"data": "x", "id": "é" * 513}, f"id must not {LONG}"),
         ({"data": "x", "retry": 2**31}, "retry must not exceed 2,147,483,647 ms, about 25 days"),
         ({"data": "x", "id": 1.5}, "id must be text, not float"),
         ({"data": "x", "id": True}, "id must be text, not bool"),
         ({"data": "x", "event": 3}, "event must be text, not int"),
         ({"data": "x", "comment": b"c"}, "comment must be text, not bytes"),
-        ({"event": "ping"}, "event needs data, or a browser drops it: pass data=''"),
+        (
+            {"event": "ping"},
+            "event needs data, because browsers drop an event without: pass data=''",
+        ),
         ({"retry": -1}, "retry must not be negative"),
         ({"retry": 1.5}, "retry must be a whole number of milliseconds or a timedelta"),
         ({"retry": True}, "retry must be a whole number of milliseconds or a timedelta"),
         ({"retry": datetime.timedelta(seconds=-1)}, "retry must not be negative"),
-        ({}, "data is missing, and so is every other field"),
+        ({}, "data is missing, as is every other field: give one"),
         (
             {"data": "a\ud800"},
-            "text contains the lone surrogate U+D800, which UTF-8 cannot express",
+            "text contains the lone surrogate U+D800, which UTF-8 cannot encode",
         ),
         (
             {"data": {}, "id": "\udcff"},
-            "text contains the lone surrogate U+DCFF, which UTF-8 cannot express",
+            "text contains the lone surrogate U+DCFF, which UTF-8 cannot encode",
         ),
     ],
 )
@@ -117,9 +120,9 @@ def test_refused(fields, message):
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        (object(), "data of type object is neither text nor an event nor JSON"),
+        (object(), "data of type object is neither text nor an event, and not JSON"),
         (b"x", "data is bytes, but an event stream is text: decode it first"),
-        (ServerSentEvent({1, 2}), "data of type set is neither text nor an event nor JSON"),
+        (ServerSentEvent({1, 2}), "data of type set is neither text nor an event, and not JSON"),
         ("\ud800", "text contains the lone surrogate U+D800"),
     ],
 )

@@ -223,7 +223,7 @@ def test_bad_views():
 
     with pytest.raises(SourceError, match="WSGI has no event loop"):
         event_stream(view)
-    with pytest.raises(TypeError, match="takes the request as its first argument"):
+    with pytest.raises(TypeError, match="must take the request as its first argument"):
         event_stream(lambda: iter([]))()
 
 

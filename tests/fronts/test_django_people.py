@@ -287,7 +287,7 @@ def test_only_true_allows(caplog):
     """A hook that is not written for this refuses everything."""
     with override_settings(SSE_SYNC={"AUTHORIZE": asynchronous}), pytest.raises(PermissionDenied):
         subscribe(factory.get("/"), "a", authorize=True)
-    assert "has to return True or False" in caplog.text
+    assert "must return True or False" in caplog.text
 
     class Rooms(RequestedChannelView):
         async def authorize(self, channel):

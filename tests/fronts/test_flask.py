@@ -637,7 +637,7 @@ def test_channel_that_the_client_names(app, client, caplog):
 
     client = app.test_client()
     assert client.get("/live/events?channel=room-1").status_code == 403
-    assert "nothing is set that could allow it" in caplog.text
+    assert "no authorize function is set to allow it" in caplog.text
 
     @sse.authorize
     def may_read(channel):

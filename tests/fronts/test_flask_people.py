@@ -237,7 +237,7 @@ def test_only_true_allows(app, client, sse, hook, caplog):
     sse.authorize(hook)
     app.register_blueprint(sse.blueprint())
     assert client.get("/events?channel=a").status_code == 403
-    assert "has to return True or False" in caplog.text
+    assert "must return True or False" in caplog.text
 
 
 def test_preflight(app, client):

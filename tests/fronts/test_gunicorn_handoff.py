@@ -122,7 +122,7 @@ def test_unknown_gunicorn(response, pair, monkeypatch):
     worker = HandingOffWorker()
     worker.load_wsgi()
     assert OFFER not in worker.wsgi({"gunicorn.socket": pair[0]}, response.start_response)
-    assert "nothing is handed off" in worker.warnings[0][0]
+    assert "hand-off is disabled" in worker.warnings[0][0]
 
 
 def test_worlds_are_kept_apart():

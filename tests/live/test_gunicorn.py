@@ -195,7 +195,7 @@ def test_full(start, key, name, extra, streams, advice):
         assert server.get("/plain") == b"ok"
         assert server.json("/figures")["open"] == streams
         assert server.json("/figures")["refused"] == 2
-        assert f"no more streams: this process holds {streams}. {advice}" in server.output()
+        assert f"this process has reached its limit of {streams}. {advice}" in server.output()
     wait_for(lambda: server.json("/figures")["open"] == 0, "the streams to be closed")
     with server.stream(f"/stream/sleeping?key={key}-y") as stream:
         assert next(stream) == READY

@@ -137,7 +137,7 @@ def test_full(start, name):
         assert refused.status == 503
         server.get("/publish/x?first=7")
         assert [stream.take(1)[0].data for stream in streams] == ["7"] * 33
-        assert "no more streams: this process holds 33." in server.output()
+        assert "refusing new streams: this process has reached its limit of 33." in server.output()
     wait_for(lambda: server.json("/figures")["open"] == 0, "the clients' end")
     with contextlib.ExitStack() as stack:
         opened(stack, server)
@@ -211,7 +211,7 @@ def test_client_leaves(start, name):
     ("middleware", "count"), [("Passing", 1), ("Appending", 1), ("Counting", 0)]
 )
 def test_middleware(start, middleware, count):
-    """What only looks at the bytes does no harm; where they are changed nothing is handed off."""
+    """What only looks at the bytes does no harm; where they are changed hand-off is disabled."""
     server = start(GEVENT, TEST_MIDDLEWARE=middleware)
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)

@@ -175,7 +175,7 @@ class RedisBroker:
         if found is not None:
             return found
         if not self._reading.acquire(timeout=READ_PATIENCE):
-            raise BrokerUnavailable(self._nodes.name, "too many clients read their history")
+            raise BrokerUnavailable(self._nodes.name, "too many clients are replaying history")
         try:
             found = self._recent.history(names, after)
             if found is not None:

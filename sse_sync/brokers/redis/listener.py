@@ -217,7 +217,7 @@ class Listener:
         try:
             return [self._store.parse(message["channel"], message["data"])]
         except (ValueError, UnicodeError):
-            logger.warning("%s holds what no publisher of ours has sent", message["channel"])
+            logger.warning("ignored a message on %s that is not from sse-sync", message["channel"])
             return []
 
     def _catch_up(self, channels: Sequence[str]) -> None:

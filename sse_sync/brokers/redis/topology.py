@@ -124,7 +124,7 @@ class Topology:
         try:
             scheme, _, kind = urlsplit(url).scheme.partition("+")
         except ValueError:
-            raise ConfigurationError("broker_url", "is no URL") from None
+            raise ConfigurationError("broker_url", "is not a valid URL") from None
         self.name = _without_password(url)
         """The URL without what is secret."""
         self.is_cluster = kind == "cluster"
@@ -139,10 +139,12 @@ class Topology:
             # What exactly is wrong might quote a part of the password.
             raise ConfigurationError(
                 "broker_url",
-                "cannot be read; in a password, / # ? and @ are written %2F %23 %3F %40",
+                "cannot be parsed; in a password, write / # ? @ as %2F %23 %3F %40",
             ) from None
         if "decode_responses" in given:
-            raise ConfigurationError("broker_url", "must not decode responses: they are bytes")
+            raise ConfigurationError(
+                "broker_url", "must not set decode_responses: events are bytes"
+            )
         self._login = {
             name: given.pop(f"sentinel_{name}")
             for name in ("username", "password")
@@ -179,7 +181,7 @@ class Topology:
         if node is not None and not self._doubted:
             return node
         if not self._searching.acquire(timeout=2 * TIMEOUT):
-            raise redis.ConnectionError("others are looking for its node, too")
+            raise redis.ConnectionError("timed out while another thread looked for the node")
         try:
             if self._node is None or self._doubted:
                 self._search()
@@ -278,7 +280,7 @@ class Topology:
             if first <= slot <= last:
                 found = addresses[0]
         if found is None:
-            raise redis.exceptions.ClusterDownError("no node of the cluster has our keys")
+            raise redis.exceptions.ClusterDownError("no node of the cluster holds our keys")
         # The node that holds our keys last: it is the one that most likely went.
         known.sort(key=lambda address: address == found)
         self._addresses = list(dict.fromkeys([*known, *self._addresses]))
@@ -328,7 +330,9 @@ def _split(url: str, scheme: str, kind: str) -> tuple[list[Address], str, str]:
     addresses = [_host_and_port(each, kind) for each in hosts.split(",")]
     service, _, database = parts.path.strip("/").partition("/")
     if kind == "sentinel" and not service:
-        raise ConfigurationError("broker_url", "must name what the sentinels watch: …/name")
+        raise ConfigurationError(
+            "broker_url", "must end in the name that the sentinels watch: …/name"
+        )
     if kind == "cluster" and (service or "db" in parse_qs(parts.query)):
         raise ConfigurationError("broker_url", "names a database, but a cluster has only one")
     host, port = addresses[0]

@@ -418,7 +418,9 @@ class Fanout:
         except Exception as exc:
             error = exc
             self.reactor.defer(
-                lambda: logger.error("a connection could not be watched", exc_info=error)
+                lambda: logger.error(
+                    "a connection could not be watched; closing it", exc_info=error
+                )
             )
         member.broke()
 
@@ -440,7 +442,9 @@ class Fanout:
             while self._is_interrupted and not self.is_over:
                 self._resume()
         except BrokerUnavailable as exc:
-            logger.error("no subscription to %s: %s", ", ".join(self.key.channels), exc)
+            logger.error(
+                "cannot subscribe to %s, ending its streams: %s", ", ".join(self.key.channels), exc
+            )
             self._give_up(CloseReason.FAILED)
         except BaseException:
             # Whatever it was: nothing would ever be written again.

@@ -24,10 +24,10 @@ def test_hook():
 def test_refused(answer, caplog):
     """Nothing but a true value allows, of every single channel."""
     assert not is_allowed(["mine", "other"], allow)
-    assert "a client was refused the channel 'other'" in caplog.text
+    assert "refused a client the channel 'other'" in caplog.text
     assert not is_allowed(["mine"], lambda channel: answer)
     assert not is_allowed(["mine"], None)
-    assert "nothing is set that could allow it" in caplog.text
+    assert "no authorize function is set to allow it" in caplog.text
     assert is_allowed(["mine"], allow)
 
 

@@ -359,7 +359,10 @@ def test_broker_is_away(runtime, caplog):
     stream = opened(hub)
     (event,) = read_events(stream)
     assert event.event == "stream-error"
-    assert "no subscription to a: broken:// is unavailable: it is broken" in caplog.text
+    assert (
+        "cannot subscribe to a, ending the stream: broken:// is unavailable: it is broken"
+        in caplog.text
+    )
     assert hub.dispatch._subscribers == {"a": {}}
 
 
@@ -486,7 +489,10 @@ def test_degraded(hub, caplog):
     assert hub.problem == "still gone"
     hub.dispatch.degraded(None)
     hub.dispatch.degraded(None)
-    assert caplog.messages == ["no events arrive for now: gone", "events arrive again"]
+    assert caplog.messages == [
+        "no events are arriving, reconnecting: gone",
+        "events are arriving again",
+    ]
 
 
 def test_idle_channels_are_given_back(hub, runtime):
@@ -833,7 +839,7 @@ def test_event_that_is_too_large(hub, environ):
     """A mebibyte of data is refused with what to do instead, and nothing else is disturbed."""
     stream = opened(hub, environ=environ)
     events(stream, 1)
-    with pytest.raises(EventError, match=r"data makes an event of 1,048,584 bytes, and a channel"):
+    with pytest.raises(EventError, match=r"data makes an event of 1,048,584 bytes, more than"):
         hub.publish("a", "x" * (1 << 20))
     hub.publish("a", "x" * ((1 << 20) - 8))
     assert [len(text) for text in data(stream, 1)] == [(1 << 20) - 8]

@@ -269,7 +269,7 @@ def test_fails(runtime, hub, schedule, caplog):
         runtime.advance(5)
     assert [round(at) for at in times] == [1002, 1004]
     assert caplog.text.count("ValueError: no sensor") == 1
-    assert "published to room" in caplog.text
+    assert "scheduled publish to room failed" in caplog.text
 
 
 def test_broker_away(runtime, hub, times, caplog, monkeypatch):

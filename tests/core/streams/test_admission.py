@@ -66,7 +66,7 @@ def test_reserve(slots, streams):
         ("gthread", {"threads": 40}, 36, None),
         ("gthread", {"threads": 1}, 1, "at most 1 stream(s). Raise gunicorn's --threads"),
         ("sync", {}, 1, "a sync worker serves one stream and nothing else"),
-        ("gtornado", {}, None, "a tornado worker holds a stream back until its end"),
+        ("gtornado", {}, None, "a tornado worker buffers a stream until its end"),
     ],
 )
 def test_gunicorn(worker, caplog, module, cfg, limit, warning):
@@ -148,17 +148,20 @@ def test_full_is_logged_once(caplog):
         assert gate.admit(object(), registry, 1) is Refusal.FULL
         assert gate.refusal(registry, 1) is Refusal.FULL
         registry._open.clear()
-    assert caplog.messages == ["no more streams: this process holds 1. Raise max_streams"] * 2
+    assert (
+        caplog.messages
+        == ["refusing new streams: this process has reached its limit of 1. Raise max_streams"] * 2
+    )
 
 
 def test_lingering_sources_are_bounded(caplog):
-    """Too many sources that do not end close the process for new streams."""
+    """Too many sources that are blocked close the process for new streams."""
     registry, gate = Registry(), prepared({"SERVER_SOFTWARE": "x"})
     for number in range(LINGERING_LIMIT):
         assert gate.refusal(registry, None) is None
         registry.lingers(number, 0.0)
     assert gate.refusal(registry, None) is Refusal.FULL
-    assert "sources that do not end" in caplog.messages[0]
+    assert "sources that are blocked" in caplog.messages[0]
 
 
 def test_find_worker(worker, monkeypatch):

@@ -87,7 +87,7 @@ def test_question_that_fails(caplog):
     registry.registry().sweep_with(runtime.reactor)
     runtime.advance(1)
     assert set(stream.reasons) == {CloseReason.SERVER_STOPPING}
-    assert "asking whether the server stops failed" in caplog.text
+    assert "checking whether the server is stopping failed" in caplog.text
 
 
 def test_lingering_is_reported_once(caplog):
@@ -104,8 +104,8 @@ def test_lingering_is_reported_once(caplog):
     runtime.advance(60)
     streams.lingers_no_more(stream)
     assert [message.split(":")[0] for message in caplog.messages] == [
-        "the stream has ended, but not its source",
-        "a source has ended at last",
+        "a source is still blocked after its stream ended",
+        "a source that outlived its stream has ended",
     ]
 
 

@@ -164,7 +164,7 @@ def test_async_source():
     unawaited.close()
     with pytest.raises(SourceError, match="WSGI has no event loop"):
         EventStream(async_generator())
-    with pytest.raises(SourceError, match="call it first"):
+    with pytest.raises(SourceError, match="call it, and pass"):
         EventStream(async_generator)
 
 
@@ -276,7 +276,9 @@ def test_client_gone_while_a_thread_blocks(runtime, caplog):
 
     runtime.advance(60)
     (warning,) = [r for r in caplog.records if r.levelno == logging.WARNING]
-    assert re.search(r"not its source: .*source at .*test_stream\.py:\d+", warning.getMessage())
+    assert re.search(
+        r"after its stream ended: .*source at .*test_stream\.py:\d+", warning.getMessage()
+    )
 
     runtime.advance(1000)
     assert seen == [CloseReason.CLIENT_GONE, "slept", "finally", "after"]
@@ -369,7 +371,7 @@ def test_unsendable_is_raised_at_its_yield(environ, caplog):
 
     chunks = list(served(source(), environ))
     assert chunks == [PREAMBLE, b"data: recovered\n\n", END]
-    assert "neither text nor an event nor JSON" in seen[0]
+    assert "neither text nor an event, and not JSON" in seen[0]
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
 
 
@@ -456,7 +458,7 @@ def test_failing_release(runtime, caplog):
         raise ZeroDivisionError
 
     assert list(served(["a"], before=fail)) == [PREAMBLE, b"data: a\n\n", END]
-    assert "releasing what the view held failed" in caplog.text
+    assert "releasing the view's resources failed" in caplog.text
 
 
 def test_source_that_cannot_be_started(runtime, caplog):

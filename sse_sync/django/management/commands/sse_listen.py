@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     """
 
-    help = "Print events as they come."
+    help = "Print events as they arrive."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """
