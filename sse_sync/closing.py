@@ -9,7 +9,6 @@ server. The first one counts.
 from __future__ import annotations
 
 import enum
-import logging
 import random
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,10 +18,8 @@ from .settings import Options
 
 __all__ = [
     *("END_ID", "URGENT_PATIENCE", "CloseReason", "End", "OpenStream"),
-    *("closing_bytes", "log_end", "spread"),
+    *("closing_bytes", "spread"),
 ]
-
-logger = logging.getLogger("sse_sync")
 
 END_ID = "sse-sync.end"
 """
@@ -138,25 +135,6 @@ def closing_bytes(end: End, options: Options, failure: BaseException | None = No
     if reason is CloseReason.NO_ROOM:
         return encode_retry(spread(options.retry_full))
     return b""
-
-
-def log_end(path: str, reason: CloseReason, seconds: float, events: int, size: int) -> None:
-    """
-    Log that a stream has ended.
-
-    Args:
-        path: Path of its request.
-        reason: Why it ended.
-        seconds: How long it lasted.
-        events: How many events it sent.
-        size: How many bytes it sent.
-
-    """
-    # Plain values only: a record that is kept must not keep the request.
-    logger.info(
-        "event stream %s ended: %s, after %.1f s, %d events, %d bytes",
-        *(path, reason.value, seconds, events, size),
-    )
 
 
 def spread(milliseconds: int) -> int:

@@ -16,17 +16,20 @@ from urllib.parse import parse_qs
 
 from .closing import END_ID
 from .cors import cors_headers
-from .event import what_is_wrong_with_id
-from .feed import FeedSource
+from .event import encode, what_is_wrong_with_id
+from .feed import Encode, FeedSource
 from .settings import Options
 from .streams.admission import admission
 from .streams.connection import find_server
+from .streams.hooks import Hooks
 from .streams.registry import registry
 from .streams.source import Source, iterate
 from .streams.stream import EventStream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from .channels.user_stream import UserStream
 
 __all__ = [
     "Answer",
@@ -63,7 +66,13 @@ class Answer:
 
 
 def answer(
-    environ: WSGIEnvironment, source: Source | FeedSource, options: Options, **hooks: Any
+    environ: WSGIEnvironment,
+    source: Source | FeedSource,
+    options: Options,
+    *,
+    encode: Encode = encode,
+    hooks: Hooks | None = None,
+    user_stream: UserStream | None = None,
 ) -> Answer:
     """
     Answer a request with an event stream, or say why not.
@@ -77,7 +86,9 @@ def answer(
         environ: The request's WSGI environ.
         source: What the stream draws from.
         options: How the stream behaves.
-        hooks: Further arguments for :class:`~sse_sync.EventStream`.
+        encode: Makes bytes of an item of the source.
+        hooks: What is called around the stream.
+        user_stream: Whose stream it is.
 
     Raises:
         SourceError: If the source is not an iterable of events.
@@ -86,7 +97,9 @@ def answer(
     refused = _refused(environ, options)
     allowed = cors_headers(environ, options)
     if refused is None:
-        stream = EventStream(source, environ, options=options, **hooks)
+        stream = EventStream(
+            source, environ, options=options, encode=encode, hooks=hooks, user_stream=user_stream
+        )
         return Answer(200, [*_stream_headers(environ), *allowed], stream)
     refused.headers.extend(allowed)
     # Nothing of the generator has run, and nothing will.

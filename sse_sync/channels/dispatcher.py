@@ -33,6 +33,9 @@ IDLE_CHANNELS = 256
 # Seconds to wait for others who ask the broker.
 PATIENCE = 3.0
 
+# Seconds to wait for an event that the broker has given out already.
+DELIVERY_PATIENCE = 1.0
+
 
 class Subscriber(Protocol):
     """
@@ -99,8 +102,8 @@ class Dispatcher:
         # Held while the two dictionaries change; nothing blocks or calls out under it.
         self._lock = threading.Lock()
         self._latest: Position | None = None
-        # Odd while an event is given to its subscribers.
-        self._turn = 0
+        # Number up to which everything received has been given to all of its subscribers.
+        self._given = 0
         # Channels that somebody waits for; whoever asks the broker asks for all of them.
         self._wanted: set[str] = set()
         # Channels that had no subscribers when the broker last asked.
@@ -190,28 +193,24 @@ class Dispatcher:
         with self._lock:
             return all(channel in self._received for channel in channels)
 
-    def has_received(self, number: int) -> bool:
+    def wait_until_given(self, number: int) -> bool:
         """
-        Return whether every event up to a position has been received, so that none can be still to
-        come.
+        Wait until everybody has been given whatever came up to a position. It takes no longer than
+        one event does, unless somebody got the event from elsewhere before the process received it.
 
         Args:
             number: Number of the position.
 
-        """
-        latest = self._latest
-        return latest is not None and latest.number >= number
-
-    def settle(self) -> None:
-        """
-        Wait until whatever is being given now has been given to all of its subscribers, so that
-        none has got something that another one has not. It takes no longer than one event does.
+        Returns:
+            Whether that was in time.
 
         """
-        turn = self._turn
-        deadline = time.monotonic() + PATIENCE
-        while turn % 2 and self._turn == turn and time.monotonic() < deadline:
+        deadline = time.monotonic() + DELIVERY_PATIENCE
+        while self._given < number:
+            if time.monotonic() > deadline:
+                return False
             time.sleep(0.0005)
+        return True
 
     # What the broker calls.
 
@@ -229,15 +228,12 @@ class Dispatcher:
             subscribers = self._subscribers.get(message.channel)
             if subscribers:
                 # A copy, because subscribers come and go meanwhile; list() of it is atomic.
-                self._turn += 1
-                try:
-                    everybody = list(subscribers)
-                    self.delivered += len(everybody)
-                    for subscriber in everybody:
-                        _guarded(subscriber.put, message)
-                finally:
-                    self._turn += 1
+                everybody = list(subscribers)
+                self.delivered += len(everybody)
+                for subscriber in everybody:
+                    _guarded(subscriber.put, message)
                 self._on_received(message)
+            self._given = message.position.number
 
     def reached(self, position: Position) -> None:
         """
@@ -248,6 +244,7 @@ class Dispatcher:
             latest = self._latest
             if latest is None or (latest.epoch == position.epoch and latest < position):
                 self._latest = position
+                self._given = position.number
 
     def interrupted(self) -> None:
         """
@@ -256,6 +253,7 @@ class Dispatcher:
         """
         with self._lock:
             self._latest = None
+            self._given = 0
             self.interruptions += 1
             self._received.clear()
             everybody = self._everybody()

@@ -149,18 +149,20 @@ class Mailbox:
                 taken.append(message)
         return taken
 
-    def pour_from(self, other: Mailbox, until: int | None = None) -> None:
+    def pour_from(self, other: Mailbox, *, after: int = 0, until: int | None = None) -> None:
         """
-        Add what another one holds, behind what is here; it is empty then. If that one has left
+        Add what another one holds, after what is here; it is empty then. If that one has left
         something out, this one has, too.
 
         Args:
             other: The other mailbox.
-            until: Number of the position up to which events are wanted; :obj:`None` for all.
+            after: Number of the position after which events are wanted.
+            until: Number of the position up to which they are; :obj:`None` for all.
 
         """
         for message in other.take():
-            if until is None or message.position.number <= until:
+            number = message.position.number
+            if number > after and (until is None or number <= until):
                 self.put(message)
         self.overflowed = self.overflowed or other.overflowed
 

@@ -23,6 +23,7 @@ from ..runtime import Signal
 from .dispatcher import degraded_event
 from .hub import Hub
 from .mailbox import MAX_CHUNK, Mailbox, Overflow
+from .resume import ChannelReader
 from .user_stream import UserStream
 
 __all__ = ["ChannelFeed", "Filter", "Subscription", "listen"]
@@ -62,7 +63,7 @@ class Subscription(FeedSource):
     tell_degraded: bool = False
     """Whether the client is told, in ``stream-degraded`` events, when nothing can arrive for now
     and when it can again."""
-    visit: UserStream | None = None
+    user_stream: UserStream | None = None
     """Whose stream it is."""
 
     def __post_init__(self) -> None:
@@ -84,7 +85,7 @@ class Subscription(FeedSource):
         """
         if self.last_event_id is not None or self.snapshot is not None:
             return False
-        if self.visit is not None and self.visit.presence is not None:
+        if self.user_stream is not None and self.user_stream.presence is not None:
             return False
         return self.hub.dispatch.receives(self.channels)
 
@@ -102,10 +103,9 @@ class Subscription(FeedSource):
 
 
 class ChannelFeed:
-    """
-    A :class:`~sse_sync.streams.source.Feed` from channels.
+    """A :class:`~sse_sync.feed.Feed` from channels, and a subscriber of theirs."""
 
-    """
+    clients = 1
 
     def __init__(
         self,
@@ -117,56 +117,49 @@ class ChannelFeed:
         self.done = False
         self.error: BaseException | None = None
         self.overflowed = False
-        """Whether the client was too slow, so that the stream has to end."""
-        self._subscription = subscription
+        self.subscription = subscription
+        """What it relays."""
+        self.reader = ChannelReader(subscription.hub, subscription.channels, self)
+        """Where its client is."""
+        self.mailbox = Mailbox(
+            subscription.max_events, subscription.max_bytes, subscription.overflow
+        )
+        """What has come, and was not looked at yet."""
         self._signal = signal
         self._encode = encode
         self._context = context
-        self._mailbox = Mailbox(
-            subscription.max_events, subscription.max_bytes, subscription.overflow
-        )
         self._ready: deque[bytes] = deque()
-        self._behind: Position | None = None
-        # How often the process had been interrupted when it began.
-        self._generation = -1
-        self._interrupted = False
-        self._replaying = False
+        self._is_replaying = False
         self._degraded: bool | None = None
 
     # What the stream calls.
 
     def start(self) -> None:
-        """
-        Register, and read what the client missed.
-
-        """
+        """Register, and read what the client missed."""
         try:
             self._context.run(self._begin)
         except Exception as exc:
             self._fail(exc)
 
     def take(self) -> bytes | None:
-        """
-        Return everything that is there, up to a bound.
-
-        """
+        """Return everything that is there, up to a bound."""
         if self._has_nothing():
             return None
         if not self._ready and not self.done:
             try:
-                interrupted, self._interrupted = self._interrupted, False
-                if interrupted:
-                    self._context.run(self._start_anew)
-                elif self._replaying:
+                if self.reader.has_missed:
+                    self._context.run(self._start_again)
+                elif self._is_replaying:
                     self._context.run(self._replay_on)
-                elif self._subscription.filter is None:
+                elif self.subscription.filter is None:
                     self._collect()  # Nothing of the application's runs.
                 else:
                     self._context.run(self._collect)
             except Exception as exc:
                 self._fail(exc)
         if self._degraded is not None:
-            self._say_degraded()
+            degraded, self._degraded = self._degraded, None
+            self._ready.append(degraded_event(degraded))
         ready = self._ready
         if not ready:
             return None
@@ -175,217 +168,146 @@ class ChannelFeed:
         return ready.popleft() if alone else _join(ready)
 
     def wait(self) -> None:
-        """
-        Wait for the signal.
-
-        """
+        """Wait for the signal."""
         self._signal.wait()
 
     def stop(self) -> None:
-        """
-        Leave the channels.
-
-        """
+        """Leave the channels."""
         self.done = True
-        self._subscription.hub.dispatch.remove(self, self._subscription.channels)
+        self.reader.stop()
 
     # What a hand-off calls.
 
-    @property
-    def hub(self) -> Hub:
-        """
-        Where its channels are.
-
-        """
-        return self._subscription.hub
-
-    def refusal(self) -> str:
-        """
-        Return why it has to stay with its request; an empty text if it does not.
-
-        """
-        if self._subscription.filter is not None:
+    def why_not_handed_off(self) -> str:
+        """Return why it has to stay with its request; an empty text if it does not."""
+        if self.subscription.filter is not None:
             return "its filter needs the request"
-        if self._ready or self._replaying or self._interrupted or self._degraded is not None:
+        if self._ready or self._is_replaying or self._degraded is not None:
             return "it still has events to send"
-        if self._generation != self.hub.dispatch.interruptions:
+        if not self.reader.is_current:
             return "it may have missed events"
         return ""
 
-    @property
-    def behind(self) -> int:
-        """
-        Number of the position up to which the client has got everything.
-
-        """
-        return self._behind.number if self._behind is not None else 0
-
-    @property
-    def subscription(self) -> Subscription:
-        """
-        What it relays.
-
-        """
-        return self._subscription
-
-    @property
-    def mailbox(self) -> Mailbox:
-        """
-        What has come since it had nothing more.
-
-        """
-        return self._mailbox
-
-    # What the hub calls.
-
-    clients = 1
-    """How many clients it stands for."""
+    # What the dispatcher calls.
 
     def put(self, message: Message) -> None:
-        """
-        Take an event.
-
-        """
-        self._mailbox.put(message)
+        """Take an event."""
+        self.mailbox.put(message)
         self._signal.set()
 
     def interrupted(self) -> None:
-        """
-        Note that events may be missing from here on.
-
-        """
-        self._interrupted = True
+        """Record that events may be missing from here on."""
+        self.reader.has_missed = True
         self._signal.set()
 
     def degraded(self, problem: str | None) -> None:
-        """
-        Note that nothing arrives for now, or that it does again.
-
-        """
-        if self._subscription.tell_degraded:
+        """Record that nothing arrives for now, or that it does again."""
+        if self.subscription.tell_degraded:
             self._degraded = problem is not None
             self._signal.set()
 
     def _begin(self) -> None:
-        wanted = self._subscription
-        self._generation = wanted.hub.dispatch.interruptions
-        here = wanted.hub.dispatch.add(self, wanted.channels)
-        if wanted.visit is not None:
-            # So that the snapshot shows the user, too, and the announcement comes behind it.
-            wanted.visit.arrive()
+        wanted = self.subscription
+        here = self.reader.start()
+        if wanted.user_stream is not None:
+            # So that the snapshot shows the user, too, and the announcement comes after it.
+            wanted.user_stream.arrive()
         left = wanted.last_event_id
         if left is None:
-            self._start_at(here, "stream-open")
-            self._begin_degraded()
-            return
-        position = Position.parse(left)
-        if position is None:
-            self._start_at(here, "stream-reset")
-        elif not self._replay(position):
-            # Asked anew: if the store has begun another epoch, the process may not know yet.
-            self._start_at(wanted.hub.position(), "stream-reset")
-        self._begin_degraded()
+            self.reader.seen = here
+            self._say_position("stream-open")
+        else:
+            position = Position.parse(left)
+            if position is None:
+                self._reset(here)
+            elif not self._replay(position):
+                self._reset(self.reader.present())
+        if wanted.hub.problem is not None:
+            self.degraded(wanted.hub.problem)
 
-    def _replay(self, behind: Position) -> bool:
+    def _replay(self, after: Position) -> bool:
         # As much of the history as may wait for the client; what comes meanwhile is in the history,
         # too, if it is kept at all. Returns whether nothing is missing.
-        wanted = self._subscription
-        self._mailbox.clear()
-        history = wanted.hub.history(wanted.channels, behind, wanted.max_bytes)
-        self._replaying = False
-        if history.complete:
-            self._behind = behind
-            size = 0
-            for at, message in enumerate(history.messages, 1):
-                size += len(message.body)
-                if size >= wanted.max_bytes:
-                    # Perhaps not all of it was read, or not all of it is wanted now.
-                    self._replaying = True
-                    self._sort_out(history.messages[:at])
-                    break
-            else:
-                self._sort_out(history.messages)
-        return history.complete
+        self.mailbox.clear()
+        most = self.subscription.max_bytes
+        messages = self.reader.read(after, most)
+        self._is_replaying = False
+        if messages is None:
+            return False
+        self.reader.seen = after
+        size = 0
+        for at, message in enumerate(messages, 1):
+            size += len(message.body)
+            if size >= most:
+                # Perhaps not all of it was read, or not all of it is wanted now.
+                self._is_replaying = True
+                messages = messages[:at]
+                break
+        self._follow(messages)
+        if not self._is_replaying:
+            self.reader.caught_up()
+        return True
 
-    def _begin_degraded(self) -> None:
-        if self._subscription.hub.problem is not None:
-            self.degraded(self._subscription.hub.problem)
-
-    def _say_degraded(self) -> None:
-        degraded, self._degraded = self._degraded, None
-        self._ready.append(degraded_event(bool(degraded)))
-
-    def _start_at(self, here: Position, event: str) -> None:
-        self._behind = here
-        # An event with data, because Firefox and WebKit do not commit the id of one without.
-        self._ready.append(ServerSentEvent("", event=event, id=str(here)).encode())
-        if self._subscription.snapshot is not None:
-            self._ready.extend(self._encode(item) for item in self._subscription.snapshot())
-
-    def _start_anew(self) -> None:
+    def _start_again(self) -> None:
         # The process may have missed something. This client has not if it resumed in a new epoch
         # before the process noticed that; otherwise it has to ask for the state again.
-        wanted = self._subscription
-        self._mailbox.clear()
-        self._generation = wanted.hub.dispatch.interruptions
-        here = wanted.hub.dispatch.add(self, wanted.channels)
-        behind = self._behind
-        if behind is None or behind.epoch != here.epoch or not self._replay(behind):
-            self._replaying = False
-            self._start_at(here, "stream-reset")
+        self.mailbox.clear()
+        here, seen = self.reader.start(), self.reader.seen
+        if seen.epoch != here.epoch or not self._replay(seen):
+            self._reset(here)
+
+    def _reset(self, here: Position) -> None:
+        self._is_replaying = False
+        self.reader.seen = here
+        self._say_position("stream-reset")
+
+    def _say_position(self, event: str) -> None:
+        # An event with data, because Firefox and WebKit do not commit the id of one without.
+        self._ready.append(ServerSentEvent("", event=event, id=str(self.reader.seen)).encode())
+        if self.subscription.snapshot is not None:
+            self._ready.extend(self._encode(item) for item in self.subscription.snapshot())
 
     def _replay_on(self) -> None:
         # In a loop, as long as the filter lets nothing pass.
-        while self._replaying and not self._ready and not self._interrupted:
-            assert self._behind is not None
-            if not self._replay(self._behind):
-                self._start_at(self._subscription.hub.position(), "stream-reset")
-        if not self._ready and not self._interrupted:
+        while self._is_replaying and not self._ready and not self.reader.has_missed:
+            if not self._replay(self.reader.seen):
+                self._reset(self.reader.present())
+        if not self._ready and not self.reader.has_missed:
             self._collect()  # What came meanwhile.
 
     def _has_nothing(self) -> bool:
         # What is most often asked.
-        mailbox = self._mailbox
+        mailbox = self.mailbox
         return not (
             self._ready
             or mailbox
             or mailbox.overflowed
-            or self._interrupted
-            or self._replaying
+            or self.reader.has_missed
+            or self._is_replaying
             or self._degraded is not None
         )
 
     def _collect(self) -> None:
         # In this order: what was put before it overflowed is sent without a gap.
-        overflowed = self._mailbox.overflowed
-        messages = self._mailbox.take()
+        overflowed = self.mailbox.overflowed
+        messages = self.mailbox.take()
         if messages:
-            self._sort_out(messages)
-        if self._interrupted and not self._ready:
+            self._follow(messages)
+        if self.reader.has_missed and not self._ready:
             self._signal.set()  # To be looked at again at once.
         elif overflowed and not self._ready:
             self.overflowed = self.done = True
 
-    def _sort_out(self, messages: Sequence[Message]) -> None:
-        accepts, behind = self._subscription.filter, self._behind
-        for message in messages:
-            position = message.position
-            if behind is not None:
-                if position.number <= behind.number:
-                    continue  # It was in the history already, or before the stream began.
-                if position.epoch != behind.epoch:
-                    # The interruption has not been told yet, but it will; the client must not get
-                    # a position behind it before.
-                    self._interrupted = True
-                    return
-            self._behind = behind = position
+    def _follow(self, messages: Sequence[Message]) -> None:
+        accepts = self.subscription.filter
+        for message in self.reader.follow(messages):
             if accepts is None or accepts(message.event, message.key, message.meta or {}):
                 self._ready.append(message.wire)
 
     def _fail(self, error: BaseException) -> None:
         self.error = error
         self.done = True
-        channels = ", ".join(self._subscription.channels)
+        channels = ", ".join(self.subscription.channels)
         if isinstance(error, BrokerUnavailable):
             logger.error("cannot subscribe to %s, ending the stream: %s", channels, error)
         else:

@@ -329,7 +329,7 @@ def subscribe(
         max_events=max_events,
         max_bytes=max_bytes,
         tell_degraded=tell_degraded,
-        visit=visit,
+        user_stream=visit,
     )
     return EventSourceResponse(request, subscription, **arguments)
 

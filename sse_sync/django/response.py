@@ -29,6 +29,7 @@ from ..event import ServerSentEvent, encode
 from ..exceptions import UnsupportedServerError
 from ..feed import FeedSource
 from ..settings import Options
+from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
 from ..wsgi import answer, is_finished
@@ -87,7 +88,7 @@ class EventSourceResponse(StreamingHttpResponse):
         environ = wsgi_environ(request)
         options = configured().replace(changes)
         if isinstance(source, Subscription):
-            visit = source.visit
+            visit = source.user_stream
         else:
             visit = channels().visit(environ, options, user=user)
         result = answer(
@@ -95,10 +96,10 @@ class EventSourceResponse(StreamingHttpResponse):
             source,
             options,
             encode=_encode,
-            on_close=on_close,
-            before=_close_connections,
-            after_source=_close_connections,
-            visit=visit,
+            hooks=Hooks(
+                before=_close_connections, after_source=_close_connections, on_close=on_close
+            ),
+            user_stream=visit,
         )
         self.event_stream = result.stream
         super().__init__(_body(request, result.stream, result.text), status=result.status)

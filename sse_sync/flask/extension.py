@@ -432,7 +432,7 @@ class SSE:
             max_events=max_events,
             max_bytes=max_bytes,
             tell_degraded=tell_degraded,
-            visit=visit,
+            user_stream=visit,
         )
         return EventSourceResponse(subscription, **arguments)
 

@@ -5,7 +5,6 @@ The response class.
 
 from __future__ import annotations
 
-import contextvars
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from ..channels.subscription import Subscription
 from ..closing import CloseReason
 from ..event import encode
 from ..feed import FeedSource
+from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
 from ..wsgi import answer, is_finished
@@ -78,7 +78,7 @@ class EventSourceResponse(flask.Response):
             options = options.replace({"debug": True})
         options = options.replace(changes)
         if isinstance(source, Subscription):
-            visit = source.visit
+            visit = source.user_stream
         else:
             visit = state.channels.visit(environ, options, user=user)
         self._teardown: Callable[[BaseException | None], object] | None = None
@@ -87,11 +87,8 @@ class EventSourceResponse(flask.Response):
             source,
             options,
             encode=partial(encode, dumps=app.json.dumps),
-            context=contextvars.copy_context(),
-            on_close=on_close,
-            before=_release_session,
-            after=self._tear_down,
-            visit=visit,
+            hooks=Hooks(before=_release_session, on_close=on_close, after=self._tear_down),
+            user_stream=visit,
         )
         merged = Headers(result.headers)
         for name, value in Headers(headers) if headers else ():

@@ -16,11 +16,12 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
+from .. import runtime as _runtime
 from ..exceptions import EventError, SourceError
-from ..feed import Encode
+from ..feed import Encode, Feed, FeedSource
 from ..runtime import Runtime, Signal, Task
 
-__all__ = ["Inline", "Pump", "Source", "iterate"]
+__all__ = ["Inline", "Pump", "Source", "iterate", "run_beside", "run_inline"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -50,6 +51,52 @@ def iterate(source: object) -> Iterator[Any]:
     return iter(source)
 
 
+def run_beside(
+    source: Iterator[Any] | FeedSource,
+    encode: Encode,
+    context: contextvars.Context,
+    runtime: Runtime,
+    signal: Signal,
+    ended: Callable[[], object],
+) -> Feed:
+    """
+    Return the feed of a source that runs beside its stream.
+
+    Args:
+        source: The source.
+        encode: Makes bytes of an item.
+        context: Context variables for the source.
+        runtime: How the process waits.
+        signal: Set whenever there is something to take, or the source has ended.
+        ended: Called in the source's own thread or greenlet when it has ended.
+
+    """
+    if isinstance(source, FeedSource):
+        return source.open(signal, encode, context)
+    return Pump(source, encode, runtime=runtime, context=context, signal=signal, ended=ended)
+
+
+def run_inline(
+    source: Iterator[Any] | FeedSource,
+    encode: Encode,
+    context: contextvars.Context,
+    ended: Callable[[], object],
+) -> Feed:
+    """
+    Return the feed of a source that runs in the thread that iterates the stream.
+
+    Args:
+        source: The source.
+        encode: Makes bytes of an item.
+        context: Context variables for the source.
+        ended: Called when it has ended.
+
+    """
+    if isinstance(source, FeedSource):
+        return source.open(_runtime.current().signal(), encode, context)
+    return Inline(source, encode, context=context, ended=ended)
+
+
 class _SourceRunner:
     # What pump and inline share: stepping through a source and ending it, with what it
     # raises noted and logged.
@@ -60,7 +107,7 @@ class _SourceRunner:
         self,
         iterator: Iterator[Any],
         encode: Encode,
-        ended: Callable[[BaseException | None], None],
+        ended: Callable[[], object],
         exits: tuple[type[BaseException], ...] = (),
     ) -> None:
         self.done = False
@@ -117,9 +164,8 @@ class _SourceRunner:
                 close()
             except BaseException as exc:
                 self._failed(exc)
-        error = self.error
         try:
-            self._ended(error)
+            self._ended()
         except Exception:
             logger.exception("cleanup for source %s raised an exception", _qualname(self._iterator))
 
@@ -137,8 +183,7 @@ class Pump(_SourceRunner):
         runtime: The world to run in.
         context: Context variables for the source.
         signal: Set whenever there is something to take or the source has ended.
-        ended: Called in the source's own thread or greenlet when it has ended, with what
-            it raised.
+        ended: Called in the source's own thread or greenlet when it has ended.
 
     """
 
@@ -150,7 +195,7 @@ class Pump(_SourceRunner):
         runtime: Runtime,
         context: contextvars.Context,
         signal: Signal,
-        ended: Callable[[BaseException | None], None],
+        ended: Callable[[], object],
     ) -> None:
         super().__init__(iterator, encode, ended, runtime.exits)
         self._runtime = runtime
@@ -163,17 +208,11 @@ class Pump(_SourceRunner):
         self._task: Task | None = None
 
     def start(self) -> None:
-        """
-        Start the thread or greenlet.
-
-        """
+        """Start the thread or greenlet."""
         self._task = self._runtime.spawn(self._main, f"sse-sync {_qualname(self._iterator)}")
 
     def take(self) -> bytes | None:
-        """
-        Return the chunk that is offered, if there is one.
-
-        """
+        """Return the chunk that is offered, if there is one."""
         chunk = self._chunk
         if chunk is not None:
             self._chunk = None
@@ -181,10 +220,7 @@ class Pump(_SourceRunner):
         return chunk
 
     def wait(self) -> None:
-        """
-        Wait for the signal. If a chunk was taken and sent, the source goes on first.
-
-        """
+        """Wait for the signal. If a chunk was taken and sent, the source goes on first."""
         # Only the stream touches _holding, and the pump offers a chunk only when it was let go.
         if self._holding:
             self._holding = False
@@ -193,10 +229,7 @@ class Pump(_SourceRunner):
             self._signal.wait()
 
     def stop(self) -> None:
-        """
-        Interrupt the source, or have it closed at its next event.
-
-        """
+        """Interrupt the source, or have it closed at its next event."""
         if self._stopping:
             return
         self._stopping = True
@@ -248,7 +281,7 @@ class Inline(_SourceRunner):
         iterator: The source's iterator.
         encode: Makes bytes of an item.
         context: Context variables for the source.
-        ended: Called when the source has ended, with what it raised.
+        ended: Called when the source has ended.
 
     """
 
@@ -258,28 +291,19 @@ class Inline(_SourceRunner):
         encode: Encode,
         *,
         context: contextvars.Context,
-        ended: Callable[[BaseException | None], None],
+        ended: Callable[[], object],
     ) -> None:
         super().__init__(iterator, encode, ended)
         self._context = context
 
     def start(self) -> None:
-        """
-        Do nothing: the source runs when something is taken.
-
-        """
+        """Do nothing: the source runs when something is taken."""
 
     def wait(self) -> None:
-        """
-        Not needed: there is always something to take, or the source has ended.
-
-        """
+        """Not needed: there is always something to take, or the source has ended."""
 
     def take(self) -> bytes | None:
-        """
-        Run the source to its next event; return :obj:`None` if it has ended.
-
-        """
+        """Run the source to its next event; return :obj:`None` if it has ended."""
         if self.done:
             return None
         try:
@@ -294,10 +318,7 @@ class Inline(_SourceRunner):
         return None
 
     def stop(self) -> None:
-        """
-        Close the source.
-
-        """
+        """Close the source."""
         self._stopping = True
         self._end()
 

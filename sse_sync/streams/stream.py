@@ -1,17 +1,17 @@
 """
 One event stream: what a view's generator becomes on the wire.
 
-Theory of operation. The server iterates the stream and writes what it gets. Between two chunks
-the stream waits for its signal, which is set by the feed (there is a chunk, or the source
-has ended), by the reactor (a heartbeat is due, the client is gone) or by whoever ends
-the stream. It then looks at everything again, in a fixed order. Whoever ends a stream appends a
-reason; the first one counts.
+Theory of operation. The server iterates the stream and writes what it gets. Between two chunks the
+stream waits for its watchdog's signal, which is set by the feed (there is a chunk, or the source
+has ended), by the reactor (a heartbeat is due, the client is gone) or by whoever ends the stream.
+It then looks at everything again, in a fixed order. Whoever ends a stream gives it an
+:class:`~sse_sync.closing.End`; the first one counts.
 
 """
 
 from __future__ import annotations
 
-import contextvars
+import enum
 import logging
 import sys
 from collections.abc import Callable
@@ -19,20 +19,20 @@ from typing import TYPE_CHECKING
 
 from .. import runtime as _runtime
 from ..channels.subscription import ChannelFeed, Subscription
-from ..closing import CloseReason, End, closing_bytes, log_end, spread
+from ..closing import CloseReason, End, closing_bytes, spread
 from ..event import encode, encode_retry
-from ..exceptions import BrokerUnavailable
 from ..feed import Encode, Feed, FeedSource
-from ..runtime import Runtime, Signal
 from ..runtime.process import native_lock
 from ..settings import Options
 from .admission import Refusal, admission
 from .connection import find_connection
-from .handoff.connection import HandoffConnection, StreamState
-from .handoff.takeover import OFFER, Offer, StaysWithRequest, hand_off
+from .handoff.connection import HandoffConnection
+from .handoff.takeover import OFFER, Offer, hand_off
 from .heartbeat import HEARTBEAT
-from .registry import Registry, registry
-from .source import Inline, Pump, Source, iterate
+from .hooks import Hooks
+from .record import StreamRecord, log_end
+from .registry import registry
+from .source import Source, iterate, run_beside, run_inline
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ __all__ = ["EventStream"]
 
 logger = logging.getLogger("sse_sync")
 
-_NO_CONTEXT = contextvars.Context()
-
-# Held while an end is chosen.
+# Held while an end is chosen, and while one of two parties leaves.
 _lock = native_lock()
 
 # Seconds that on_close waits for a source's cleanup. Under gevent a source is interrupted at once;
@@ -58,6 +56,19 @@ STOP_PATIENCE = 1.0
 
 # For people with curl; a browser shows it to nobody.
 _LIMITED = b": too many streams of this user or address\n"
+
+
+class State(enum.Enum):
+    """How far a stream is. It only ever goes forward."""
+
+    NEW = "new"
+    """The source does not run yet."""
+    OPEN = "open"
+    """The source runs, and what it gives is sent."""
+    ENDING = "ending"
+    """The last bytes have been given to the server."""
+    CLOSED = "closed"
+    """The server has closed the stream."""
 
 
 class EventStream:
@@ -75,15 +86,12 @@ class EventStream:
         environ: The request's WSGI environ; :obj:`None` is like a test client's.
         options: How the stream behaves.
         encode: Makes bytes of an item of the source.
-        context: Context variables for the source; a copy of the current ones by default.
         on_close: Called once when an opened stream has ended, with the
             :class:`~sse_sync.CloseReason`: after the source's ``finally``, unless that takes
             more than half a second.
-        before: Called before the first byte, if there is a server.
-        after_source: Called in the source's greenlet or thread when it has ended, if
-            there is a server.
-        after: Called once when stream and source are over, with what the source raised.
-        visit: Whose stream it is.
+        hooks: What else is called around the stream, and in which context variables it runs; a
+            copy of the current ones by default.
+        user_stream: Whose stream it is.
 
     Raises:
         SourceError: If the source is not an iterable of events.
@@ -97,45 +105,28 @@ class EventStream:
         *,
         options: Options | None = None,
         encode: Encode = encode,
-        context: contextvars.Context | None = None,
         on_close: Callable[[CloseReason], object] | None = None,
-        before: Callable[[], object] | None = None,
-        after_source: Callable[[], object] | None = None,
-        after: Callable[[BaseException | None], object] | None = None,
-        visit: UserStream | None = None,
+        hooks: Hooks | None = None,
+        user_stream: UserStream | None = None,
     ) -> None:
         self._source = source if isinstance(source, FeedSource) else iterate(source)
         self._environ = environ if environ is not None else {}
-        self._path = str(self._environ.get("PATH_INFO", ""))
         self._options = options or Options()
         self._encode = encode
-        self._context = context or contextvars.copy_context()
-        self._on_close = on_close
-        self._before = before
-        self._after_source = after_source
-        self._after = after
-        self._visit = visit
-
-        self._end: End | None = None
-        # Stream and source both leave; the list has one entry, so the second finds it empty.
-        self._first_to_leave = [None]
-        self._runtime: Runtime | None = None
-        self._signal: Signal | None = None
+        self._hooks = hooks or Hooks()
+        if on_close is not None:
+            self._hooks.on_close = on_close
+        self._user_stream = user_stream
+        self._record = StreamRecord(str(self._environ.get("PATH_INFO", "")))
         self._watchdog = Watchdog(self._options)
+        self._state = State.NEW
+        self._end: End | None = None
+        # None until the stream is admitted.
         self._feed: Feed | None = None
-        self._registry: Registry
-        self._error: BaseException | None = None
-        self._opened_at = 0.0
-        self._opened = False
-        self._tracked = False
-        self._started = False
-        self._source_over = False
-        self._over = False
-        self._closed = False
         self._offer: Offer | None = None
-        self._handed_off: HandoffConnection | None = None
-        self._events = 0
-        self._bytes = 0
+        self._handoff: HandoffConnection | None = None
+        # The stream and its source: whoever leaves last tears the request down.
+        self._parties = 2
 
     # What a server calls.
 
@@ -143,70 +134,42 @@ class EventStream:
         return self
 
     def __next__(self) -> bytes:
-        if self._over:
+        if self._state is State.ENDING or self._state is State.CLOSED:
             raise StopIteration
         self._watchdog.wrote()
-        if self._opened:
-            chunk = self._next_chunk()
-        else:
-            self._opened = True
-            try:
-                chunk = self._open()
-            except BaseException:
-                self._end = End(CloseReason.FAILED)
-                raise
+        chunk = self._open() if self._feed is None else self._next_chunk(self._feed)
         if not chunk:
-            self._over = True
+            self._state = State.ENDING
             raise StopIteration
-        self._bytes += len(chunk)
+        self._record.bytes += len(chunk)
         self._watchdog.writes()
         return chunk
 
     def close(self) -> None:
-        """
-        Release everything the stream holds. Servers call it at the end. Idempotent.
-
-        """
-        if self._closed:
+        """Release everything the stream holds. Servers call it at the end. Idempotent."""
+        if self._state is State.CLOSED:
             return
-        self._closed = self._over = True
-        self._watchdog.end()
-        if self._handed_off is not None:
+        self._state = State.CLOSED
+        self._watchdog.stop()
+        if self._handoff is not None:
             # The request is over, and the stream goes on.
-            self._source_ended(None)
+            self._source_ended()
             self._leave()
             return
-        if self._visit is not None:
-            self._visit.end()
-        if not self._tracked:
-            self._let_connection_go()
-            self._close_source()
-            self._leave()
-            self._leave()
-            return
-        self.end_with(End(_reason_of_close()))
-        assert self._end is not None
-        reason = self._end.reason
-        self._let_connection_go()
-        if self._feed is not None:
-            self._feed.stop()
-            if isinstance(self._source, FeedSource):
-                self._source_ended(self._feed.error)
-        self._registry.lingers(self, self._watchdog.clock())
-        if self._source_over:
-            self._registry.lingers_no_more(self)
-        self._registry.closed(self, reason)
-        self._wait_for_source(reason)
-        try:
-            self._tell(reason)
-        finally:
-            self._leave()
+        if self._user_stream is not None:
+            self._user_stream.end()
+        if self._feed is None:
+            self._close_unopened()
+        else:
+            self.end_with(End(_reason_of_close()))
+            assert self._end is not None
+            self._close_opened(self._feed, self._end.reason)
 
     # What an application may call.
 
     def end(self, *, reconnect: bool = False) -> None:
         """
-        End the stream soon, from any thread or greenlet. Idempotent: the first call counts.
+        End the stream soon, from any thread or greenlet. Later calls do nothing.
 
         Args:
             reconnect: Whether the client shall come back; otherwise it is told to stop.
@@ -214,15 +177,12 @@ class EventStream:
         """
         self.end_with(End(CloseReason.CLOSED, final=not reconnect))
 
-    # What the reactor, the registry and its user's streams call.
+    # What those call who count streams and end them; see OpenStream.
 
     def end_with(self, end: End) -> None:
-        """
-        End the stream soon; see :class:`~sse_sync.closing.OpenStream`.
-
-        """
-        if self._handed_off is not None:
-            self._handed_off.end_with(end)
+        """End the stream soon; see :meth:`sse_sync.closing.OpenStream.end_with`."""
+        if self._handoff is not None:
+            self._handoff.end_with(end)
             return
         with _lock:
             if self._end is not None:
@@ -230,16 +190,13 @@ class EventStream:
             self._end = end
         if end.is_urgent:
             self._watchdog.hurry()
-        feed, signal = self._feed, self._signal
-        if self._started and feed is not None and signal is not None:
-            feed.stop()
-            signal.set()
+        # Before the source runs, whoever starts it sees the end.
+        if self._state is State.OPEN and self._feed is not None:
+            self._feed.stop()
+            self._watchdog.wake()
 
     def where(self) -> str:
-        """
-        Return what the stream's source is and where it stands.
-
-        """
+        """Return what the stream's source is and where it stands."""
         name = getattr(self._source, "__qualname__", type(self._source).__qualname__)
         frame = getattr(self._source, "gi_frame", None)
         if frame is None:
@@ -250,190 +207,91 @@ class EventStream:
 
     def _open(self) -> bytes:
         environ, self._environ = self._environ, {}
-        self._registry = registry()
         connection = self._watchdog.connection = find_connection(environ)
-        if self._on_close is None and isinstance(self._source, Subscription):
-            self._offer = environ.get(OFFER)
         # Test clients show neither; servers show one or both.
-        if connection is not None or "SERVER_SOFTWARE" in environ:
-            refusal = self._admit(environ)
+        is_served = connection is not None or "SERVER_SOFTWARE" in environ
+        try:
+            refusal = self._admit(environ) if is_served else self._admit_inline()
             if refusal is not None:
                 return self._send_away(refusal)
-            self._open_beside()
-        else:
-            refusal = self._begin_visit()
-            if refusal is not None:
-                return self._send_away(refusal)
-            self._registry.open_if_below(None, self)
-            self._tracked = True
-            self._open_inline()
-        self._opened_at = self._watchdog.clock()
-        self._watchdog.open(self._opened_at)
-        # A comment and a reconnection time, so that headers and first bytes leave at once and
-        # a client forgets the longer time that an earlier stream may have told it.
-        return b":\n" + encode_retry(self._options.retry) + self._first_chunk()
+            # A comment and a reconnection time, so that headers and first bytes leave at once and
+            # a client forgets the longer time that an earlier stream may have told it.
+            return b":\n" + encode_retry(self._options.retry) + self._first_chunk()
+        except BaseException:
+            self._end = self._end or End(CloseReason.FAILED)
+            self._state = State.ENDING
+            raise
 
     def _admit(self, environ: WSGIEnvironment) -> Refusal | None:
-        gate = admission()
-        gate.prepare(environ, self._registry)
-        max_streams = self._options.max_streams
-        refusal = gate.admit(self, self._registry, max_streams, passing=self._offer is not None)
-        if refusal is None:
-            try:
-                refusal = self._begin_visit()
-            except BaseException:
-                self._registry.withdraw(self)
-                raise
-            if refusal is not None:
-                self._registry.withdraw(self)
+        if self._hooks.on_close is None and isinstance(self._source, Subscription):
+            self._offer = environ.get(OFFER)
+        gate, streams = admission(), registry()
+        gate.prepare(environ, streams)
+        passing = self._offer is not None
+        refusal = gate.admit(self, streams, self._options.max_streams, passing=passing)
+        if refusal is not None:
+            return refusal
+        try:
+            refusal = self._count()
+            if refusal is None:
+                self._open_beside()
+        finally:
+            if self._feed is None:
+                streams.withdraw(self)
         return refusal
 
-    def _begin_visit(self) -> Refusal | None:
-        is_allowed = self._visit is None or self._visit.begin(self)
+    def _admit_inline(self) -> Refusal | None:
+        refusal = self._count()
+        if refusal is None:
+            registry().open_if_below(None, self)
+            self._open_inline()
+        return refusal
+
+    def _count(self) -> Refusal | None:
+        is_allowed = self._user_stream is None or self._user_stream.begin(self)
         return None if is_allowed else Refusal.LIMITED
 
     def _open_beside(self) -> None:
-        self._runtime = runtime = _runtime.current()
-        self._signal = runtime.signal()
-        self._watchdog.keep(runtime.reactor, self._signal, self.end_with)
-        self._opened_at = self._watchdog.clock()
+        runtime = _runtime.current()
+        signal = self._watchdog.open(runtime, self.end_with)
+        self._record.opened_at = self._watchdog.clock()
+        self._feed = run_beside(
+            self._source, self._encode, self._hooks.context, runtime, signal, self._source_ended
+        )
+        registry().sweep_with(runtime.reactor)
+        self._hooks.call_before()
+
+    def _open_inline(self) -> None:
+        self._record.opened_at = self._watchdog.clock()
+        self._feed = run_inline(self._source, self._encode, self._hooks.context, self._source_ended)
         if isinstance(self._source, FeedSource):
-            self._feed = self._source.open(self._signal, self._encode, self._context)
-        else:
-            self._feed = Pump(
-                self._source,
-                self._encode,
-                runtime=runtime,
-                context=self._context,
-                signal=self._signal,
-                ended=self._source_ended,
-            )
-        self._tracked = True
-        self._registry.sweep_with(runtime.reactor)
-        self._release()
+            self._start(self._feed)  # At once, so that a test gets what it publishes from here on.
 
     def _first_chunk(self) -> bytes:
         # What is there already leaves with the first bytes. A stream that is handed off right after
         # them needs no watch of its own, if writing them cannot take long.
         chunk, feed, source = b"", self._feed, self._source
-        if self._runtime is not None and feed is not None and isinstance(source, FeedSource):
+        assert feed is not None
+        if self._watchdog.runtime is not None and isinstance(source, FeedSource):
             if source.is_at_hand and self._end is None:
                 self._start(feed)
                 chunk = feed.take() or b""
-                self._events += bool(chunk)
-            if self._offer is not None and self._started and self._watchdog.can_write_at_once:
+                self._record.events += bool(chunk)
+            is_quick = self._state is State.OPEN and self._watchdog.can_write_at_once
+            if self._offer is not None and is_quick:
                 return chunk
         self._watchdog.begin()
         return chunk
 
-    def _open_inline(self) -> None:
-        if isinstance(self._source, FeedSource):
-            # At once, so that a test gets what it publishes after its request.
-            self._feed = self._source.open(_runtime.current().signal(), self._encode, self._context)
-            self._start(self._feed)
-        else:
-            self._feed = Inline(
-                self._source, self._encode, context=self._context, ended=self._source_ended
-            )
-
-    def _release(self) -> None:
-        if self._before is not None:
-            try:
-                self._context.run(self._before)
-            except Exception:
-                logger.exception("releasing the view's resources failed; the stream goes on")
-
     def _send_away(self, refusal: Refusal) -> bytes:
         # 200 and an end: after a 503 an EventSource never comes back (WHATWG HTML, 9.2.2).
-        self._registry.refused()
-        self._over = True
-        if refusal is Refusal.FULL:
-            return encode_retry(spread(self._options.retry_full))
-        if refusal is Refusal.LIMITED:
-            return _LIMITED + encode_retry(spread(self._options.retry_full))
-        self._end = End(CloseReason.SERVER_STOPPING)
-        return encode_retry(spread(self._options.retry_stopping))
-
-    # The middle.
-
-    def _next_chunk(self) -> bytes:
-        feed = self._feed
-        assert feed is not None
-        if not self._started and self._end is None:
-            self._start(feed)
-        while self._end is None:
-            chunk = feed.take()
-            if chunk is not None:
-                if self._offer is not None:
-                    self._watchdog.begin()  # It did not leave right after its first bytes.
-                self._events += 1
-                return chunk
-            if feed.done:
-                self.end_with(self._end_of(feed))
-            elif self._runtime is None:
-                return b""  # A test has read what was published; waiting would hang it.
-            elif self._watchdog.is_heartbeat_due:
-                return HEARTBEAT
-            elif self._offer is not None and self._hand_off(feed):
-                return b""
-            elif self._end is None:
-                feed.wait()
-        return self._farewell(self._end, feed)
-
-    def _hand_off(self, feed: Feed) -> bool:
-        # Tried once, when there is nothing to send for the first time.
-        offer, self._offer = self._offer, None
-        assert offer is not None
-        assert isinstance(feed, ChannelFeed)
-        assert self._runtime is not None
-        try:
-            handed_off = hand_off(
-                self,
-                offer,
-                feed,
-                self._state(),
-                options=self._options,
-                reactor=self._runtime.reactor,
-                registry=self._registry,
-                let_go=self._let_go,
-            )
-        except (StaysWithRequest, BrokerUnavailable) as exc:
-            self._stay(str(exc))
-            return False
-        self._handed_off = handed_off
-        self._watchdog.end()
-        if self._end is not None:
-            handed_off.end_with(self._end)  # Somebody ended it just now.
-        logger.debug("event stream %s was handed off", self._path)
-        return True
-
-    def _state(self) -> StreamState:
-        return StreamState(
-            path=sys.intern(self._path),
-            visit=self._visit,
-            opened_at=self._opened_at,
-            expires=self._watchdog.expires,
-            events=self._events,
-            bytes=self._bytes,
-        )
-
-    def _let_go(self) -> bool:
-        if self._end is not None:
-            return False
-        self._let_connection_go()
-        return True
-
-    def _stay(self, why: str) -> None:
-        logger.debug("event stream %s was not handed off: %s", self._path, why)
-        connection = self._watchdog.connection
-        if connection is not None and connection.fd < 0:
-            self.end_with(End(CloseReason.CLIENT_GONE))  # The connection was taken, and closed.
-            return
-        self._watchdog.begin()
-        self._registry.stays(self)
-        if admission().is_over(self._registry, self._options.max_streams):
-            # There is no room for it after all.
-            self.end_with(End(CloseReason.NO_ROOM))
+        registry().refused()
+        self._state = State.ENDING
+        if refusal is Refusal.STOPPING:
+            self._end = End(CloseReason.SERVER_STOPPING)
+            return encode_retry(spread(self._options.retry_stopping))
+        why = _LIMITED if refusal is Refusal.LIMITED else b""
+        return why + encode_retry(spread(self._options.retry_full))
 
     def _start(self, feed: Feed) -> None:
         try:
@@ -443,21 +301,55 @@ class EventStream:
             logger.exception("source %s could not be started; ending its stream", self.where())
             feed.error = exc
             self.end_with(End(CloseReason.FAILED))
-        if isinstance(self._source, FeedSource) and self._runtime is not None:
-            self._release()  # What a snapshot has opened.
-        # Only now: who ends the stream meanwhile leaves it to this thread to stop the source.
-        self._started = True
+        if isinstance(self._source, FeedSource) and self._watchdog.runtime is not None:
+            self._hooks.call_before()  # Releases what a snapshot has opened.
+        # Only now: whoever ends the stream meanwhile leaves it to this thread to stop the source.
+        self._state = State.OPEN
+
+    # The middle.
+
+    def _next_chunk(self, feed: Feed) -> bytes:
+        if self._state is State.NEW and self._end is None:
+            self._start(feed)
+        while self._end is None:
+            chunk = feed.take()
+            if chunk is not None:
+                if self._offer is not None:
+                    self._watchdog.begin()  # It did not leave right after its first bytes.
+                self._record.events += 1
+                return chunk
+            if feed.done:
+                self.end_with(self._end_of(feed))
+            elif self._watchdog.runtime is None:
+                return b""  # A test has read what was published; waiting would hang it.
+            elif self._watchdog.is_heartbeat_due:
+                return HEARTBEAT
+            elif self._offer is not None and self._hand_off(feed):
+                return b""
+            elif self._end is None:
+                feed.wait()
+        return self._last_chunk(self._end, feed)
+
+    def _hand_off(self, feed: Feed) -> bool:
+        # Tried once, when there is nothing to send for the first time.
+        offer, self._offer = self._offer, None
+        assert offer is not None
+        assert isinstance(feed, ChannelFeed)
+        self._handoff = hand_off(
+            self,
+            offer,
+            feed,
+            self._record,
+            watchdog=self._watchdog,
+            user_stream=self._user_stream,
+            options=self._options,
+            may_go=lambda: self._end is None,
+        )
+        if self._handoff is not None and self._end is not None:
+            self._handoff.end_with(self._end)  # Somebody ended it just now.
+        return self._handoff is not None
 
     # The end.
-
-    def _farewell(self, end: End, feed: Feed) -> bytes:
-        self._over = True
-        if end.reason is CloseReason.CLIENT_GONE:
-            if self._watchdog.connection is not None:
-                self._watchdog.connection.forget_error()
-            return b""
-        feed.stop()
-        return (feed.take() or b"") + closing_bytes(end, self._options, feed.error)
 
     def _end_of(self, feed: Feed) -> End:
         if feed.overflowed:
@@ -466,84 +358,82 @@ class EventStream:
             return End(CloseReason.FAILED)
         return End(CloseReason.FINISHED, final=not self._options.reconnect)
 
-    def _let_connection_go(self) -> None:
-        is_stopping = self._end is not None and self._end.reason is CloseReason.SERVER_STOPPING
-        self._watchdog.let_connection_go(is_stopping=is_stopping)
+    def _last_chunk(self, end: End, feed: Feed) -> bytes:
+        self._state = State.ENDING
+        if end.reason is CloseReason.CLIENT_GONE:
+            if self._watchdog.connection is not None:
+                self._watchdog.connection.forget_error()
+            return b""
+        feed.stop()
+        return (feed.take() or b"") + closing_bytes(end, self._options, feed.error)
 
-    def _close_source(self) -> None:
+    def _close_unopened(self) -> None:
+        self._watchdog.let_connection_go(is_stopping=self._is_stopping)
         # Closing a generator that never ran runs nothing of it.
         close = getattr(self._source, "close", None)
         if close is not None:
             close()
+        self._leave()
+        self._leave()
 
-    def _source_ended(self, error: BaseException | None) -> None:
-        # In the source's own greenlet or thread.
+    def _close_opened(self, feed: Feed, reason: CloseReason) -> None:
+        self._watchdog.let_connection_go(is_stopping=self._is_stopping)
+        feed.stop()
+        if isinstance(self._source, FeedSource):
+            self._source_ended()
+        streams = registry()
+        streams.lingers(self, self._watchdog.clock())
+        if feed.done:
+            streams.lingers_no_more(self)
+        streams.closed(self, reason)
+        self._wait_for_source(feed, reason)
         try:
-            if self._after_source is not None and self._runtime is not None:
-                self._after_source()
+            record = self._record
+            seconds = self._watchdog.clock() - record.opened_at
+            log_end(record.path, reason, seconds, record.events, record.bytes)
+            self._hooks.call_on_close(reason)
         finally:
-            self._error = error
-            self._source_over = True
-            self._registry.lingers_no_more(self)
-            if self._signal is not None:
-                self._signal.set()
             self._leave()
 
-    def _wait_for_source(self, reason: CloseReason) -> None:
+    @property
+    def _is_stopping(self) -> bool:
+        return self._end is not None and self._end.reason is CloseReason.SERVER_STOPPING
+
+    def _source_ended(self) -> None:
+        # In the source's own greenlet or thread.
+        feed = self._feed
+        assert feed is not None
+        try:
+            if self._watchdog.runtime is not None:
+                self._hooks.call_after_source()
+        finally:
+            feed.done = True
+            registry().lingers_no_more(self)
+            self._watchdog.wake()
+            self._leave()
+
+    def _wait_for_source(self, feed: Feed, reason: CloseReason) -> None:
         # The application's callback shares the view's context with the source, and with it, say,
         # a database session. So it comes after the source's cleanup, unless that takes long. And
         # a stopping gevent worker is gone as soon as its requests are.
-        runtime, signal = self._runtime, self._signal
-        if self._source_over or runtime is None or signal is None:
+        runtime = self._watchdog.runtime
+        if feed.done or runtime is None:
             return
         if reason is CloseReason.SERVER_STOPPING and runtime.exits:
-            patience = STOP_PATIENCE
-        elif self._on_close is not None:
-            patience = CLEANUP_PATIENCE
-        else:
-            return
-        reactor = runtime.reactor
-        deadline = reactor.clock() + patience
-
-        def wake(now: float) -> None:
-            signal.set()
-
-        timer = reactor.call_at(deadline, wake)
-        while not self._source_over and reactor.clock() < deadline:
-            signal.wait()
-        timer.cancel()
-
-    def _tell(self, reason: CloseReason) -> None:
-        seconds = self._watchdog.clock() - self._opened_at
-        log_end(self._path, reason, seconds, self._events, self._bytes)
-        if self._on_close is not None:
-            try:
-                # A copy, because the source may be running in the context itself.
-                self._context.copy().run(self._on_close, reason)
-            except Exception:
-                logger.exception("the on_close callback failed")
+            self._watchdog.wait_until(lambda: feed.done, STOP_PATIENCE)
+        elif self._hooks.on_close is not None:
+            self._watchdog.wait_until(lambda: feed.done, CLEANUP_PATIENCE)
 
     def _leave(self) -> None:
-        try:
-            self._first_to_leave.pop()
-        except IndexError:
-            self._tear_down()
-
-    def _tear_down(self) -> None:
-        after, error = self._after, self._error
-        # Whatever leads to the request, or from the request back here: otherwise both would have
-        # to wait for the garbage collector.
-        self._after = self._before = self._after_source = self._on_close = None
-        self._context = _NO_CONTEXT
-        self._source = iter(())
-        self._error = None
-        self._started = False
-        self._feed = None
-        if after is not None:
-            try:
-                after(error)
-            except Exception:
-                logger.exception("the teardown callback of a stream failed")
+        with _lock:
+            self._parties -= 1
+            is_last = not self._parties
+        if is_last:
+            error = self._feed.error if self._feed is not None else None
+            # What leads to the request.
+            self._source = iter(())
+            self._feed = None
+            self._hooks.call_after(error)
 
 
 def _reason_of_close() -> CloseReason:

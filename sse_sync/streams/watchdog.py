@@ -14,9 +14,9 @@ import random
 from collections.abc import Callable
 
 from ..closing import URGENT_PATIENCE, CloseReason, End
-from ..runtime import Signal
+from ..runtime import Runtime, Signal
 from ..runtime.clock import Clock, monotonic
-from ..runtime.reactor import Reactor, Timer
+from ..runtime.reactor import Timer
 from ..settings import Options
 from .connection import Connection
 
@@ -25,7 +25,7 @@ __all__ = ["Watchdog"]
 
 class Watchdog:
     """
-    Watch one stream and its client. Its methods never block.
+    Watch one stream and its client. Its methods never block, but for :meth:`wait_until`.
 
     Args:
         options: How the stream behaves.
@@ -33,91 +33,90 @@ class Watchdog:
     """
 
     __slots__ = (
-        *("_end_with", "_expires", "_is_over", "_is_writing", "_last_sent", "_options", "_reactor"),
-        *("_signal", "_timer", "clock", "connection", "is_heartbeat_due"),
+        *("_end_with", "_is_over", "_is_writing", "_last_sent", "_options", "_signal", "_timer"),
+        *("clock", "connection", "expires", "is_heartbeat_due", "runtime"),
     )
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._end_with: Callable[[End], object] | None = None
-        self._reactor: Reactor | None = None
         self._signal: Signal | None = None
         self._timer: Timer | None = None
-        self._expires: float | None = None
         self._last_sent = 0.0
         self._is_writing = False
         self._is_over = False
-        self.is_heartbeat_due = False
-        """Whether nothing was sent for so long that a comment has to be."""
+        self.runtime: Runtime | None = None
+        """How the process waits; :obj:`None` in a test client, where nothing is watched."""
         self.clock: Clock = monotonic
         """Tells the time."""
         self.connection: Connection | None = None
         """The client's; :obj:`None` if it is not known."""
+        self.expires: float | None = None
+        """When the stream ends by itself."""
+        self.is_heartbeat_due = False
+        """Whether nothing was sent for so long that a comment has to be."""
 
     @property
     def can_write_at_once(self) -> bool:
-        """
-        Whether the system takes some hundred bytes for the client without any delay.
-
-        """
+        """Whether the system takes some hundred bytes for the client without any delay."""
         return self.connection is not None and self.connection.is_idle()
 
-    @property
-    def expires(self) -> float | None:
+    def open(self, runtime: Runtime, end_with: Callable[[End], object]) -> Signal:
         """
-        When the stream ends by itself.
-
-        """
-        return self._expires
-
-    def keep(self, reactor: Reactor, signal: Signal, end_with: Callable[[End], object]) -> None:
-        """
-        Go by a reactor.
+        Record that the stream is opened, and return the signal it waits for.
 
         Args:
-            reactor: Keeps the time, and watches clients.
-            signal: Set when the stream has to look at everything again.
-            end_with: Ends the stream soon. Anything may call it. Forgotten at the end, as it leads
-                back to the stream.
+            runtime: How the process waits.
+            end_with: Ends the stream soon. Forgotten at the end, as it leads back to the stream.
 
         """
-        self._reactor, self._signal, self._end_with = reactor, signal, end_with
-        self.clock = reactor.clock
-
-    def open(self, now: float) -> None:
-        """
-        Note when the stream was opened.
-
-        """
-        lifetime = self._options.lifetime
-        if lifetime is not None:
+        self.runtime, self._end_with = runtime, end_with
+        self.clock = runtime.reactor.clock
+        if self._options.lifetime is not None:
             # Not all at once: streams that were opened together end apart.
-            self._expires = now + lifetime * random.uniform(0.8, 1.0)
+            self.expires = self.clock() + self._options.lifetime * random.uniform(0.8, 1.0)
+        self._signal = runtime.signal()
+        return self._signal
+
+    def wake(self) -> None:
+        """Have the stream look at everything again."""
+        if self._signal is not None:
+            self._signal.set()
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float) -> None:
+        """
+        Wait in the stream's own thread or greenlet.
+
+        Args:
+            condition: For what; looked at whenever the stream is woken.
+            seconds: How long at most.
+
+        """
+        runtime, signal = self.runtime, self._signal
+        if runtime is None or signal is None:
+            return
+        deadline = self.clock() + seconds
+        timer = runtime.reactor.call_at(deadline, lambda now: signal.set())
+        while not condition() and self.clock() < deadline:
+            signal.wait()
+        timer.cancel()
 
     def begin(self) -> None:
-        """
-        Watch from now on. Idempotent, and nothing without a reactor.
-
-        """
-        if self._reactor is None or self._timer is not None:
+        """Watch from now on. Idempotent, and nothing without a reactor."""
+        if self.runtime is None or self._timer is not None:
             return
+        reactor = self.runtime.reactor
         if self.connection is not None:
             self.connection.prepare(self._options.write_timeout)
-            self._reactor.watch(self.connection.fd, self._hung_up)
-        self._timer = self._reactor.call_at(self._next_tick(self.clock()), self._tick)
+            reactor.watch(self.connection.fd, self._hung_up)
+        self._timer = reactor.call_at(self._next_tick(self.clock()), self._tick)
 
     def wrote(self) -> None:
-        """
-        Note that the server has written what it was given, and asks for more.
-
-        """
+        """Record that the server has written what it was given, and asks for more."""
         self._is_writing = False
 
     def writes(self) -> None:
-        """
-        Note that the server is given something to write.
-
-        """
+        """Record that the server is given something to write."""
         # In this order: the reactor's thread must not see an old time while something is written.
         self._last_sent = self.clock()
         self._is_writing = True
@@ -129,8 +128,8 @@ class Watchdog:
         any more.
 
         """
-        if self._reactor is not None and not self._is_over:
-            self._reactor.call_at(self._reactor.clock() + URGENT_PATIENCE, self._cut_off)
+        if self.runtime is not None and not self._is_over:
+            self.runtime.reactor.call_at(self.clock() + URGENT_PATIENCE, self._cut_off)
 
     def let_connection_go(self, *, is_stopping: bool = False) -> None:
         """
@@ -144,17 +143,14 @@ class Watchdog:
         """
         if self.connection is None:
             return
-        if self._reactor is not None:
-            self._reactor.unwatch(self.connection.fd)
+        if self.runtime is not None:
+            self.runtime.reactor.unwatch(self.connection.fd)
         if is_stopping:
             self.connection.stop_reading()
         self.connection.release()
 
-    def end(self) -> None:
-        """
-        Look at nothing any more, and forget the stream. Idempotent.
-
-        """
+    def stop(self) -> None:
+        """Look at nothing any more, and forget the stream. Idempotent."""
         self._is_over = True
         self._end_with = None
         if self._timer is not None:
@@ -191,9 +187,9 @@ class Watchdog:
             self.connection.abort()
             self._end(CloseReason.CLIENT_GONE)
             return None
-        if self._expires is not None and now >= self._expires:
+        if self.expires is not None and now >= self.expires:
             self._end(CloseReason.LIFETIME_OVER)
-            self._expires = None
+            self.expires = None
         return self._next_tick(now)
 
     def _next_tick(self, now: float) -> float:
@@ -204,6 +200,6 @@ class Watchdog:
             if interval is not None:
                 then = self._last_sent + interval
                 due.append(then if then > now else now + interval / 2)
-        if self._expires is not None:
-            due.append(self._expires)
+        if self.expires is not None:
+            due.append(self.expires)
         return min(due)

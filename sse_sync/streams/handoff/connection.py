@@ -1,8 +1,8 @@
 """
 Connections that outlive their request, because their streams only relay channels.
 
-Theory of operation. A connection is a member of a fan-out, whose rounds are written straight to its
-socket. When the system does not take all of one, the rest is kept, and what follows goes to a
+Theory of operation. A connection is a recipient of a fan-out, whose batches are written straight to
+its socket. When the system does not take all of one, the rest is kept, and what follows goes to a
 mailbox of the connection's own; when the socket can be written to again that is written first, and
 then everything is as before. Once it shall end it leaves the fan-out, and closes itself when its
 last words have been written.
@@ -18,22 +18,22 @@ import _socket
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...brokers.base import Message
 from ...channels.mailbox import MAX_CHUNK, Mailbox
-from ...closing import URGENT_PATIENCE, CloseReason, End, closing_bytes, log_end
+from ...closing import URGENT_PATIENCE, CloseReason, End, closing_bytes
 from ...runtime.background import BackgroundTask
 from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor, Timer
-from ..registry import Registry
-from .fanout import Fanout, Joined, framed
+from ..record import StreamRecord, log_end
+from ..registry import registry
+from .fanout import Fanout, framed
 
 if TYPE_CHECKING:
     from ...channels.user_stream import UserStream
 
-__all__ = ["HandoffConnection", "StreamState", "all_is_logged"]
+__all__ = ["HandoffConnection", "all_is_logged"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -43,27 +43,6 @@ LOGGED_AT_ONCE = 100
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-@dataclass(slots=True)
-class StreamState:
-    """
-    What is known of a stream when its connection is handed off.
-
-    """
-
-    path: str
-    """Path of its request, for the log."""
-    visit: UserStream | None
-    """Whose it is."""
-    opened_at: float
-    """When it was opened, by the reactor's clock."""
-    expires: float | None
-    """When it ends by itself."""
-    events: int
-    """What it has sent: chunks."""
-    bytes: int
-    """What it has sent: bytes."""
-
-
 class HandoffConnection:
     """
     A connection that outlives its request.
@@ -71,15 +50,16 @@ class HandoffConnection:
     Args:
         sock: The connection.
         fanout: What writes to it.
-        state: What is known of the stream.
-        registry: Where it is counted.
+        record: What the stream has sent.
+        user_stream: Whose stream it is.
+        expires: When it ends by itself; :obj:`None` for never.
 
     """
 
     __slots__ = (
-        *("_behind", "_bytes", "_ending", "_events", "_expiry", "_fanout", "_fd", "_has_begun"),
-        *("_is_closed", "_leftover", "_mailbox", "_registry", "_since", "_socket", "_state"),
-        *("_timer", "_end", "send"),
+        *("_end", "_expires", "_expiry", "_fanout", "_fd", "_has_begun", "_is_closed"),
+        *("_is_ending", "_leftover", "_mailbox", "_record", "_seen", "_since", "_socket"),
+        *("_timer", "_user_stream", "send"),
     )
 
     send: Callable[[bytes], int]
@@ -89,15 +69,17 @@ class HandoffConnection:
         self,
         sock: _socket.socket,
         fanout: Fanout,
-        state: StreamState,
-        registry: Registry,
+        record: StreamRecord,
+        user_stream: UserStream | None,
+        expires: float | None,
     ) -> None:
         self._socket = sock
         self._fd = sock.fileno()
         self._fanout = fanout
-        self._events = self._bytes = 0
-        self._state = state
-        self._registry = registry
+        self._record = record
+        record.path = fanout.shared_path(record.path)
+        self._user_stream = user_stream
+        self._expires = expires
         # What the system has not taken yet, since when, and what follows it.
         self._leftover: memoryview | bytes = b""
         self._since = 0.0
@@ -105,21 +87,18 @@ class HandoffConnection:
         self._timer: Timer | None = None
         self._expiry: Timer | None = None
         # Up to where the client has got what may come once more; 0 if nothing may.
-        self._behind = 0
+        self._seen = 0
         # Why and how it shall end, the first one counts; and whether its last words are being
         # written.
         self._end: End | None = None
-        self._ending = False
+        self._is_ending = False
         self._has_begun = self._is_closed = False
         self.send = sock.send
 
     # What anybody may call.
 
     def end_with(self, end: End) -> None:
-        """
-        End it soon; see :class:`~sse_sync.closing.OpenStream`.
-
-        """
+        """End it soon; see :class:`~sse_sync.closing.OpenStream`."""
         with _lock:
             if self._end is not None:
                 return
@@ -128,17 +107,11 @@ class HandoffConnection:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """
-        What it relays.
-
-        """
+        """What it relays."""
         return self._fanout.key.channels
 
     def where(self) -> str:
-        """
-        Return what it relays.
-
-        """
+        """Return what it relays."""
         return ", ".join(self.channels)
 
     @property
@@ -147,34 +120,38 @@ class HandoffConnection:
 
     # The beginning.
 
-    def join(self, fanout: Fanout, behind: int) -> Joined | None:
+    def join(self, fanout: Fanout, seen: int) -> int | None:
         """
-        Get the rounds of a fan-out, and keep them until :meth:`begin`.
+        Get the batches of a fan-out, and keep them until :meth:`begin`.
 
         Args:
             fanout: What to join.
-            behind: Number of the position up to which the client has got everything.
+            seen: Number of the position up to which the client has got everything.
 
         Returns:
-            See :meth:`Fanout.join`.
+            Number of the position after which it gets everything from the fan-out; :obj:`None` if
+            it cannot join, because the last one has left meanwhile.
 
         """
         self._fanout = fanout
         self.send = self._keep
         joined = fanout.join(self)
-        if joined is not None:
-            # What those before were sent does not count, and what all will be does.
-            self._events, self._bytes = -joined.events, -joined.bytes
-            if not (joined.is_settled and fanout.hub.dispatch.has_received(behind)):
-                self._behind = behind
-        return joined
+        if joined is None:
+            return None
+        # What those before were sent does not count, and what all will be does.
+        self._record.events -= joined.events
+        self._record.bytes -= joined.bytes
+        if seen > joined.number:
+            # It has read more from the history than the process has received.
+            self._seen = seen
+        return joined.number
 
     def begin(self, earlier: Mailbox | None) -> bool:
         """
         Watch the client, and send what there is. A job of the reactor.
 
         Args:
-            earlier: What came before the rounds.
+            earlier: What came before the batches.
 
         """
         self._has_begun = True
@@ -182,15 +159,15 @@ class HandoffConnection:
             return False
         reactor = self._reactor
         reactor.watch(self._fd, self.broke)
-        if self._state.expires is not None:
-            self._expiry = reactor.call_at(self._state.expires, self._expire)
+        if self._expires is not None:
+            self._expiry = reactor.call_at(self._expires, self._expire)
         if earlier is not None:
             self._pour_into(earlier)
         self._catch_up()
         return False
 
     def _pour_into(self, earlier: Mailbox) -> None:
-        self._events += len(earlier)
+        self._record.events += len(earlier)
         if self._mailbox is not None:
             earlier.pour_from(self._mailbox)
         self._mailbox = earlier
@@ -198,10 +175,7 @@ class HandoffConnection:
     # What the fan-out calls.
 
     def fell_behind(self, frame: bytes, sent: int) -> None:
-        """
-        Keep the rest of what could be written in part.
-
-        """
+        """Keep the rest of what could be written in part."""
         if not self._is_closed:
             self._since = self._reactor.clock()
             self._leftover = memoryview(frame)[sent:]
@@ -210,17 +184,14 @@ class HandoffConnection:
             self._wait_until_writable()
 
     def broke(self) -> None:
-        """
-        Note that the client is gone.
-
-        """
+        """Record that the client is gone."""
         if self._end is None:
             self._end = End(CloseReason.CLIENT_GONE)
         self._close()
 
     def _keep(self, frame: bytes) -> int:
-        # In place of writing: what the round brings comes behind what is there already.
-        current = self._fanout.round
+        # In place of writing: what the batch brings comes after what is there already.
+        current = self._fanout.batch
         if current is None or self._end is not None:
             return len(frame)  # It is about to end.
         is_waiting = bool(self._leftover)
@@ -239,9 +210,9 @@ class HandoffConnection:
         if self._mailbox is None:
             self._mailbox = Mailbox(*self._fanout.key.bounds)
         for message in messages:
-            if message.position.number > self._behind:
+            if message.position.number > self._seen:
                 # It has got nothing of what comes from here on.
-                self._behind = 0
+                self._seen = 0
                 self._mailbox.put(message)
 
     def _set_leftover(self, data: bytes) -> None:
@@ -281,13 +252,13 @@ class HandoffConnection:
 
     def _caught_up(self) -> None:
         self._leftover = b""
-        if self._ending:
+        if self._is_ending:
             self._close()
         elif self._mailbox is not None and self._mailbox.overflowed:
             self.end_with(End(CloseReason.OVERFLOWED))
         else:
             self._mailbox = None
-            if not self._behind:
+            if not self._seen:
                 # From here on straight to the socket.
                 self.send = self._socket.send
 
@@ -319,9 +290,9 @@ class HandoffConnection:
     def _say_goodbye(self) -> bool:
         if not self._has_begun:
             return True
-        if self._is_closed or self._ending or self._end is None:
+        if self._is_closed or self._is_ending or self._end is None:
             return False
-        self._ending = True
+        self._is_ending = True
         words = closing_bytes(self._end, self._fanout.options)
         chunked = self._fanout.key.chunked
         tail = (framed(words, chunked) if words else b"") + (LAST_CHUNK if chunked else b"")
@@ -340,8 +311,8 @@ class HandoffConnection:
         self.send = len
         self._mailbox = None
         self._fanout.leave(self)
-        if self._state.visit is not None:
-            self._state.visit.end()
+        if self._user_stream is not None:
+            self._user_stream.end()
 
     def _close(self) -> None:
         if self._is_closed:
@@ -357,15 +328,14 @@ class HandoffConnection:
         self._socket.close()
         assert self._end is not None
         reason = self._end.reason
-        state, fanout = self._state, self._fanout
+        record, fanout = self._record, self._fanout
         if logger.isEnabledFor(logging.INFO):
-            seconds = self._reactor.clock() - state.opened_at
-            events = state.events + self._events + fanout.events
-            size = state.bytes + self._bytes + fanout.bytes
-            _ends.append((state.path, reason, seconds, events, size))
+            seconds = self._reactor.clock() - record.opened_at
+            sent = record.events + fanout.events, record.bytes + fanout.bytes
+            _ends.append((record.path, reason, seconds, *sent))
             _logging.wake()
         # Last: nobody waits for a worker that has no connections and nothing to log.
-        self._registry.closed(self, reason)
+        registry().closed(self, reason)
 
 
 def all_is_logged() -> bool:

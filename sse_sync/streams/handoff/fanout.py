@@ -21,10 +21,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from ...brokers.base import Message, Position
+from ...brokers.base import Message
 from ...channels.dispatcher import degraded_event
 from ...channels.hub import Hub
 from ...channels.mailbox import Overflow
+from ...channels.resume import ChannelReader
 from ...channels.subscription import Subscription
 from ...closing import CloseReason, End
 from ...event import ServerSentEvent
@@ -44,7 +45,11 @@ logger = logging.getLogger("sse_sync")
 SLICE, LOOK_EVERY = 0.002, 32
 
 # Bytes of one round. What comes together in a burst is one write to each client.
-MAX_ROUND = 64 * 1024
+MAX_BATCH = 64 * 1024
+
+
+# Different paths of requests that are kept for sharing. Not interned, which lasts for ever.
+MAX_PATHS = 100
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ class Batch:
     """What to write."""
     messages: list[Message] | None
     """What it consists of; :obj:`None` for what is not worth being kept for who is behind."""
-    members: Iterator[Recipient]
+    recipients: Iterator[Recipient]
     """Who has not been written to yet."""
     is_reset: bool = False
     """Whether what follows does not go on where the last event was."""
@@ -157,10 +162,7 @@ class Joined(NamedTuple):
     """
 
     number: int
-    """Number of the position behind which it gets everything."""
-    is_settled: bool
-    """Whether what it gets is later than what its process has received; otherwise the fan-out is
-    catching up."""
+    """Number of the position after which it gets everything."""
     events: int
     """Events that were for those before it."""
     bytes: int
@@ -188,7 +190,7 @@ class Fanout:
         """How their streams behave."""
         self.reactor = reactor
         """What writes to them."""
-        self.round: Batch | None = None
+        self.batch: Batch | None = None
         """What is being written. Only the reactor's driver looks at it."""
         self.events = 0
         """Events that were written to everybody since the beginning."""
@@ -196,16 +198,16 @@ class Fanout:
         """Bytes that were."""
         # Nothing blocks or calls out while it is held.
         self._lock = native_lock()
-        self._members: dict[Recipient, None] = {}
+        self._recipients: dict[Recipient, None] = {}
         self._pending: list[Message] = []
-        self._rounds: deque[Batch] = deque()
+        self._batches: deque[Batch] = deque()
         self._is_writing = False
         self.is_over = False
         """Whether nobody can join any more."""
-        self._latest = Position("", 0)
-        # Events that came while it opens or catches up, and whether it has to do so again.
+        self._reader = ChannelReader(hub, key.channels, self)
+        # Events that came while it opens or catches up.
         self._held: list[Message] | None = []
-        self._is_interrupted = False
+        self._paths: dict[str, str] = {}
         self._catching_up = BackgroundTask(self._catch_up, "sse-sync catching up")
         self._last_sent = reactor.clock()
         self._timer = None
@@ -213,12 +215,23 @@ class Fanout:
             self._timer = reactor.call_at(self._last_sent + key.heartbeat, self._tick)
 
     @property
+    def number(self) -> int:
+        """Number of the position up to which everything has been passed on."""
+        return self._reader.seen.number
+
+    def shared_path(self, path: str) -> str:
+        """Return an equal path, so that thousands of recipients keep one and not one each."""
+        if len(self._paths) >= MAX_PATHS:
+            self._paths.clear()
+        return self._paths.setdefault(path, path)
+
+    @property
     def clients(self) -> int:
         """
         How many clients it stands for.
 
         """
-        return len(self._members)
+        return len(self._recipients)
 
     def open(self) -> None:
         """
@@ -228,27 +241,26 @@ class Fanout:
             BrokerUnavailable: If the channels cannot be received now.
 
         """
-        here = self.hub.dispatch.add(self, self.key.channels)
+        here = self._reader.start()
         with self._lock:
+            self._reader.seen = here
             # Nobody has joined, so nobody misses what has come already.
             held, self._held = self._held or [], None
-            later = [m.position for m in held if m.position.epoch == here.epoch]
-            self._latest = max([here, *later], key=lambda position: position.number)
+            self._reader.follow(held)
 
     def close(self) -> None:
         """
         Unsubscribe. It never blocks. Idempotent.
 
         """
-        dispatch = self.hub.dispatch
-        dispatch.remove(self, self.key.channels)
-        name = self.key, self.reactor
-        if dispatch.shared.get(name) is self:
-            del dispatch.shared[name]
+        self._reader.stop()
+        shared, name = self.hub.dispatch.shared, (self.key, self.reactor)
+        if shared.get(name) is self:
+            del shared[name]
         if self._timer is not None:
             self._timer.cancel()
 
-    def join(self, member: Recipient) -> Joined | None:
+    def join(self, recipient: Recipient) -> Joined | None:
         """
         Write to a connection from the next event on.
 
@@ -261,16 +273,16 @@ class Fanout:
                 return None
             # What came before is not for it.
             self._cut()
-            self._members[member] = None
-            return Joined(self._latest.number, self._held is None, self.events, self.bytes)
+            self._recipients[recipient] = None
+            return Joined(self._reader.seen.number, self.events, self.bytes)
 
-    def leave(self, member: Recipient) -> None:
+    def leave(self, recipient: Recipient) -> None:
         """
         Write to a connection no more. The last one closes the fan-out. Idempotent.
 
         """
         with self._lock:
-            self._members.pop(member, None)
+            self._recipients.pop(recipient, None)
         self.close_if_unused()
 
     def close_if_unused(self) -> None:
@@ -279,7 +291,7 @@ class Fanout:
 
         """
         with self._lock:
-            if self._members:
+            if self._recipients:
                 return
             self.is_over = True
         self.close()
@@ -297,15 +309,13 @@ class Fanout:
             if self._held is not None:
                 self._held.append(message)
                 return
-            is_next = message.position.epoch == self._latest.epoch
-            if is_next:
-                self._take(message)
-                self.hub.dispatch.delivered += len(self._members) - 1
-        if is_next:
-            self._write_soon()
-        else:
-            # The interruption has not been told yet, but it will.
+            self._pending += self._reader.follow([message])
+            has_missed = self._reader.has_missed
+            self.hub.dispatch.delivered += len(self._recipients) - 1
+        if has_missed:
             self.interrupted()
+        else:
+            self._write_soon()
 
     def interrupted(self) -> None:
         """
@@ -313,7 +323,7 @@ class Fanout:
 
         """
         with self._lock:
-            self._is_interrupted = True
+            self._reader.has_missed = True
             if self._held is None:
                 self._held = []
         self._catching_up.wake()
@@ -328,14 +338,9 @@ class Fanout:
 
     # Writing.
 
-    def _take(self, message: Message) -> None:
-        if message.position.number > self._latest.number:
-            self._latest = message.position
-            self._pending.append(message)
-
     def _write_soon(self) -> None:
         with self._lock:
-            if self._is_writing or not (self._pending or self._rounds):
+            if self._is_writing or not (self._pending or self._batches):
                 return
             self._is_writing = True
         self.reactor.call_soon(self._write)
@@ -344,13 +349,13 @@ class Fanout:
         # Something that is no event of a channel, to those who are there.
         with self._lock:
             self._cut()
-            self._add_round(text, is_heartbeat=text is HEARTBEAT)
+            self._add_batch(text, is_heartbeat=text is HEARTBEAT)
         self._write_soon()
 
-    def _add_round(self, text: bytes, messages: list[Message] | None = None, **kind: bool) -> None:
-        if self._members:
+    def _add_batch(self, text: bytes, messages: list[Message] | None = None, **kind: bool) -> None:
+        if self._recipients:
             frame = framed(text, self.key.chunked)
-            self._rounds.append(Batch(frame, messages, iter(list(self._members)), **kind))
+            self._batches.append(Batch(frame, messages, iter(list(self._recipients)), **kind))
             self.bytes += len(frame)
             self.events += len(messages or ())
 
@@ -360,48 +365,48 @@ class Fanout:
             some, size = [self._pending[0]], len(self._pending[0].wire)
             for message in self._pending[1:]:
                 size += len(message.wire)
-                if size > MAX_ROUND:
+                if size > MAX_BATCH:
                     break
                 some.append(message)
             del self._pending[: len(some)]
             body = b"".join([m.wire for m in some]) if len(some) > 1 else some[0].wire
-            self._add_round(body, some)
+            self._add_batch(body, some)
 
     def _write(self) -> bool:
         # In the reactor.
         deadline = self.reactor.clock() + SLICE
         while True:
-            if self.round is None:
-                self.round = self._next_round()
-                if self.round is None:
+            if self.batch is None:
+                self.batch = self._next_batch()
+                if self.batch is None:
                     return False
-            if not self._write_round(self.round, deadline):
+            if not self._write_batch(self.batch, deadline):
                 return True
-            self.round = None
+            self.batch = None
 
-    def _next_round(self) -> Batch | None:
+    def _next_batch(self) -> Batch | None:
         with self._lock:
-            if not self._rounds:
+            if not self._batches:
                 self._cut()
-            if not self._rounds:
+            if not self._batches:
                 self._is_writing = False
                 return None
-            following = self._rounds.popleft()
+            following = self._batches.popleft()
         self._last_sent = self.reactor.clock()
         return following
 
-    def _write_round(self, following: Batch, deadline: float) -> bool:
+    def _write_batch(self, following: Batch, deadline: float) -> bool:
         # The hot loop: once per client and round. Returns whether everybody has been written to.
         frame, size, left = following.frame, len(following.frame), LOOK_EVERY
-        for member in following.members:
+        for recipient in following.recipients:
             try:
-                sent = member.send(frame)
+                sent = recipient.send(frame)
             except BlockingIOError:
                 sent = 0
             except Exception:
                 sent = -1
             if sent != size:
-                self._was_not_written(member, frame, sent)
+                self._was_not_written(recipient, frame, sent)
             left -= 1
             if not left:
                 if self.reactor.clock() >= deadline:
@@ -409,11 +414,11 @@ class Fanout:
                 left = LOOK_EVERY
         return True
 
-    def _was_not_written(self, member: Recipient, frame: bytes, sent: int) -> None:
-        # One member's trouble must not cost the others the round.
+    def _was_not_written(self, recipient: Recipient, frame: bytes, sent: int) -> None:
+        # One recipient's trouble must not cost the others the round.
         try:
             if sent >= 0:
-                member.fell_behind(frame, sent)
+                recipient.fell_behind(frame, sent)
                 return
         except Exception as exc:
             error = exc
@@ -422,7 +427,7 @@ class Fanout:
                     "a connection could not be watched; closing it", exc_info=error
                 )
             )
-        member.broke()
+        recipient.broke()
 
     def _tick(self, now: float) -> float | None:
         heartbeat = self.key.heartbeat
@@ -439,7 +444,7 @@ class Fanout:
 
     def _catch_up(self) -> None:
         try:
-            while self._is_interrupted and not self.is_over:
+            while self._reader.has_missed and not self.is_over:
                 self._resume()
         except BrokerUnavailable as exc:
             logger.error(
@@ -452,31 +457,26 @@ class Fanout:
             raise
 
     def _resume(self) -> None:
-        channels = self.key.channels
+        reader = self._reader
         with self._lock:
-            self._is_interrupted, self._held = False, []
-            behind = self._latest
-        here = self.hub.dispatch.add(self, channels)
-        history = None
-        if behind.epoch == here.epoch:
-            history = self.hub.history(channels, behind)
-        is_complete = history is not None and history.complete
+            self._held = []
+            seen = reader.seen
+        here = reader.start()
+        missed = reader.read(seen) if seen.epoch == here.epoch else None
+        position = seen if missed is not None else here
         with self._lock:
-            if self._is_interrupted:
+            if reader.has_missed:
                 return  # Once more.
             held, self._held = self._held or [], None
-            if history is not None and is_complete:
-                held = [*history.messages, *held]
-            else:
+            reader.seen = position
+            if missed is None:
                 self._cut()
-                self._latest = here
-                reset = ServerSentEvent("", event="stream-reset", id=str(here))
                 self.is_over = self.key.has_snapshot
                 if not self.is_over:
-                    self._add_round(reset.encode(), is_reset=True)
-            for message in held:
-                if message.position.epoch == here.epoch and not self.is_over:
-                    self._take(message)
+                    reset = ServerSentEvent("", event="stream-reset", id=str(position))
+                    self._add_batch(reset.encode(), is_reset=True)
+            if not self.is_over:
+                self._pending += reader.follow([*(missed or ()), *held])
         self._write_soon()
         if self.is_over:
             # Only a request can tell the state.
@@ -485,9 +485,9 @@ class Fanout:
     def _give_up(self, reason: CloseReason) -> None:
         with self._lock:
             self.is_over = True
-            members = list(self._members)
-        for member in members:
-            member.end_with(End(reason))
+            recipients = list(self._recipients)
+        for recipient in recipients:
+            recipient.end_with(End(reason))
         self.close_if_unused()
 
 

@@ -3,42 +3,48 @@ How a stream leaves its request, and its connection lives on.
 
 Theory of operation. A worker that can let a connection go puts an :class:`Offer` into the environ.
 When a stream has nothing to send for the first time, it takes the offer: the response ends, and
-with it the request. The connection joins a fan-out. Before and after that an event that is being
-given to subscribers right now is waited for; so whatever came before the joining has been sent or
-is in the mailbox of the stream's feed, and whatever comes after it is in the rounds. A client may
-have got even more, when its history was read from the broker before the process received the same
-events; then it skips them.
+with it the request. The connection joins a fan-out, and gets what comes after the place where that
+is then. What came before it and the client has not got is in the mailbox of the stream's feed, as
+soon as the dispatcher has given everybody what the fan-out has. What the client has got already,
+because its history was read from the broker before the process received the same events, is left
+out of both.
 
 """
 
 from __future__ import annotations
 
 import _socket
+import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ...channels.mailbox import Mailbox
 from ...channels.subscription import ChannelFeed
 from ...closing import CloseReason, End, OpenStream
-from ...runtime.reactor import Reactor
+from ...exceptions import BrokerUnavailable
 from ...settings import Options
+from ..admission import admission
 from ..connection import prepare
-from ..registry import Registry
-from .connection import HandoffConnection, StreamState
+from ..record import StreamRecord, path_of
+from ..registry import registry
+from ..watchdog import Watchdog
+from .connection import HandoffConnection
 from .fanout import FanoutKey, fanout_for
+
+if TYPE_CHECKING:
+    from ...channels.user_stream import UserStream
 
 __all__ = ["OFFER", "Offer", "StaysWithRequest", "hand_off"]
 
-OFFER = "sse_sync.streams.handoff.connection"
+logger = logging.getLogger("sse_sync")
+
+OFFER = "sse_sync.handoff"
 """Key of the environ under which a worker's :class:`Offer` is."""
 
 
 class StaysWithRequest(Exception):
-    """
-    Raised where a stream cannot be handed off. The message says why.
-
-    """
+    """Raised where a stream cannot be handed off. The message says why."""
 
 
 class Offer(Protocol):
@@ -78,78 +84,136 @@ def hand_off(
     stream: OpenStream,
     offer: Offer,
     feed: ChannelFeed,
-    state: StreamState,
+    record: StreamRecord,
     *,
+    watchdog: Watchdog,
+    user_stream: UserStream | None,
     options: Options,
-    reactor: Reactor,
-    registry: Registry,
-    let_go: Callable[[], bool],
-) -> HandoffConnection:
+    may_go: Callable[[], bool],
+) -> HandoffConnection | None:
     """
-    Take a connection over from the server. It may block.
+    Take a connection over from the server, if it is certain that nothing is lost by it; otherwise
+    see to it that the stream goes on with its request. It may block.
 
     Args:
         stream: The stream.
         offer: The worker's.
         feed: What the stream draws from. It has nothing to send just now.
-        state: What is known of the stream.
+        record: What the stream has sent.
+        watchdog: What watches the client until then.
+        user_stream: Whose stream it is.
         options: How it behaves.
-        reactor: What will write.
-        registry: Where it is counted.
-        let_go: Called before the connection is taken: the stream must not touch it any more.
-            Returns whether it still wants to go.
+        may_go: Asked at the last moment whether the stream still wants to go.
 
-    Raises:
-        StaysWithRequest: If it cannot be taken over.
-        BrokerUnavailable: If the channels cannot be subscribed to. Where the connection has been
-            taken already it is closed, and the client comes back.
+    Returns:
+        What it is now; :obj:`None` if it stays with its request.
 
     """
+    try:
+        connection = _take_over(stream, offer, feed, record, watchdog, user_stream, options, may_go)
+    except (StaysWithRequest, BrokerUnavailable) as exc:
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("event stream %s was not handed off: %s", path_of(record.path), exc)
+        _stay(stream, watchdog, options)
+        return None
+    watchdog.stop()
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug("event stream %s was handed off", path_of(record.path))
+    return connection
+
+
+def _take_over(
+    stream: OpenStream,
+    offer: Offer,
+    feed: ChannelFeed,
+    record: StreamRecord,
+    watchdog: Watchdog,
+    user_stream: UserStream | None,
+    options: Options,
+    may_go: Callable[[], bool],
+) -> HandoffConnection:
+    assert watchdog.runtime is not None
+    reactor = watchdog.runtime.reactor
     if not reactor.can_write:
         raise StaysWithRequest("this system has no epoll")
-    problem = feed.refusal() or offer.refusal(state.bytes)
+    problem = feed.why_not_handed_off() or offer.refusal(record.bytes)
     if problem:
         raise StaysWithRequest(problem)
     key = FanoutKey.of(feed.subscription, options, chunked=offer.is_chunked)
-    fanout = fanout_for(feed.hub, key, options, reactor)
-    sock, problem = None, "it has just ended"
+    find_fanout = partial(fanout_for, feed.subscription.hub, key, options, reactor)
+    fanout = find_fanout()
     try:
-        sock = offer.take(let_go)
-    except OSError as exc:
-        problem = f"its connection cannot be duplicated: {exc}"
-    if sock is None:
-        fanout.close_if_unused()
-        raise StaysWithRequest(problem)
-    prepare(sock, options.write_timeout)
-    handed_off = HandoffConnection(sock, fanout, state, registry)
-    try:
-        # First, so that the fan-out will not bring what the client has got from the feed.
-        feed.hub.dispatch.settle()
-        while (joined := handed_off.join(fanout, feed.behind)) is None:
-            # The last of the others has left just now.
-            fanout = fanout_for(feed.hub, key, options, reactor)
-        feed.hub.dispatch.settle()
+        if not _is_given(feed, fanout.number):
+            # It has resumed from the history, and what the feed has yet to get of that would come
+            # neither from the feed nor from the fan-out.
+            raise StaysWithRequest("the other streams of its channels are ahead of it")
+        sock = _take_socket(offer, watchdog, may_go)
     except BaseException:
-        fanout.leave(handed_off)
+        fanout.close_if_unused()
+        raise
+    prepare(sock, options.write_timeout)
+    connection = HandoffConnection(sock, fanout, record, user_stream, watchdog.expires)
+    seen = feed.reader.seen.number
+    try:
+        while (joined := connection.join(fanout, seen)) is None:
+            # The last of the others has left just now.
+            fanout = find_fanout()
+        is_given = _is_given(feed, joined)
+    except BaseException:
+        fanout.leave(connection)
         sock.close()
         raise
     finally:
         feed.stop()
-    if feed.refusal():
+    if not is_given or not feed.reader.is_current:
         # It has missed something meanwhile, and the fan-out does not know.
-        handed_off.end_with(End(CloseReason.INTERRUPTED))
-    registry.hand_off(stream, handed_off)
-    if state.visit is not None:
-        state.visit.pass_on(handed_off, handed_off.channels)
-    # Only now, because it may end at once.
-    reactor.call_soon(partial(handed_off.begin, _until(joined.number, feed.mailbox, key)))
-    return handed_off
+        connection.end_with(End(CloseReason.INTERRUPTED))
+    registry().hand_off(stream, connection)
+    if user_stream is not None:
+        user_stream.pass_on(connection, connection.channels)
+    # Last, because it may end at once.
+    reactor.call_soon(partial(connection.begin, _between(feed.mailbox, seen, joined, key)))
+    return connection
 
 
-def _until(number: int, mailbox: Mailbox, key: FanoutKey) -> Mailbox | None:
-    # What is behind this number is in the rounds.
+def _is_given(feed: ChannelFeed, number: int) -> bool:
+    # What it has got from the history the feed need not be given.
+    if number <= feed.reader.seen.number:
+        return True
+    return feed.subscription.hub.dispatch.wait_until_given(number)
+
+
+def _take_socket(offer: Offer, watchdog: Watchdog, may_go: Callable[[], bool]) -> _socket.socket:
+    def let_go() -> bool:
+        if not may_go():
+            return False
+        watchdog.let_connection_go()
+        return True
+
+    try:
+        sock = offer.take(let_go)
+    except OSError as exc:
+        raise StaysWithRequest(f"its connection cannot be duplicated: {exc}") from exc
+    if sock is None:
+        raise StaysWithRequest("it has just ended")
+    return sock
+
+
+def _stay(stream: OpenStream, watchdog: Watchdog, options: Options) -> None:
+    if watchdog.connection is not None and watchdog.connection.fd < 0:
+        stream.end_with(End(CloseReason.CLIENT_GONE))  # The connection was taken, and closed.
+        return
+    watchdog.begin()
+    streams = registry()
+    streams.stays(stream)
+    if admission().is_over(streams, options.max_streams):
+        stream.end_with(End(CloseReason.NO_ROOM))
+
+
+def _between(mailbox: Mailbox, seen: int, joined: int, key: FanoutKey) -> Mailbox | None:
+    # What the client has not got, and the fan-out will not bring.
     if not len(mailbox) and not mailbox.overflowed:
         return None
     earlier = Mailbox(*key.bounds)
-    earlier.pour_from(mailbox, number)
+    earlier.pour_from(mailbox, after=seen, until=joined)
     return earlier

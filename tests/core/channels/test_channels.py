@@ -24,6 +24,7 @@ from sse_sync.channels.hub import Hub
 from sse_sync.channels.subscription import Subscription
 from sse_sync.exceptions import BrokerUnavailable
 from sse_sync.settings import Options
+from sse_sync.streams.hooks import Hooks
 from sse_sync.testing import read_events
 from tests.live.servers import wait_for
 
@@ -333,9 +334,11 @@ def test_teardown_of_a_channel_stream(hub, environ):
         subscription,
         dict(environ),
         on_close=lambda reason: seen.append(reason.name),
-        before=lambda: seen.append("before"),
-        after_source=lambda: seen.append("after_source"),
-        after=lambda error: seen.append("after"),
+        hooks=Hooks(
+            before=lambda: seen.append("before"),
+            after_source=lambda: seen.append("after_source"),
+            after=lambda error: seen.append("after"),
+        ),
     )
     next(stream)
     next(stream)

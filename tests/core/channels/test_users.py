@@ -63,7 +63,7 @@ def opened(hub, *channels, environ=SERVED, user=None, presence=None, limits=(), 
     if presence is not None:
         user = presence.user
     visit = hub.people.visit(user=user, channels=channels, presence=presence, limits=limits)
-    stream = started(Subscription(hub, channels, visit=visit), visit, environ, **arguments)
+    stream = started(Subscription(hub, channels, user_stream=visit), visit, environ, **arguments)
     assert [event.event for event in read_events(stream, 1)] == ["stream-open"]
     return stream
 
@@ -75,7 +75,7 @@ def generated(hub, user, source=None, environ=SERVED, **arguments):
 
 
 def started(source, visit, environ, options=OPTIONS, **arguments):
-    stream = EventStream(source, dict(environ), visit=visit, options=options, **arguments)
+    stream = EventStream(source, dict(environ), user_stream=visit, options=options, **arguments)
     read_events(stream, 0)
     return stream
 
@@ -192,9 +192,9 @@ def test_disconnect_before_the_stream_is_open(hub, environ):
     early = hub.people.visit(user="ann", channels=("a",))
     hub.disconnect(user="ann")
     late = hub.people.visit(user="ann", channels=("a",))
-    first = started(Subscription(hub, ("a",), visit=early), early, environ)
+    first = started(Subscription(hub, ("a",), user_stream=early), early, environ)
     assert ends(first).event == "stream-disconnect"
-    second = started(Subscription(hub, ("a",), visit=late), late, environ)
+    second = started(Subscription(hub, ("a",), user_stream=late), late, environ)
     assert is_open(hub, second)
     second.close()
 
@@ -541,7 +541,9 @@ def test_limit(hub, environ):
     limits = [("the user ann", 2), ("the address x", 5)]
     streams = [opened(hub, environ=environ, user="ann", limits=limits) for _ in range(2)]
     visit = hub.people.visit(user="ann", channels=("a",), limits=limits)
-    refused = EventStream(Subscription(hub, ("a",), visit=visit), dict(environ), visit=visit)
+    refused = EventStream(
+        Subscription(hub, ("a",), user_stream=visit), dict(environ), user_stream=visit
+    )
     first = next(refused)
     assert first.startswith(b": too many streams of this user or address\nretry: ")
     assert int(first.split()[-1]) >= 30_000
@@ -584,7 +586,9 @@ def test_killed_while_it_asks(hub, monkeypatch):
 
     monkeypatch.setattr(hub._broker.presence, "count", count)
     visit = hub.people.visit(user="ann", channels=("a",), limits=[("user", 1)])
-    stream = EventStream(Subscription(hub, ("a",), visit=visit), dict(SERVED), visit=visit)
+    stream = EventStream(
+        Subscription(hub, ("a",), user_stream=visit), dict(SERVED), user_stream=visit
+    )
     with pytest.raises(Killed):
         next(stream)
     stream.close()
@@ -622,7 +626,7 @@ def test_newcomer_sees_itself(hub, environ):
     presence = Presence("ann", announce=("join", "leave"))
     visit = hub.people.visit(user="ann", channels=("a",), presence=presence)
     subscription = Subscription(
-        hub, ("a",), visit=visit, snapshot=lambda: [str(len(hub.present("a")))]
+        hub, ("a",), user_stream=visit, snapshot=lambda: [str(len(hub.present("a")))]
     )
     stream = started(subscription, visit, environ)
     assert [e.event or e.data for e in read_events(stream, 3)] == ["stream-open", "1", "join"]

@@ -27,6 +27,7 @@ from sse_sync.exceptions import BrokerUnavailable
 from sse_sync.runtime.process import system_epoll
 from sse_sync.runtime.reactor import Reactor
 from sse_sync.settings import Options
+from sse_sync.streams.handoff.connection import HandoffConnection
 from sse_sync.streams.handoff.fanout import Fanout
 from sse_sync.streams.handoff.takeover import OFFER
 from sse_sync.streams.registry import registry
@@ -136,13 +137,13 @@ def handed(hub, turn):
     """Open a stream and hand it off."""
     clients = []
 
-    def handed(*channels, client=None, options=OPTIONS, visit=None, settle=True, **arguments):
+    def handed(*channels, client=None, options=OPTIONS, user_stream=None, settle=True, **arguments):
         client = client or Client()
         clients.append(client)
         channels = channels or ("a",)
-        subscription = Subscription(hub, channels, visit=visit, **arguments)
+        subscription = Subscription(hub, channels, user_stream=user_stream, **arguments)
         environ = {"SERVER_SOFTWARE": "test", OFFER: client, "PATH_INFO": "/events"}
-        stream = EventStream(subscription, environ, options=options, visit=visit)
+        stream = EventStream(subscription, environ, options=options, user_stream=user_stream)
         client.head = b"".join(stream)
         stream.close()
         assert statistics().handed_off
@@ -428,8 +429,8 @@ def test_lifetime(handed, runtime, turn):
 @pytest.mark.parametrize("for_good", [True, False])
 def test_disconnect(hub, handed, turn, for_good):
     """It ends with what the page is told, and nobody else does."""
-    ann = handed(visit=hub.people.visit(user="ann", channels=("a",)))
-    bob = handed(visit=hub.people.visit(user="bob", channels=("a",)))
+    ann = handed(user_stream=hub.people.visit(user="ann", channels=("a",)))
+    bob = handed(user_stream=hub.people.visit(user="bob", channels=("a",)))
     hub.disconnect(user="ann", reason="bye", for_good=for_good)
     publish(hub, 0)
     turn()
@@ -449,14 +450,14 @@ def test_disconnect_while_it_is_handed_off(hub, handed, turn):
     """An order that comes just then is not missed."""
     client = Client()
     client.on_take = lambda: hub.disconnect(user="ann")
-    handed(client=client, visit=hub.people.visit(user="ann", channels=("a",)))
+    handed(client=client, user_stream=hub.people.visit(user="ann", channels=("a",)))
     assert [event.event for event in client.read()] == ["stream-disconnect"]
 
 
 def test_presence(hub, handed, turn, runtime):
     """Somebody is there as long as the connection is."""
     ann = Presence("ann", grace=0.0)
-    client = handed(visit=hub.people.visit(user="ann", channels=("a",), presence=ann))
+    client = handed(user_stream=hub.people.visit(user="ann", channels=("a",), presence=ann))
     assert [present.user for present in hub.present("a")] == ["ann"]
     client.socket.close()
     turn()
@@ -663,7 +664,7 @@ def test_namespace_is_not_kept(hub, handed):
 
 def members(hub):
     (fanout,) = hub.dispatch.shared.values()
-    return list(fanout._members)
+    return list(fanout._recipients)
 
 
 def hold_begin(member):
@@ -711,6 +712,76 @@ def test_history_that_is_ahead_of_the_process(hub, broker, handed, turn):
     turn()
     assert client.numbers() == [3, 4]
     assert other.numbers() == list(range(5))
+
+
+def test_history_that_the_process_receives_during_the_hand_off(hub, broker, handed, turn):
+    """What the history gave is not sent again when the process receives it just then."""
+    other = handed()
+    publish(hub, 0)
+    turn()
+    at = hub.position()
+    broker._subscribed.clear()
+    publish(hub, 1, 2)
+    client = Client()
+    client.on_take = lambda: hub.dispatch.receive(hub.history(("a",), at).messages)
+    handed(client=client, last_event_id=str(at))
+    assert b"data: 2\n" in client.head
+    assert client.numbers() == []
+    broker._subscribed.add("a")
+    publish(hub, 3)
+    turn()
+    assert client.numbers() == [3]
+    assert other.numbers() == [0, 1, 2, 3]
+
+
+@pytest.fixture
+def ahead(hub, broker, handed, turn, monkeypatch):
+    """A fan-out that has resumed from the history; returns the event that its process lacks."""
+    other = handed()
+    publish(hub, 0)
+    turn()
+    history, found = hub.history, []
+
+    def with_another(*arguments):
+        # Published after the process subscribed again, and not received yet.
+        broker._subscribed.clear()
+        publish(hub, 1)
+        found.append(history(*arguments))
+        return found[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hub, "history", with_another)
+        hub.dispatch.interrupted()
+        turn()
+    assert other.numbers() == [0, 1]
+    broker._subscribed.add("a")
+    return found[-1].messages[-1:]
+
+
+def test_joining_a_fanout_that_is_ahead(hub, handed, turn, ahead, monkeypatch):
+    """Whoever started before an event that the fan-out has already sent waits for it."""
+    monkeypatch.setattr("time.sleep", lambda seconds: hub.dispatch.receive(ahead))
+    client = handed()
+    assert client.numbers() == [1]
+    publish(hub, 2)
+    turn()
+    assert client.numbers() == [1, 2]
+
+
+def test_fanout_that_stays_ahead(hub, ahead, monkeypatch, turn):
+    """A stream stays with its request where what it lacks does not come, and loses nothing."""
+    monkeypatch.setattr("sse_sync.channels.dispatcher.DELIVERY_PATIENCE", 0)
+    with Client() as client:
+        environ = {"SERVER_SOFTWARE": "test", OFFER: client}
+        stream = EventStream(Subscription(hub, ("a",)), environ, options=OPTIONS)
+        assert b"stream-open" in next(stream)
+        monkeypatch.setattr(
+            "sse_sync.channels.subscription.ChannelFeed.wait",
+            lambda self: hub.dispatch.receive(ahead),
+        )
+        assert next(stream).endswith(b"data: 1\n\n")
+        stream.close()
+    assert statistics().handed_off == 1
 
 
 def test_event_while_a_fanout_opens(hub, handed, turn, monkeypatch):
@@ -844,7 +915,7 @@ def test_killed_while_it_is_handed_off(hub, handed, turn, monkeypatch):
     environ = {"SERVER_SOFTWARE": "test", OFFER: client}
     stream = EventStream(Subscription(hub, ("a",)), environ, options=OPTIONS)
     with monkeypatch.context() as patch:
-        patch.setattr(hub.dispatch, "settle", lambda: 1 / 0)
+        patch.setattr(HandoffConnection, "join", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             list(stream)
     stream.close()
@@ -879,7 +950,7 @@ def test_no_more_descriptors(hub, runtime, turn):
 def test_goodbyes_of_many(hub, handed, turn, runtime):
     """The reactor says some of them in each turn."""
     for _ in range(300):
-        handed(settle=False, visit=hub.people.visit(channels=("a",)))
+        handed(settle=False, user_stream=hub.people.visit(channels=("a",)))
     turn()
     now = iter(range(10**9))
     runtime.reactor.clock = lambda: next(now) * 0.0001

@@ -19,7 +19,7 @@ def test_every_event_once_and_in_order():
         runtime=runtime,
         context=contextvars.copy_context(),
         signal=runtime.signal(),
-        ended=lambda error: ended.set(),
+        ended=ended.set,
     )
     pump.start()
     got = []
@@ -51,7 +51,7 @@ def test_stop_from_another_thread():
         runtime=runtime,
         context=contextvars.copy_context(),
         signal=runtime.signal(),
-        ended=lambda error: ended.set(),
+        ended=ended.set,
     )
     pump.start()
     pump.wait()

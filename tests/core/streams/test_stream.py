@@ -6,6 +6,7 @@ import logging
 import re
 import socket
 import weakref
+from dataclasses import fields
 from functools import partial
 
 import pytest
@@ -23,8 +24,10 @@ from sse_sync.closing import End
 from sse_sync.event import encode
 from sse_sync.settings import Options
 from sse_sync.streams import registry
+from sse_sync.streams.hooks import Hooks
 from sse_sync.streams.registry import SWEEP_INTERVAL
 
+HOOKS = {field.name for field in fields(Hooks)}
 SERVED = {"SERVER_SOFTWARE": "test", "PATH_INFO": "/events"}
 PREAMBLE = b":\nretry: 3000\n\n"
 END = b"event: stream-end\nid: sse-sync.end\ndata: \n\n"
@@ -33,6 +36,8 @@ HEARTBEAT = b":\n\n"
 
 def served(source, environ=SERVED, **arguments):
     options = {name: arguments.pop(name) for name in list(arguments) if name in vars(Options())}
+    hooks = {name: arguments.pop(name) for name in list(arguments) if name in HOOKS}
+    arguments["hooks"] = Hooks(**hooks)
     return EventStream(source, dict(environ), options=Options().replace(options), **arguments)
 
 
@@ -440,7 +445,7 @@ def test_burst_of_arrivals(runtime):
 
     def arrive():
         stream = EventStream(
-            iter(["a"]), dict(SERVED), options=options, before=lambda: runtime.sleep(1)
+            iter(["a"]), dict(SERVED), options=options, hooks=Hooks(before=lambda: runtime.sleep(1))
         )
         opened.append(next(stream))
 
@@ -803,7 +808,7 @@ def test_full(runtime):
     next(first)
     options = Options(max_streams=1, retry_full=1000)
     seen = []
-    second = EventStream(iter([]), dict(SERVED), options=options, after=seen.append)
+    second = EventStream(iter([]), dict(SERVED), options=options, hooks=Hooks(after=seen.append))
     (chunk,) = list(second)
     assert chunk.startswith(b"retry: ")
     assert 1000 <= retry_in(chunk) <= 2000

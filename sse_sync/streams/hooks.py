@@ -1,0 +1,76 @@
+"""
+What others want to be called around a stream: the front, and the application.
+
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..closing import CloseReason
+
+__all__ = ["Hooks"]
+
+logger = logging.getLogger("sse_sync")
+
+_NO_CONTEXT = contextvars.Context()
+
+
+@dataclass(slots=True)
+class Hooks:
+    """
+    The callbacks of one stream. None of them can break the stream: what they raise is logged.
+
+    """
+
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    """Context variables of the view, which the source and the callbacks run in."""
+    before: Callable[[], object] | None = None
+    """Called before the first byte, if there is a server: releases what the view held."""
+    after_source: Callable[[], object] | None = None
+    """Called in the source's greenlet or thread when it has ended, if there is a server."""
+    on_close: Callable[[CloseReason], object] | None = None
+    """Called once when an opened stream has ended: after the source's ``finally``, unless that
+    takes more than half a second."""
+    after: Callable[[BaseException | None], object] | None = None
+    """Called once when stream and source are over, with what the source raised."""
+
+    def call_before(self) -> None:
+        """Release what the view held."""
+        if self.before is not None:
+            try:
+                self.context.run(self.before)
+            except Exception:
+                logger.exception("releasing the view's resources failed; the stream goes on")
+
+    def call_after_source(self) -> None:
+        """Release what the source held. The caller is in the context already, and logs."""
+        if self.after_source is not None:
+            self.after_source()
+
+    def call_on_close(self, reason: CloseReason) -> None:
+        """Report the end to the application."""
+        if self.on_close is not None:
+            try:
+                # A copy, because the source may be running in the context itself.
+                self.context.copy().run(self.on_close, reason)
+            except Exception:
+                logger.exception("the on_close callback failed")
+
+    def call_after(self, error: BaseException | None) -> None:
+        """
+        Tear down the request, and forget everything that leads to it: otherwise request and stream
+        would hold each other until the garbage collector comes.
+
+        """
+        after = self.after
+        self.before = self.after_source = self.on_close = self.after = None
+        self.context = _NO_CONTEXT
+        if after is not None:
+            try:
+                after(error)
+            except Exception:
+                logger.exception("the teardown callback of a stream failed")
