@@ -62,7 +62,7 @@ class Subscription(FeedSource):
     tell_degraded: bool = False
     """Whether the client is told, in ``stream-degraded`` events, when nothing can arrive for now
     and when it can again."""
-    visit: UserStream | None = None
+    user_stream: UserStream | None = None
     """Whose stream it is."""
 
     def __post_init__(self) -> None:
@@ -84,9 +84,9 @@ class Subscription(FeedSource):
         """
         if self.last_event_id is not None or self.snapshot is not None:
             return False
-        if self.visit is not None and self.visit.presence is not None:
+        if self.user_stream is not None and self.user_stream.presence is not None:
             return False
-        return self.hub.dispatch.receives(self.channels)
+        return self.hub.dispatcher.receives(self.channels)
 
     def open(self, signal: Signal, encode: Encode, context: contextvars.Context) -> ChannelFeed:
         """
@@ -187,7 +187,7 @@ class ChannelFeed:
 
         """
         self.done = True
-        self._subscription.hub.dispatch.remove(self, self._subscription.channels)
+        self._subscription.hub.dispatcher.remove(self, self._subscription.channels)
 
     # What a hand-off calls.
 
@@ -208,7 +208,7 @@ class ChannelFeed:
             return "its filter belongs to its request"
         if self._ready or self._replaying or self._interrupted or self._degraded is not None:
             return "it has something to send"
-        if self._generation != self.hub.dispatch.interruptions:
+        if self._generation != self.hub.dispatcher.interruptions:
             return "it may have missed something"
         return ""
 
@@ -268,11 +268,11 @@ class ChannelFeed:
 
     def _begin(self) -> None:
         wanted = self._subscription
-        self._generation = wanted.hub.dispatch.interruptions
-        here = wanted.hub.dispatch.add(self, wanted.channels)
-        if wanted.visit is not None:
+        self._generation = wanted.hub.dispatcher.interruptions
+        here = wanted.hub.dispatcher.add(self, wanted.channels)
+        if wanted.user_stream is not None:
             # So that the snapshot shows the user, too, and the announcement comes behind it.
-            wanted.visit.arrive()
+            wanted.user_stream.arrive()
         left = wanted.last_event_id
         if left is None:
             self._start_at(here, "stream-open")
@@ -327,8 +327,8 @@ class ChannelFeed:
         # before the process noticed that; otherwise it has to ask for the state again.
         wanted = self._subscription
         self._mailbox.clear()
-        self._generation = wanted.hub.dispatch.interruptions
-        here = wanted.hub.dispatch.add(self, wanted.channels)
+        self._generation = wanted.hub.dispatcher.interruptions
+        here = wanted.hub.dispatcher.add(self, wanted.channels)
         behind = self._behind
         if behind is None or behind.epoch != here.epoch or not self._replay(behind):
             self._replaying = False

@@ -309,7 +309,7 @@ def subscribe(
     problem = what_is_wrong_with(names) if authorize else ""
     if problem:
         raise BadRequest(problem)
-    visit = channels().visit(
+    user_stream = channels().expect(
         environ,
         configured().replace(stream_options(arguments)),
         user=user,
@@ -329,7 +329,7 @@ def subscribe(
         max_events=max_events,
         max_bytes=max_bytes,
         tell_degraded=tell_degraded,
-        visit=visit,
+        user_stream=user_stream,
     )
     return EventSourceResponse(request, subscription, **arguments)
 

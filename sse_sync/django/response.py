@@ -87,9 +87,9 @@ class EventSourceResponse(StreamingHttpResponse):
         environ = wsgi_environ(request)
         options = configured().replace(changes)
         if isinstance(source, Subscription):
-            visit = source.visit
+            user_stream = source.user_stream
         else:
-            visit = channels().visit(environ, options, user=user)
+            user_stream = channels().expect(environ, options, user=user)
         result = answer(
             environ,
             source,
@@ -98,7 +98,7 @@ class EventSourceResponse(StreamingHttpResponse):
             on_close=on_close,
             before=_close_connections,
             after_source=_close_connections,
-            visit=visit,
+            user_stream=user_stream,
         )
         self.event_stream = result.stream
         super().__init__(_body(request, result.stream, result.text), status=result.status)

@@ -412,7 +412,7 @@ class SSE:
             problem = what_is_wrong_with(channels)
             if problem:
                 flask.abort(400, problem)
-        visit = state.channels.visit(
+        user_stream = state.channels.expect(
             environ,
             state.options.replace(stream_options(arguments)),
             user=user,
@@ -432,7 +432,7 @@ class SSE:
             max_events=max_events,
             max_bytes=max_bytes,
             tell_degraded=tell_degraded,
-            visit=visit,
+            user_stream=user_stream,
         )
         return EventSourceResponse(subscription, **arguments)
 

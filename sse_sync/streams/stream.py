@@ -83,7 +83,7 @@ class EventStream:
         after_source: Called in the source's greenlet or thread when it has ended, if
             there is a server.
         after: Called once when stream and source are over, with what the source raised.
-        visit: Whose stream it is.
+        user_stream: Whose stream it is.
 
     Raises:
         SourceError: If the source is not an iterable of events.
@@ -102,7 +102,7 @@ class EventStream:
         before: Callable[[], object] | None = None,
         after_source: Callable[[], object] | None = None,
         after: Callable[[BaseException | None], object] | None = None,
-        visit: UserStream | None = None,
+        user_stream: UserStream | None = None,
     ) -> None:
         self._source = source if isinstance(source, FeedSource) else iterate(source)
         self._environ = environ if environ is not None else {}
@@ -114,7 +114,7 @@ class EventStream:
         self._before = before
         self._after_source = after_source
         self._after = after
-        self._visit = visit
+        self._user_stream = user_stream
 
         self._end: End | None = None
         # Stream and source both leave; the list has one entry, so the second finds it empty.
@@ -176,8 +176,8 @@ class EventStream:
             self._source_ended(None)
             self._leave()
             return
-        if self._visit is not None:
-            self._visit.end()
+        if self._user_stream is not None:
+            self._user_stream.end()
         if not self._tracked:
             self._let_connection_go()
             self._close_source()
@@ -289,7 +289,7 @@ class EventStream:
         return refusal
 
     def _begin_visit(self) -> Refusal | None:
-        is_allowed = self._visit is None or self._visit.begin(self)
+        is_allowed = self._user_stream is None or self._user_stream.begin(self)
         return None if is_allowed else Refusal.LIMITED
 
     def _open_beside(self) -> None:
@@ -410,7 +410,7 @@ class EventStream:
     def _state(self) -> StreamState:
         return StreamState(
             path=sys.intern(self._path),
-            visit=self._visit,
+            user_stream=self._user_stream,
             opened_at=self._opened_at,
             expires=self._watchdog.expires,
             events=self._events,

@@ -52,7 +52,7 @@ class StreamState:
 
     path: str
     """Path of its request, for the log."""
-    visit: UserStream | None
+    user_stream: UserStream | None
     """Whose it is."""
     opened_at: float
     """When it was opened, by the reactor's clock."""
@@ -165,7 +165,7 @@ class HandoffConnection:
         if joined is not None:
             # What those before were sent does not count, and what all will be does.
             self._events, self._bytes = -joined.events, -joined.bytes
-            if not (joined.is_settled and fanout.hub.dispatch.has_received(behind)):
+            if not (joined.is_settled and fanout.hub.dispatcher.has_received(behind)):
                 self._behind = behind
         return joined
 
@@ -340,8 +340,8 @@ class HandoffConnection:
         self.send = len
         self._mailbox = None
         self._fanout.leave(self)
-        if self._state.visit is not None:
-            self._state.visit.end()
+        if self._state.user_stream is not None:
+            self._state.user_stream.end()
 
     def _close(self) -> None:
         if self._is_closed:

@@ -228,7 +228,7 @@ class Fanout:
             BrokerUnavailable: If the channels cannot be received now.
 
         """
-        here = self.hub.dispatch.add(self, self.key.channels)
+        here = self.hub.dispatcher.add(self, self.key.channels)
         with self._lock:
             # Nobody has joined, so nobody misses what has come already.
             held, self._held = self._held or [], None
@@ -240,11 +240,11 @@ class Fanout:
         Unsubscribe. It never blocks. Idempotent.
 
         """
-        dispatch = self.hub.dispatch
-        dispatch.remove(self, self.key.channels)
+        dispatcher = self.hub.dispatcher
+        dispatcher.remove(self, self.key.channels)
         name = self.key, self.reactor
-        if dispatch.shared.get(name) is self:
-            del dispatch.shared[name]
+        if dispatcher.shared.get(name) is self:
+            del dispatcher.shared[name]
         if self._timer is not None:
             self._timer.cancel()
 
@@ -300,7 +300,7 @@ class Fanout:
             is_next = message.position.epoch == self._latest.epoch
             if is_next:
                 self._take(message)
-                self.hub.dispatch.delivered += len(self._members) - 1
+                self.hub.dispatcher.delivered += len(self._members) - 1
         if is_next:
             self._write_soon()
         else:
@@ -452,7 +452,7 @@ class Fanout:
         with self._lock:
             self._is_interrupted, self._held = False, []
             behind = self._latest
-        here = self.hub.dispatch.add(self, channels)
+        here = self.hub.dispatcher.add(self, channels)
         history = None
         if behind.epoch == here.epoch:
             history = self.hub.history(channels, behind)
@@ -501,7 +501,7 @@ def fanout_for(hub: Hub, key: FanoutKey, options: Options, reactor: Reactor) -> 
         BrokerUnavailable: If the channels cannot be subscribed to now.
 
     """
-    shared, name = hub.dispatch.shared, (key, reactor)
+    shared, name = hub.dispatcher.shared, (key, reactor)
     found = shared.get(name)
     if not isinstance(found, Fanout) or found.is_over:
         made = Fanout(hub, key, options, reactor)

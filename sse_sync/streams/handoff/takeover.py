@@ -124,11 +124,11 @@ def hand_off(
     handed_off = HandoffConnection(sock, fanout, state, registry)
     try:
         # First, so that the fan-out will not bring what the client has got from the feed.
-        feed.hub.dispatch.settle()
+        feed.hub.dispatcher.settle()
         while (joined := handed_off.join(fanout, feed.behind)) is None:
             # The last of the others has left just now.
             fanout = fanout_for(feed.hub, key, options, reactor)
-        feed.hub.dispatch.settle()
+        feed.hub.dispatcher.settle()
     except BaseException:
         fanout.leave(handed_off)
         sock.close()
@@ -139,8 +139,8 @@ def hand_off(
         # It has missed something meanwhile, and the fan-out does not know.
         handed_off.end_with(End(CloseReason.INTERRUPTED))
     registry.hand_off(stream, handed_off)
-    if state.visit is not None:
-        state.visit.pass_on(handed_off, handed_off.channels)
+    if state.user_stream is not None:
+        state.user_stream.pass_on(handed_off, handed_off.channels)
     # Only now, because it may end at once.
     reactor.call_soon(partial(handed_off.begin, _until(joined.number, feed.mailbox, key)))
     return handed_off
