@@ -103,7 +103,7 @@ class AppHub:
             )
         return self.hub()
 
-    def visit(
+    def expect(
         self,
         environ: WSGIEnvironment,
         options: Options,
@@ -123,7 +123,7 @@ class AppHub:
             presence: How it shows its user on them.
 
         Returns:
-            The visit; :obj:`None` if nothing has to be known of it.
+            The stream; :obj:`None` if nothing has to be known of it.
 
         Raises:
             ConfigurationError: If the user is unusable, or the server has several processes, and
@@ -147,7 +147,7 @@ class AppHub:
         if user is None and not channels and not limits:
             return None
         self.check(environ)
-        return self.hub().people.visit(
+        return self.hub().users.expect(
             user=user, channels=channels, presence=presence, limits=limits
         )
 

@@ -107,7 +107,7 @@ class Hub:
 
     def _begin(self) -> None:
         self._published = 0
-        self.people = UserStreams(
+        self.users = UserStreams(
             self,
             self._broker,
             clock=self._clock,
@@ -124,11 +124,11 @@ class Hub:
             now=self._now,
             clock=self._clock,
         )
-        self.dispatch = Dispatcher(
-            self._broker, self.people.review, scheduled.subscribed, scheduled.received
+        self.dispatcher = Dispatcher(
+            self._broker, self.users.review, scheduled.subscribed, scheduled.received
         )
         """Who subscribes."""
-        self._broker.start(self.dispatch)
+        self._broker.start(self.dispatcher)
 
     def __enter__(self) -> Hub:
         return self
@@ -268,7 +268,7 @@ class Hub:
             BrokerUnavailable: If the other processes cannot be reached.
 
         """
-        self.people.disconnect(user=user, channel=channel, reason=reason, for_good=for_good)
+        self.users.disconnect(user=user, channel=channel, reason=reason, for_good=for_good)
 
     def reauthorize(self, *, user: Any = None, channel: str | None = None) -> None:
         """
@@ -286,7 +286,7 @@ class Hub:
             BrokerUnavailable: If the other processes cannot be reached.
 
         """
-        self.people.reauthorize(user=user, channel=channel)
+        self.users.reauthorize(user=user, channel=channel)
 
     def present(self, channel: str) -> list[Present]:
         """
@@ -303,7 +303,7 @@ class Hub:
             BrokerUnavailable: If that cannot be found out now.
 
         """
-        return self.people.present(channel)
+        return self.users.present(channel)
 
     @property
     def problem(self) -> str | None:
@@ -311,7 +311,7 @@ class Hub:
         Why nothing arrives at the moment; :obj:`None` if all is well.
 
         """
-        return self.dispatch.problem
+        return self.dispatcher.problem
 
     def position(self) -> Position:
         """
@@ -345,16 +345,16 @@ class Hub:
         Return what goes through the hub.
 
         """
-        dispatch = self.dispatch
-        counts = dispatch.counts()
+        dispatcher = self.dispatcher
+        counts = dispatcher.counts()
         return HubStatistics(
             channels=len(counts),
             subscriptions=sum(counts),
             published=self._published,
-            received=dispatch.received,
-            delivered=dispatch.delivered,
-            interruptions=dispatch.interruptions,
-            problem=dispatch.problem,
+            received=dispatcher.received,
+            delivered=dispatcher.delivered,
+            interruptions=dispatcher.interruptions,
+            problem=dispatcher.problem,
         )
 
     def close(self) -> None:

@@ -3,7 +3,7 @@ What this process holds: people on channels, and streams by name; and how the ot
 
 Theory of operation. Streams change the tracker, which notes what has changed; nothing blocks but
 who asks whether one more stream is allowed, or wants to be known as present before it goes on.
-:meth:`PresenceTracker.settle` tells the broker's presence store what is different now, one caller
+:meth:`PresenceTracker.flush` tells the broker's presence store what is different now, one caller
 at a time, so that a departure never overtakes an arrival that came after it. What could not be
 told is told the next time.
 
@@ -142,7 +142,7 @@ class PresenceTracker:
 
     Args:
         store: The broker's presence store.
-        changed: Called when :meth:`settle` has something to do; it must not block.
+        changed: Called when :meth:`flush` has something to do; it must not block.
         clock: Tells the time.
 
     """
@@ -244,7 +244,7 @@ class PresenceTracker:
             self._stale[name] = None
         self._changed()
 
-    def settle(self) -> float | None:
+    def flush(self) -> float | None:
         """
         Tell the broker what has changed, and that this process lives.
 

@@ -71,32 +71,32 @@ class Rechecks:
         self._doubted: dict[UserStream, float] = {}
         self._round: deque[UserStream] = deque()
         self._next_round = 0.0
-        self.chore = BackgroundTask(self._ask, "sse-sync recheck")
+        self.task = BackgroundTask(self._ask, "sse-sync recheck")
         """What asks."""
 
-    def begun(self, visit: UserStream) -> None:
+    def begun(self, user_stream: UserStream) -> None:
         """
         Note that a stream has been opened.
 
         """
-        if self._every is not None and visit.user is not None:
-            self.chore.wake()
+        if self._every is not None and user_stream.user is not None:
+            self.task.wake()
 
-    def doubt(self, visits: list[UserStream]) -> None:
+    def doubt(self, user_streams: list[UserStream]) -> None:
         """
         Ask about some streams soon, or have their clients come back if nobody can be asked. It
         never blocks.
 
         """
-        if not visits:
+        if not user_streams:
             return
         if not self._has_hook():
-            for visit in visits:
-                visit.dismiss("", False)
+            for user_stream in user_streams:
+                user_stream.dismiss("", False)
             return
         now = self._clock()
-        self._doubted.update(dict.fromkeys(visits, now))
-        self.chore.wake()
+        self._doubted.update(dict.fromkeys(user_streams, now))
+        self.task.wake()
 
     def _has_hook(self) -> bool:
         try:
@@ -139,9 +139,9 @@ class Rechecks:
 
     def _take_doubted(self) -> list[UserStream]:
         now = self._clock()
-        due = [visit for visit, when in list(self._doubted.items()) if when <= now]
-        for visit in due:
-            self._doubted.pop(visit, None)
+        due = [user_stream for user_stream, when in list(self._doubted.items()) if when <= now]
+        for user_stream in due:
+            self._doubted.pop(user_stream, None)
         return due
 
     def _ask_about(self, alike: list[list[UserStream]], hook: Recheck) -> None:
@@ -154,7 +154,7 @@ class Rechecks:
             if _runtime.is_exit(exc):
                 raise
             logger.exception("asking whether streams may go on failed")
-            self._ask_later([visit for same in alike for visit in same])
+            self._ask_later([user_stream for same in alike for user_stream in same])
 
     def _ask_once(self, some: list[UserStream], hook: Recheck) -> None:
         user, channels = some[0].user, some[0].channels
@@ -168,23 +168,23 @@ class Rechecks:
             logger.exception("asking whether a stream may go on failed")
             self._ask_later(some)
             return
-        for visit in some:
-            visit.failures = 0
+        for user_stream in some:
+            user_stream.failures = 0
             if not allowed:
                 logger.info("a stream of %s has lost its permission", user)
-                visit.dismiss("", False)
+                user_stream.dismiss("", False)
 
-    def _ask_later(self, visits: list[UserStream]) -> None:
-        for visit in visits:
-            visit.failures += 1
-            if visit.failures >= PATIENCE:
-                visit.dismiss("", False)
+    def _ask_later(self, user_streams: list[UserStream]) -> None:
+        for user_stream in user_streams:
+            user_stream.failures += 1
+            if user_stream.failures >= PATIENCE:
+                user_stream.dismiss("", False)
             else:
-                self._doubted[visit] = self._clock() + RETRY
+                self._doubted[user_stream] = self._clock() + RETRY
 
 
-def _alike(visits: list[UserStream]) -> list[list[UserStream]]:
+def _alike(user_streams: list[UserStream]) -> list[list[UserStream]]:
     same = defaultdict(list)
-    for visit in visits:
-        same[visit.user, visit.channels].append(visit)
+    for user_stream in user_streams:
+        same[user_stream.user, user_stream.channels].append(user_stream)
     return list(same.values())

@@ -51,7 +51,7 @@ class ChannelReader:
     @property
     def is_current(self) -> bool:
         """Whether nothing can be missing, not even what the subscriber will soon be told of."""
-        return not self.has_missed and self._generation == self._hub.dispatch.interruptions
+        return not self.has_missed and self._generation == self._hub.dispatcher.interruptions
 
     def start(self) -> Position:
         """
@@ -66,13 +66,13 @@ class ChannelReader:
 
         """
         self.has_missed = False
-        self._generation = self._hub.dispatch.interruptions
-        self._start = self._hub.dispatch.add(self._subscriber, self._channels)
+        self._generation = self._hub.dispatcher.interruptions
+        self._start = self._hub.dispatcher.add(self._subscriber, self._channels)
         return self._start
 
     def stop(self) -> None:
         """Unregister the subscriber. It never blocks. Idempotent."""
-        self._hub.dispatch.remove(self._subscriber, self._channels)
+        self._hub.dispatcher.remove(self._subscriber, self._channels)
 
     def read(self, after: Position, limit: int | None = None) -> list[Message] | None:
         """

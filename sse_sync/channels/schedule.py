@@ -248,14 +248,14 @@ class ScheduledPublisher:
             running = self._running.get(periodic.name)
             if running is not None and message.event in periodic.after:
                 running.after = message
-                running.chore.wake()
+                running.task.wake()
 
     def has_subscribers(self, channel: str) -> bool:
         """
         Return whether somebody in this process has subscribed to a channel.
 
         """
-        return self._hub.dispatch.has_subscribers(channel)
+        return self._hub.dispatcher.has_subscribers(channel)
 
     def find_out(self, periodic: ScheduledEvent) -> str | None:
         """
@@ -309,14 +309,14 @@ class _Running:
         # What was published last; another process may have published it.
         self._published: Position | None = None
         self._has_failed = False
-        self.chore = BackgroundTask(self._work, f"sse-sync every {periodic.seconds} s")
+        self.task = BackgroundTask(self._work, f"sse-sync every {periodic.seconds} s")
 
     def begin(self) -> None:
         # To be called when the subscriber is registered. Where there is a number, it is taken away
         # before subscribers are looked for the next time, so that this one is found.
-        if self._latest is None or self.chore.is_idle:
-            self.chore.live_in(_runtime.current())
-            self.chore.wake()
+        if self._latest is None or self.task.is_idle:
+            self.task.live_in(_runtime.current())
+            self.task.wake()
 
     def _work(self) -> float | None:
         scheduled, periodic = self._periodicals, self._periodic

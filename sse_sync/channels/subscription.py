@@ -87,7 +87,7 @@ class Subscription(FeedSource):
             return False
         if self.user_stream is not None and self.user_stream.presence is not None:
             return False
-        return self.hub.dispatch.receives(self.channels)
+        return self.hub.dispatcher.receives(self.channels)
 
     def open(self, signal: Signal, encode: Encode, context: contextvars.Context) -> ChannelFeed:
         """

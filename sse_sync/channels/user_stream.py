@@ -25,24 +25,24 @@ RELOAD = 0.3
 
 class UserStream:
     """
-    One stream and whose it is. Made by :meth:`UserStreams.visit`.
+    One stream and whose it is. Made by :meth:`UserStreams.expect`.
 
     """
 
     __slots__ = (
         *("__weakref__", "_entered", "_order", "_places", "_stream"),
-        *("channels", "failures", "limits", "people", "presence", "user"),
+        *("channels", "failures", "limits", "presence", "user", "users"),
     )
 
     def __init__(
         self,
-        people: UserStreams,
+        users: UserStreams,
         user: str | None,
         channels: tuple[str, ...],
         presence: Presence | None,
         limits: tuple[tuple[str, int], ...],
     ) -> None:
-        self.people = people
+        self.users = users
         self.user = user
         self.channels = channels
         self.presence = presence
@@ -65,16 +65,16 @@ class UserStream:
             Whether it may be opened: not if its user or address has as many as it may.
 
         """
-        tracker = self.people.tracker
+        tracker = self.users.tracker
         try:
             for name, limit in self.limits:
                 if not self._take_place(tracker, name, limit):
-                    logger.warning("stream refused: %s has reached its limit of %d", name, limit)
+                    logger.warning("no more streams for %s: %d are open", name, limit)
                     self._give_places()
                     return False
                 self._places += (name,)
             self._stream = stream
-            self.people.begun(self)
+            self.users.begun(self)
         except BaseException:
             # Killed while it asked, for example.
             self.end()
@@ -100,7 +100,7 @@ class UserStream:
 
         """
         self._stream = stream
-        # Thousands of visits are kept: what they have in common is kept once.
+        # Thousands are kept: what they have in common is kept once.
         self.channels = channels
         if self._order is not None:
             stream.end_with(self._order)
@@ -113,16 +113,16 @@ class UserStream:
         if self.presence is None or not self._is_open():
             return
         for channel in self.channels:
-            self.people.tracker.enter(channel, self.presence)
+            self.users.tracker.enter(channel, self.presence)
         self._entered = True
         if not self._is_open():
             self._leave()  # It has ended meanwhile.
             return
         try:
-            self.people.tracker.tell()
+            self.users.tracker.tell()
         except BrokerUnavailable as exc:
-            logger.warning("presence not reported, will retry: %s", exc)
-        self.people.book.wake()
+            logger.warning("the presence of a user is told later: %s", exc)
+        self.users.book.wake()
 
     def end(self) -> None:
         """
@@ -130,7 +130,7 @@ class UserStream:
 
         """
         self._stream = None
-        self.people.ended(self)
+        self.users.ended(self)
         self._leave()
         self._give_places()
 
@@ -148,7 +148,7 @@ class UserStream:
         if tracker.take_place(name, limit):
             return True
         # A reload may be faster than the news that the page was left.
-        self.people.sleep(RELOAD)
+        self.users.sleep(RELOAD)
         return tracker.take_place(name, limit)
 
     def _is_open(self) -> bool:
@@ -158,9 +158,9 @@ class UserStream:
         entered, self._entered = self._entered, False
         if entered and self.presence is not None:
             for channel in self.channels:
-                self.people.tracker.leave(channel, self.presence)
+                self.users.tracker.leave(channel, self.presence)
 
     def _give_places(self) -> None:
         places, self._places = self._places, ()
         for name in places:
-            self.people.tracker.give_place(name)
+            self.users.tracker.give_place(name)

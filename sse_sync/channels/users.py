@@ -3,7 +3,7 @@ Streams and whose they are: ending them everywhere, asking again, showing who is
 
 Theory of operation. Whoever ends or re-checks streams publishes an order to a channel of our own,
 which every process with streams receives; its name is none that a client or an application could
-name. A stream's visit is known from before its client's permission was asked, so that an order
+name. A stream is known from before its client's permission was asked, so that an order
 that comes meanwhile is not missed.
 
 """
@@ -80,7 +80,7 @@ class UserStreams:
         self.sleep = sleep
         """Waits, for so many seconds."""
         self._lock = native_lock()
-        self._visits: dict[UserStream, None] = {}
+        self._open: dict[UserStream, None] = {}
         # Those whose streams have not been opened yet; some never are.
         self._expected: WeakSet[UserStream] = WeakSet()
         self._is_listening = False
@@ -92,14 +92,14 @@ class UserStreams:
         self._has_to_sweep = False
         self.book = BackgroundTask(self._keep_book, "sse-sync presence")
         """Tells the other processes who is there."""
-        self._rechecks = Rechecks(lambda: list(self._visits), clock=clock, **rechecks)
+        self._rechecks = Rechecks(lambda: list(self._open), clock=clock, **rechecks)
         self._hearing = BackgroundTask(self._hear, "sse-sync orders")
         self.tracker = PresenceTracker(broker.presence, self.book.wake, clock=clock)
         """What this process holds."""
 
     # What fronts and applications call.
 
-    def visit(
+    def expect(
         self,
         *,
         user: Any = None,
@@ -121,11 +121,11 @@ class UserStreams:
 
         """
         key = None if user is None else user_key(user)
-        visit = UserStream(self, key, channels, presence, tuple(limits))
+        user_stream = UserStream(self, key, channels, presence, tuple(limits))
         with self._lock:
-            self._expected.add(visit)
+            self._expected.add(user_stream)
         self._listen()
-        return visit
+        return user_stream
 
     def disconnect(
         self,
@@ -158,30 +158,30 @@ class UserStreams:
         self.tracker.tell()
         return self._broker.presence.present(channel)
 
-    # What visits call.
+    # What streams call.
 
-    def begun(self, visit: UserStream) -> None:
+    def begun(self, user_stream: UserStream) -> None:
         """
         Note that a stream has been opened.
 
         """
         runtime = _runtime.current()
-        for chore in (self.book, self._rechecks.chore, self._hearing):
-            chore.live_in(runtime)
+        for task in (self.book, self._rechecks.task, self._hearing):
+            task.live_in(runtime)
         with self._lock:
-            self._visits[visit] = None
-            self._expected.discard(visit)
+            self._open[user_stream] = None
+            self._expected.discard(user_stream)
         self._listen()
-        self._rechecks.begun(visit)
+        self._rechecks.begun(user_stream)
 
-    def ended(self, visit: UserStream) -> None:
+    def ended(self, user_stream: UserStream) -> None:
         """
         Note that a stream has ended. It never blocks. Idempotent.
 
         """
         with self._lock:
-            self._expected.discard(visit)
-            self._visits.pop(visit, None)
+            self._expected.discard(user_stream)
+            self._open.pop(user_stream, None)
             self._listen_no_more()
 
     def review(self) -> None:
@@ -207,8 +207,8 @@ class UserStreams:
         order = message.meta or {}
         found = self._find(order.get("user"), order.get("channel"))
         if message.event == "disconnect":
-            for visit in found:
-                visit.dismiss(order["reason"], order["for_good"])
+            for user_stream in found:
+                user_stream.dismiss(order["reason"], order["for_good"])
         elif message.event == "reauthorize":
             self._rechecks.doubt(found)
 
@@ -218,7 +218,9 @@ class UserStreams:
         back.
 
         """
-        self._rechecks.doubt([visit for visit in self._find(None, None) if visit.user is not None])
+        self._rechecks.doubt(
+            [user_stream for user_stream in self._find(None, None) if user_stream.user is not None]
+        )
 
     def degraded(self, problem: str | None) -> None:
         """
@@ -238,12 +240,12 @@ class UserStreams:
 
     def _find(self, user: str | None, channel: str | None) -> list[UserStream]:
         with self._lock:
-            everybody = [*self._visits, *self._expected]
+            everybody = [*self._open, *self._expected]
         return [
-            visit
-            for visit in everybody
-            if (user is None or visit.is_of(user))
-            and (channel is None or channel in visit.channels)
+            user_stream
+            for user_stream in everybody
+            if (user is None or user_stream.is_of(user))
+            and (channel is None or channel in user_stream.channels)
         ]
 
     def _listen(self) -> None:
@@ -260,7 +262,7 @@ class UserStreams:
         try:
             if self._is_listening:
                 return
-            self._hub.dispatch.add(self, (ORDERS,))
+            self._hub.dispatcher.add(self, (ORDERS,))
             self._is_listening = True
             has_missed, self._may_have_missed = self._may_have_missed, False
         except BrokerUnavailable as exc:
@@ -279,16 +281,16 @@ class UserStreams:
 
     def _hear(self) -> float | None:
         with self._lock:
-            is_wanted = bool(self._visits) and not self._is_listening
+            is_wanted = bool(self._open) and not self._is_listening
         if not is_wanted:
             return None
         self._tune_in()
         return None if self._is_listening else LISTEN_AGAIN
 
     def _listen_no_more(self) -> None:
-        if self._is_listening and not self._visits and not self._expected:
+        if self._is_listening and not self._open and not self._expected:
             self._is_listening = False
-            self._hub.dispatch.remove(self, (ORDERS,))
+            self._hub.dispatcher.remove(self, (ORDERS,))
 
     def _keep_book(self) -> float | None:
         was_told = self._is_told
@@ -296,7 +298,7 @@ class UserStreams:
             if self._has_to_sweep:
                 self._has_to_sweep = False
                 self._broker.presence.sweep()
-            delay = self.tracker.settle()
+            delay = self.tracker.flush()
             self._is_told = True
             return delay
         except BrokerUnavailable as exc:

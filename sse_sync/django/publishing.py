@@ -309,7 +309,7 @@ def subscribe(
     problem = what_is_wrong_with(names) if authorize else ""
     if problem:
         raise BadRequest(problem)
-    visit = channels().visit(
+    user_stream = channels().expect(
         environ,
         configured().replace(stream_options(arguments)),
         user=user,
@@ -329,7 +329,7 @@ def subscribe(
         max_events=max_events,
         max_bytes=max_bytes,
         tell_degraded=tell_degraded,
-        user_stream=visit,
+        user_stream=user_stream,
     )
     return EventSourceResponse(request, subscription, **arguments)
 
@@ -345,5 +345,5 @@ def may_read(request: HttpRequest, channel: str) -> bool:
     """
     hook = load_hook(configured().authorize)
     if hook is None:
-        logger.warning("AUTHORIZE is not set, so every channel that a client names is refused")
+        logger.warning("AUTHORIZE is not set, so that nothing which a client names may be read")
     return hook is not None and is_yes(hook(request, channel), "AUTHORIZE")

@@ -88,9 +88,9 @@ class EventSourceResponse(StreamingHttpResponse):
         environ = wsgi_environ(request)
         options = configured().replace(changes)
         if isinstance(source, Subscription):
-            visit = source.user_stream
+            user_stream = source.user_stream
         else:
-            visit = channels().visit(environ, options, user=user)
+            user_stream = channels().expect(environ, options, user=user)
         result = answer(
             environ,
             source,
@@ -99,7 +99,7 @@ class EventSourceResponse(StreamingHttpResponse):
             hooks=Hooks(
                 before=_close_connections, after_source=_close_connections, on_close=on_close
             ),
-            user_stream=visit,
+            user_stream=user_stream,
         )
         self.event_stream = result.stream
         super().__init__(_body(request, result.stream, result.text), status=result.status)

@@ -94,7 +94,7 @@ class SSE:
 
         """
         if "sse_sync" in app.extensions:
-            raise RuntimeError("this application already has an SSE extension: use that one")
+            raise RuntimeError("this application has an SSE extension already: use that one")
         options = Options.read(app.config, "SSE_")
         channels = AppHub(
             options,
@@ -233,7 +233,7 @@ class SSE:
 
         """
         if not flask.current_app.secret_key:
-            logger.error("token refused: without SECRET_KEY no token can be verified")
+            logger.error("no token can be checked without the application's secret key")
             return None
         try:
             return Grant.from_claims(_signer().loads(token))
@@ -412,7 +412,7 @@ class SSE:
             problem = what_is_wrong_with(channels)
             if problem:
                 flask.abort(400, problem)
-        visit = state.channels.visit(
+        user_stream = state.channels.expect(
             environ,
             state.options.replace(stream_options(arguments)),
             user=user,
@@ -432,7 +432,7 @@ class SSE:
             max_events=max_events,
             max_bytes=max_bytes,
             tell_degraded=tell_degraded,
-            user_stream=visit,
+            user_stream=user_stream,
         )
         return EventSourceResponse(subscription, **arguments)
 
@@ -546,7 +546,7 @@ def current_state() -> State:
     state = flask.current_app.extensions.get("sse_sync")
     if not isinstance(state, State):
         raise RuntimeError(
-            "this application has no SSE extension: call SSE(app) where it is created,"
+            "this application has no SSE extension: call SSE(app) where it is made,"
             " or sse.init_app(app) in its factory"
         )
     return state

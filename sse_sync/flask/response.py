@@ -78,9 +78,9 @@ class EventSourceResponse(flask.Response):
             options = options.replace({"debug": True})
         options = options.replace(changes)
         if isinstance(source, Subscription):
-            visit = source.user_stream
+            user_stream = source.user_stream
         else:
-            visit = state.channels.visit(environ, options, user=user)
+            user_stream = state.channels.expect(environ, options, user=user)
         self._teardown: Callable[[BaseException | None], object] | None = None
         result = answer(
             environ,
@@ -88,7 +88,7 @@ class EventSourceResponse(flask.Response):
             options,
             encode=partial(encode, dumps=app.json.dumps),
             hooks=Hooks(before=_release_session, on_close=on_close, after=self._tear_down),
-            user_stream=visit,
+            user_stream=user_stream,
         )
         merged = Headers(result.headers)
         for name, value in Headers(headers) if headers else ():

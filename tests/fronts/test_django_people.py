@@ -133,11 +133,11 @@ def test_recheck():
     streams = [view(request_of(user)) for user in (ann, bob)]
     for stream in streams:
         assert read_events(stream, 1)[0].event == "stream-open"
-    visits = list(hub().people._visits)
+    user_streams = list(hub().users._open)
     ann.delete()
     reauthorize(channel="room")
     deadline = time.monotonic() + 10
-    while not any(visit._order for visit in visits):
+    while not any(user_stream._order for user_stream in user_streams):
         assert time.monotonic() < deadline
         time.sleep(0.005)
     assert names(streams[0]) == ["stream-disconnect"]
@@ -301,9 +301,9 @@ def test_stream_ends_with_its_token(client):
     """Whoever had a token may not read on when it has expired; the user is the token's."""
     response = client.get("/named/", {"token": sign_channels("room", user="ann", ttl=60)})
     assert read_events(response, 1)[0].event == "stream-open"
-    (visit,) = hub().people._visits
-    assert visit.user == "ann"
-    assert visit._stream._options.lifetime <= 60
+    (user_stream,) = hub().users._open
+    assert user_stream.user == "ann"
+    assert user_stream._stream._options.lifetime <= 60
     disconnect(user="ann")
     assert names(response) == ["stream-disconnect"]
 

@@ -118,13 +118,15 @@ def test_recheck(app, client, sse):
         sse.reauthorize(channel="room")
     wait_for(lambda: len(asked) == 2)
     assert ("ann", ("room", "user:ann"), app.name, False) in asked
-    wait_for(lambda: len(sse_visits(app)) == 2 and any(v._order for v in sse_visits(app)))
+    wait_for(
+        lambda: len(sse_user_streams(app)) == 2 and any(v._order for v in sse_user_streams(app))
+    )
     assert [event.event for event in read_events(ann)][1:] == ["stream-disconnect"]
     assert [event.event for event in read_events(bob)] == ["stream-open"]
 
 
-def sse_visits(app):
-    return list(app.extensions["sse_sync"].channels.hub().people._visits)
+def sse_user_streams(app):
+    return list(app.extensions["sse_sync"].channels.hub().users._open)
 
 
 def test_publish_every(app, client, sse):
@@ -180,8 +182,8 @@ def test_recheck_by_configuration(sse):
     app.config["SSE_RECHECK"] = lambda user, channels: True
     sse.init_app(app)
     sse.recheck(lambda user, channels: False)
-    people = app.extensions["sse_sync"].channels.hub().people
-    assert people._rechecks._recheck() is app.config["SSE_RECHECK"]
+    users = app.extensions["sse_sync"].channels.hub().users
+    assert users._rechecks._recheck() is app.config["SSE_RECHECK"]
 
 
 def test_limits(client, app):
@@ -278,8 +280,8 @@ def test_stream_ends_with_its_token(app, client, sse):
         token = sse.sign_channels("room", user="ann", ttl=60)
         response = client.get(f"/events?token={token}")
         assert read_events(response, 1)[0].event == "stream-open"
-        (visit,) = sse_visits(app)
-        assert visit._stream._options.lifetime <= 60
+        (user_stream,) = sse_user_streams(app)
+        assert user_stream._stream._options.lifetime <= 60
         sse.disconnect(user="ann")
     assert [event.event for event in read_events(response)] == ["stream-disconnect"]
 

@@ -254,7 +254,7 @@ class Fanout:
 
         """
         self._reader.stop()
-        shared, name = self.hub.dispatch.shared, (self.key, self.reactor)
+        shared, name = self.hub.dispatcher.shared, (self.key, self.reactor)
         if shared.get(name) is self:
             del shared[name]
         if self._timer is not None:
@@ -311,7 +311,7 @@ class Fanout:
                 return
             self._pending += self._reader.follow([message])
             has_missed = self._reader.has_missed
-            self.hub.dispatch.delivered += len(self._recipients) - 1
+            self.hub.dispatcher.delivered += len(self._recipients) - 1
         if has_missed:
             self.interrupted()
         else:
@@ -505,7 +505,7 @@ def fanout_for(hub: Hub, key: FanoutKey, options: Options, reactor: Reactor) -> 
         BrokerUnavailable: If the channels cannot be subscribed to now.
 
     """
-    shared, name = hub.dispatch.shared, (key, reactor)
+    shared, name = hub.dispatcher.shared, (key, reactor)
     found = shared.get(name)
     if not isinstance(found, Fanout) or found.is_over:
         made = Fanout(hub, key, options, reactor)

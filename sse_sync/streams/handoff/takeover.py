@@ -180,7 +180,7 @@ def _is_given(feed: ChannelFeed, number: int) -> bool:
     # What it has got from the history the feed need not be given.
     if number <= feed.reader.seen.number:
         return True
-    return feed.subscription.hub.dispatch.wait_until_given(number)
+    return feed.subscription.hub.dispatcher.wait_until_given(number)
 
 
 def _take_socket(offer: Offer, watchdog: Watchdog, may_go: Callable[[], bool]) -> _socket.socket:

@@ -60,7 +60,7 @@ def events(stream, limit):
 def lose_everything(hub):
     """The store begins another epoch, and the broker notices."""
     hub._broker._epoch += "x"
-    hub.dispatch.interrupted()
+    hub.dispatcher.interrupted()
 
 
 def data(stream, limit):
@@ -107,7 +107,7 @@ def test_publish_and_subscribe(hub, environ):
         ServerSentEvent("two\nlines", id=two),
     ]
     stream.close()
-    assert hub.dispatch._subscribers == {"a": {}, "b": {}}
+    assert hub.dispatcher._subscribers == {"a": {}, "b": {}}
 
 
 def test_resume(hub, environ):
@@ -366,7 +366,7 @@ def test_broker_is_away(runtime, caplog):
         "cannot subscribe to a, ending the stream: broken:// is unavailable: it is broken"
         in caplog.text
     )
-    assert hub.dispatch._subscribers == {"a": {}}
+    assert hub.dispatcher._subscribers == {"a": {}}
 
 
 @pytest.mark.parametrize("accepts", [None, lambda event, key, meta: bool(variable.get())])
@@ -395,7 +395,7 @@ def test_interruption_that_missed_nothing(runtime):
     broker._receiver, receiver = None, broker._receiver
     hub.publish("a", "2")
     broker._receiver = receiver
-    hub.dispatch.interrupted()
+    hub.dispatcher.interrupted()
     assert data(stream, 2) == ["1", "2"]
     hub.publish("a", "3")
     assert data(stream, 1) == ["3"]
@@ -414,7 +414,7 @@ def test_reset_before_the_process_knows(runtime):
     (reset,) = events(stream, 1)
     assert reset.event == "stream-reset"
     assert Position.parse(reset.id) == broker.position()
-    hub.dispatch.interrupted()
+    hub.dispatcher.interrupted()
     hub.publish("a", "2")
     assert [(event.event, event.data) for event in events(stream, 1)] == [(None, "2")]
     stream.close()
@@ -479,19 +479,19 @@ def test_broker_that_hangs(monkeypatch, runtime):
     """Who waits for others that wait for the broker, waits for a bounded time."""
     monkeypatch.setattr("sse_sync.channels.dispatcher.PATIENCE", 0.05)
     hub = Hub(MemoryBroker())
-    hub.dispatch._asking.acquire()
+    hub.dispatcher._asking.acquire()
     stream = opened(hub)
     assert [event.event for event in read_events(stream)] == ["stream-error"]
-    hub.dispatch._asking.release()
+    hub.dispatcher._asking.release()
 
 
 def test_degraded(hub, caplog):
     """A broker's trouble is logged once, and so is its end."""
-    hub.dispatch.degraded("gone")
-    hub.dispatch.degraded("still gone")
+    hub.dispatcher.degraded("gone")
+    hub.dispatcher.degraded("still gone")
     assert hub.problem == "still gone"
-    hub.dispatch.degraded(None)
-    hub.dispatch.degraded(None)
+    hub.dispatcher.degraded(None)
+    hub.dispatcher.degraded(None)
     assert caplog.messages == [
         "no events are arriving, reconnecting: gone",
         "events are arriving again",
@@ -504,7 +504,7 @@ def test_idle_channels_are_given_back(hub, runtime):
         stream = opened(hub, f"user-{number}")
         next(stream)
         stream.close()
-    assert len(hub.dispatch._subscribers) <= IDLE_CHANNELS + 1
+    assert len(hub.dispatcher._subscribers) <= IDLE_CHANNELS + 1
     assert len(hub._broker._subscribed) <= IDLE_CHANNELS + 1
     stream = opened(hub, "user-1")
     events(stream, 1)
@@ -562,7 +562,7 @@ def test_fork(runtime):
     hub.publish("a", "x")
     epoch = hub.position().epoch
     reader, writer = os.pipe()
-    with hub.dispatch._asking:
+    with hub.dispatcher._asking:
         pid = os.fork()
         if not pid:
             own = opened(hub)
@@ -729,19 +729,19 @@ def test_clients_are_told_of_trouble(hub, environ):
     other = opened(hub, environ=environ)
     (begun,) = events(stream, 1)
     assert [e.event for e in (begun, *events(other, 1))] == ["stream-open", "stream-open"]
-    hub.dispatch.degraded("redis://secret is gone")
-    hub.dispatch.degraded("still gone")
+    hub.dispatcher.degraded("redis://secret is gone")
+    hub.dispatcher.degraded("still gone")
     (told,) = events(stream, 1)
     # The client's position stays what it was.
     assert (told.event, told.data, told.id) == ("stream-degraded", "true", begun.id)
     hub.publish("a", "x")
-    hub.dispatch.degraded(None)
+    hub.dispatcher.degraded(None)
     assert {(e.event, e.data) for e in events(stream, 2)} == {
         (None, "x"),
         ("stream-degraded", "false"),
     }
     assert data(other, 1) == ["x"]
-    hub.dispatch.degraded("gone")
+    hub.dispatcher.degraded("gone")
     late = opened(hub, environ=environ, tell_degraded=True)
     assert [event.event for event in events(late, 2)] == ["stream-open", "stream-degraded"]
     for each in (stream, other, late):
@@ -772,17 +772,17 @@ def test_review(runtime):
     next(stream)
     next(other)
     stream.close()
-    hub.dispatch.review()
+    hub.dispatcher.review()
     assert broker._subscribed == {"a", "b"}
-    hub.dispatch.review()
+    hub.dispatcher.review()
     assert broker._subscribed == {"b"}
-    hub.dispatch.review()
+    hub.dispatcher.review()
     again = opened(hub, "a")
     events(again, 1)
     hub.publish("a", "x")
     assert data(again, 1) == ["x"]
-    with hub.dispatch._asking:
-        hub.dispatch.review()  # It does not wait for who waits for it.
+    with hub.dispatcher._asking:
+        hub.dispatcher.review()  # It does not wait for who waits for it.
     again.close()
     other.close()
 

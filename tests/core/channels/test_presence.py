@@ -70,45 +70,45 @@ def test_come_and_go(tracker, book, now, wakes):
     """However many streams somebody has, the book is told of the first and the last."""
     for _ in range(5):
         tracker.enter("room", ANN)
-        assert tracker.settle() == TICK
+        assert tracker.flush() == TICK
     for _ in range(4):
         tracker.leave("room", ANN)
-    tracker.settle()
+    tracker.flush()
     assert book.told == [[COMES], [], [], [], [], []]
     assert wakes
     tracker.leave("room", ANN)
-    assert tracker.settle() == pytest.approx(3.0 + MARGIN)
+    assert tracker.flush() == pytest.approx(3.0 + MARGIN)
     assert book.told[-1] == [GOES]
     now[0] += 3.1
     # Somebody has to look when the grace is over; then nothing is left to do.
-    assert tracker.settle() is None
+    assert tracker.flush() is None
     assert book.told[-1] == []
 
 
 def test_back_in_time(tracker, book, now):
     """Who comes back while the departure waits, or has been told, is there."""
     tracker.enter("room", ANN)
-    tracker.settle()
+    tracker.flush()
     tracker.leave("room", ANN)
     tracker.enter("room", ANN)
-    tracker.settle()
+    tracker.flush()
     assert book.told == [[COMES], [COMES]]
     tracker.leave("room", ANN)
-    tracker.settle()
+    tracker.flush()
     tracker.enter("room", ANN)
-    tracker.settle()
+    tracker.flush()
     assert book.told[2:] == [[GOES], [COMES]]
 
 
 def test_back_while_it_is_told(tracker, book):
     """A departure that is on its way does not outlive a return."""
     tracker.enter("room", ANN)
-    tracker.settle()
+    tracker.flush()
     tracker.leave("room", ANN)
     book.on_report = lambda: book.told or tracker.enter("room", ANN)
     book.told.clear()
-    tracker.settle()
-    tracker.settle()
+    tracker.flush()
+    tracker.flush()
     assert book.told == [[GOES], [COMES]]
 
 
@@ -116,16 +116,16 @@ def test_gone_before_anybody_knew(tracker, book):
     """Nothing is told of it."""
     tracker.enter("room", ANN)
     tracker.leave("room", ANN)
-    assert tracker.settle() is None
+    assert tracker.flush() is None
     assert book.told == [[]]
 
 
 def test_latest_info(tracker, book):
     """What a later stream tells of the user counts."""
     tracker.enter("room", ANN)
-    tracker.settle()
+    tracker.flush()
     tracker.enter("room", Presence("ann", "new"))
-    tracker.settle()
+    tracker.flush()
     assert book.told == [[COMES], [COMES]]
 
 
@@ -134,19 +134,19 @@ def test_broker_is_away(tracker, book):
     tracker.enter("room", ANN)
     book.fails = 1
     with pytest.raises(BrokerUnavailable):
-        tracker.settle()
+        tracker.flush()
     tracker.enter("room", BOB)
     book.fails = 1
     with pytest.raises(BrokerUnavailable):
-        tracker.settle()
-    tracker.settle()
+        tracker.flush()
+    tracker.flush()
     assert [sorted(told, key=str) for told in book.told] == [[COMES, (Join, "bob")]]
     # Whether a departure was noted before the answer got lost, nobody knows.
     tracker.leave("room", ANN)
     book.fails = 1
     with pytest.raises(BrokerUnavailable):
-        tracker.settle()
-    tracker.settle()
+        tracker.flush()
+    tracker.flush()
     assert GOES in book.told[-1]
 
 
@@ -154,11 +154,11 @@ def test_forgotten(tracker, book):
     """A broker that has forgotten everything is told everything again."""
     tracker.enter("room", ANN)
     assert tracker.take_place("bob", 3)
-    tracker.settle()
+    tracker.flush()
     book.told.clear()
     book.counted.clear()
     book.known = False
-    tracker.settle()
+    tracker.flush()
     assert book.told == [[], [COMES]]
     assert book.counted == [("bob", 1)]
 
@@ -166,8 +166,8 @@ def test_forgotten(tracker, book):
 def test_lease(tracker, book, now):
     """As long as there is somebody, the book hears of the process in time."""
     tracker.enter("room", ANN)
-    assert tracker.settle() <= LEASE / 3
-    assert tracker.settle() <= LEASE / 3
+    assert tracker.flush() <= LEASE / 3
+    assert tracker.flush() <= LEASE / 3
 
 
 def test_places(tracker, book):
@@ -177,10 +177,10 @@ def test_places(tracker, book):
     assert not tracker.take_place("ann", 2)
     tracker.give_place("ann")
     assert tracker.take_place("ann", 2)
-    tracker.settle()
+    tracker.flush()
     for _ in range(2):
         tracker.give_place("ann")
-    assert tracker.settle() is None
+    assert tracker.flush() is None
     assert book.counted[-1] == ("ann", 0)
 
 
@@ -190,7 +190,7 @@ def test_places_while_the_broker_is_away(tracker, book):
     assert tracker.take_place("ann", 1)
     assert not tracker.take_place("ann", 1)
     book.fails = 0
-    tracker.settle()
+    tracker.flush()
     assert book.counted == [("ann", 1)]
 
 
@@ -241,7 +241,7 @@ def test_places_that_were_given_back_while_it_was_told(tracker, book):
     for _ in range(3):
         assert tracker.take_place("ann", 5)
     tracker.give_place("ann")
-    tracker.settle()
+    tracker.flush()
     assert book.counted[-1] == ("ann", 2)
 
 
@@ -263,7 +263,7 @@ def test_killed_while_it_asks(tracker, book):
 
 def test_refused_while_it_was_told(tracker, book):
     """A place that was asked for, told, and then refused does not stay in the book."""
-    book.count = lambda name, own, limit: tracker.settle() and False
+    book.count = lambda name, own, limit: tracker.flush() and False
     assert not tracker.take_place("ann", 3)
-    tracker.settle()
+    tracker.flush()
     assert book.counted[-1] == ("ann", 0)

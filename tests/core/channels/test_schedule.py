@@ -104,9 +104,11 @@ def test_the_last_leaves(runtime, hub, times):
 def test_many_come(runtime, hub, times, monkeypatch):
     """Who comes while it is at work costs it nothing; it looks once in each interval."""
     looks = []
-    has_subscribers = hub.dispatch.has_subscribers
+    has_subscribers = hub.dispatcher.has_subscribers
     monkeypatch.setattr(
-        hub.dispatch, "has_subscribers", lambda channel: looks.append(1) or has_subscribers(channel)
+        hub.dispatcher,
+        "has_subscribers",
+        lambda channel: looks.append(1) or has_subscribers(channel),
     )
     with contextlib.ExitStack() as stack:
         for _ in range(50):

@@ -62,8 +62,10 @@ def opened(hub, *channels, environ=SERVED, user=None, presence=None, limits=(), 
     channels = channels or ("a",)
     if presence is not None:
         user = presence.user
-    visit = hub.people.visit(user=user, channels=channels, presence=presence, limits=limits)
-    stream = started(Subscription(hub, channels, user_stream=visit), visit, environ, **arguments)
+    user_stream = hub.users.expect(user=user, channels=channels, presence=presence, limits=limits)
+    stream = started(
+        Subscription(hub, channels, user_stream=user_stream), user_stream, environ, **arguments
+    )
     assert [event.event for event in read_events(stream, 1)] == ["stream-open"]
     return stream
 
@@ -71,11 +73,13 @@ def opened(hub, *channels, environ=SERVED, user=None, presence=None, limits=(), 
 def generated(hub, user, source=None, environ=SERVED, **arguments):
     """A generator's stream that is open."""
     source = iter(["x", *("y" * 1000)]) if source is None else source
-    return started(source, hub.people.visit(user=user), environ, **arguments)
+    return started(source, hub.users.expect(user=user), environ, **arguments)
 
 
-def started(source, visit, environ, options=OPTIONS, **arguments):
-    stream = EventStream(source, dict(environ), user_stream=visit, options=options, **arguments)
+def started(source, user_stream, environ, options=OPTIONS, **arguments):
+    stream = EventStream(
+        source, dict(environ), user_stream=user_stream, options=options, **arguments
+    )
     read_events(stream, 0)
     return stream
 
@@ -124,10 +128,10 @@ def test_disconnect_a_channel(hub, environ):
 def test_disconnect_who_is_shown(hub):
     """Somebody who is seen is found, even if the stream is somebody else's."""
     stream = opened(hub, user="ann")
-    (visit,) = hub.people._visits
-    visit.presence = Presence("alice")
+    (user_stream,) = hub.users._open
+    user_stream.presence = Presence("alice")
     hub.disconnect(user="alice")
-    visit.presence = None
+    user_stream.presence = None
     assert ends(stream).event == "stream-disconnect"
 
 
@@ -189,9 +193,9 @@ def test_disconnected_clients_come_back_apart(hub):
 
 def test_disconnect_before_the_stream_is_open(hub, environ):
     """An order that comes between a client's permission and its stream is not missed."""
-    early = hub.people.visit(user="ann", channels=("a",))
+    early = hub.users.expect(user="ann", channels=("a",))
     hub.disconnect(user="ann")
-    late = hub.people.visit(user="ann", channels=("a",))
+    late = hub.users.expect(user="ann", channels=("a",))
     first = started(Subscription(hub, ("a",), user_stream=early), early, environ)
     assert ends(first).event == "stream-disconnect"
     second = started(Subscription(hub, ("a",), user_stream=late), late, environ)
@@ -203,15 +207,15 @@ def test_nothing_is_left(hub):
     """When all streams have ended, the hub gives its own channel back."""
     streams = [opened(hub, user="ann"), opened(hub)]
     assert hub.statistics().subscriptions == 2
-    assert hub.dispatch._subscribers["\x01orders"]
+    assert hub.dispatcher._subscribers["\x01orders"]
     for stream in streams:
         stream.close()
-    assert not hub.people._visits
-    assert not hub.dispatch._subscribers["\x01orders"]
+    assert not hub.users._open
+    assert not hub.dispatcher._subscribers["\x01orders"]
     # Expected, but never opened: a refused client, or HEAD.
-    hub.people.visit(user="ann")
-    hub.people.review()
-    assert not hub.dispatch._subscribers["\x01orders"]
+    hub.users.expect(user="ann")
+    hub.users.review()
+    assert not hub.dispatcher._subscribers["\x01orders"]
 
 
 @pytest.mark.parametrize(
@@ -247,7 +251,7 @@ def test_broker_is_away(runtime, make_hub, caplog):
     broker = Away()
     hub = make_hub(broker)
     stream = generated(hub, "ann")
-    assert "in other processes do not reach this one" in caplog.text
+    assert "do not reach this one" in caplog.text
     broker.away = False
     # Without another stream.
     runtime.advance(LISTEN_AGAIN * 2)
@@ -269,16 +273,16 @@ def test_one_who_fails_to_listen_disturbs_nobody(make_hub):
 
     began, goes_on = threading.Event(), threading.Event()
     hub = make_hub(Slow())
-    first = threading.Thread(target=lambda: visits.append(hub.people.visit(channels=("a",))))
-    visits = []
+    first = threading.Thread(target=lambda: user_streams.append(hub.users.expect(channels=("a",))))
+    user_streams = []
     first.start()
     assert began.wait(10)
-    hub.people._tuning = Impatient(hub.people._tuning)
-    visits.append(hub.people.visit(channels=("a",)))
+    hub.users._tuning = Impatient(hub.users._tuning)
+    user_streams.append(hub.users.expect(channels=("a",)))
     goes_on.set()
     first.join(10)
     hub.disconnect(channel="a")
-    assert [visit._order for visit in visits] == [End(CloseReason.DISMISSED)] * 2
+    assert [user_stream._order for user_stream in user_streams] == [End(CloseReason.DISMISSED)] * 2
 
 
 def test_orders_that_were_missed(runtime, make_hub):
@@ -322,7 +326,7 @@ def test_review_never_fails(hub, monkeypatch):
     """What lets go of the dead may wait; it must not disturb who receives events."""
     stream = opened(hub, user="ann")
     monkeypatch.setattr(hub._broker.presence, "sweep", lambda: 1 / 0)
-    hub.dispatch.review()
+    hub.dispatcher.review()
     assert is_open(hub, stream)
     stream.close()
 
@@ -422,7 +426,7 @@ def test_asked_after_an_interruption(make_hub, asked, runtime):
     """Where orders may have been missed, everybody is asked about."""
     hub = make_hub(**asking(asked))
     stream = opened(hub, user="ann")
-    hub.dispatch.interrupted()
+    hub.dispatcher.interrupted()
     runtime.run_ready()
     assert asked == [("ann", ("a",))]
     stream.close()
@@ -431,7 +435,7 @@ def test_asked_after_an_interruption(make_hub, asked, runtime):
 def test_interruption_without_a_hook(hub):
     """An order may be missing, so whoever has a user has to come back."""
     ann, nobody = opened(hub, user="ann"), opened(hub)
-    hub.people.interrupted()
+    hub.users.interrupted()
     assert ends(ann).event == "stream-disconnect"
     assert is_open(hub, nobody)
     nobody.close()
@@ -506,7 +510,7 @@ def test_who_was_told_of_does_not_wait_for_the_round(make_hub, runtime):
         return True
 
     hub = make_hub(every=100.0, recheck=lambda: hook)
-    hub.people._rechecks._next_round = runtime.now + 100
+    hub.users._rechecks._next_round = runtime.now + 100
     names = [f"user{n}" for n in range(100)] + ["last"]
     streams = [opened(hub, user=name) for name in names]
     runtime.advance(120)
@@ -540,9 +544,9 @@ def test_limit(hub, environ):
     """One stream too many is told to come back much later; a free place is taken."""
     limits = [("the user ann", 2), ("the address x", 5)]
     streams = [opened(hub, environ=environ, user="ann", limits=limits) for _ in range(2)]
-    visit = hub.people.visit(user="ann", channels=("a",), limits=limits)
+    user_stream = hub.users.expect(user="ann", channels=("a",), limits=limits)
     refused = EventStream(
-        Subscription(hub, ("a",), user_stream=visit), dict(environ), user_stream=visit
+        Subscription(hub, ("a",), user_stream=user_stream), dict(environ), user_stream=user_stream
     )
     first = next(refused)
     assert first.startswith(b": too many streams of this user or address\nretry: ")
@@ -555,23 +559,23 @@ def test_limit(hub, environ):
     streams.append(opened(hub, environ=environ, user="ann", limits=limits))
     for stream in streams:
         stream.close()
-    assert set(hub.people.tracker._counts.values()) <= {0}
+    assert set(hub.users.tracker._counts.values()) <= {0}
 
 
 def test_limit_gives_back_what_it_took(hub, runtime):
     """Whoever is refused for one reason does not count for another."""
     one = opened(hub, user="ann", limits=[("address", 10), ("user", 1)])
-    visit = hub.people.visit(user="ann", limits=[("address", 10), ("user", 1)])
-    assert not visit.begin(one)
+    user_stream = hub.users.expect(user="ann", limits=[("address", 10), ("user", 1)])
+    assert not user_stream.begin(one)
     runtime.run_ready()
-    assert hub.people.tracker._counts == {"address": 1, "user": 1}
+    assert hub.users.tracker._counts == {"address": 1, "user": 1}
     one.close()
 
 
 def test_reload(hub, runtime):
     """A page that is loaded anew may be faster than the news that it was left."""
     one = opened(hub, user="ann", limits=[("user", 1)])
-    hub.people.sleep = lambda seconds: one.close()
+    hub.users.sleep = lambda seconds: one.close()
     opened(hub, user="ann", limits=[("user", 1)]).close()
 
 
@@ -585,15 +589,15 @@ def test_killed_while_it_asks(hub, monkeypatch):
         raise Killed
 
     monkeypatch.setattr(hub._broker.presence, "count", count)
-    visit = hub.people.visit(user="ann", channels=("a",), limits=[("user", 1)])
+    user_stream = hub.users.expect(user="ann", channels=("a",), limits=[("user", 1)])
     stream = EventStream(
-        Subscription(hub, ("a",), user_stream=visit), dict(SERVED), user_stream=visit
+        Subscription(hub, ("a",), user_stream=user_stream), dict(SERVED), user_stream=user_stream
     )
     with pytest.raises(Killed):
         next(stream)
     stream.close()
     assert statistics().open == 0
-    assert list(hub.people._visits) == []
+    assert list(hub.users._open) == []
 
 
 # Presence.
@@ -624,11 +628,11 @@ def test_presence(hub, environ, runtime):
 def test_newcomer_sees_itself(hub, environ):
     """The snapshot shows the user already, and the announcement comes behind it."""
     presence = Presence("ann", announce=("join", "leave"))
-    visit = hub.people.visit(user="ann", channels=("a",), presence=presence)
+    user_stream = hub.users.expect(user="ann", channels=("a",), presence=presence)
     subscription = Subscription(
-        hub, ("a",), user_stream=visit, snapshot=lambda: [str(len(hub.present("a")))]
+        hub, ("a",), user_stream=user_stream, snapshot=lambda: [str(len(hub.present("a")))]
     )
-    stream = started(subscription, visit, environ)
+    stream = started(subscription, user_stream, environ)
     assert [e.event or e.data for e in read_events(stream, 3)] == ["stream-open", "1", "join"]
     stream.close()
 
@@ -653,6 +657,6 @@ def test_nobody_is_left(hub, runtime):
     stream.close()
     runtime.advance(20)
     assert hub.present("a") == []
-    assert not hub.people.tracker._here
-    assert hub.people.book._signal is None
-    assert hub.people.tracker.settle() is None
+    assert not hub.users.tracker._here
+    assert hub.users.book._signal is None
+    assert hub.users.tracker.flush() is None

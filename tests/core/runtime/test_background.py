@@ -12,9 +12,9 @@ def test_work(runtime):
         done.append(runtime.now)
         return delays.pop(0)
 
-    chore = BackgroundTask(work, "test")
+    task = BackgroundTask(work, "test")
     assert done == []
-    chore.wake()
+    task.wake()
     runtime.run_ready()
     assert done == [1000]
     runtime.advance(4)
@@ -22,7 +22,7 @@ def test_work(runtime):
     runtime.advance(2)
     assert done == [1000, 1005]
     # It had nothing to do any more, and ended; now it begins anew.
-    chore.wake()
+    task.wake()
     runtime.advance(100)
     assert done == [1000, 1005, 1006]
 
@@ -35,10 +35,10 @@ def test_woken_early(runtime):
         done.append(runtime.now)
         return 60.0 if len(done) < 2 else None
 
-    chore = BackgroundTask(work, "test")
-    chore.wake()
+    task = BackgroundTask(work, "test")
+    task.wake()
     runtime.advance(1)
-    chore.wake()
+    task.wake()
     runtime.advance(1)
     assert done == [1000, 1001]
 
@@ -50,11 +50,11 @@ def test_woken_while_it_works(runtime):
     def work():
         done.append(runtime.now)
         if len(done) == 1:
-            chore.wake()
+            task.wake()
         return
 
-    chore = BackgroundTask(work, "test")
-    chore.wake()
+    task = BackgroundTask(work, "test")
+    task.wake()
     runtime.run_ready()
     assert len(done) == 2
 
@@ -68,8 +68,8 @@ def test_failure(runtime, caplog):
         if len(done) == 1:
             raise ValueError("oops")
 
-    chore = BackgroundTask(work, "the work")
-    chore.wake()
+    task = BackgroundTask(work, "the work")
+    task.wake()
     runtime.advance(PAUSE * 2)
     assert done == [1000, 1000 + PAUSE]
     assert "the work failed" in caplog.text
@@ -78,12 +78,12 @@ def test_failure(runtime, caplog):
 def test_no_more_threads(runtime, monkeypatch, caplog):
     """Whoever asks is not bothered, and the next one is served."""
     done = []
-    chore = BackgroundTask(lambda: done.append(1), "the work")
+    task = BackgroundTask(lambda: done.append(1), "the work")
     with monkeypatch.context() as patch:
         patch.setattr(runtime, "spawn", lambda *args: 1 / 0)
-        chore.wake()
+        task.wake()
     assert "the work could not be started" in caplog.text
-    chore.wake()
+    task.wake()
     runtime.run_ready()
     assert done == [1]
 
@@ -101,8 +101,8 @@ def test_failure_that_is_no_exception(runtime, caplog):
         if len(done) == 1:
             raise Timeout
 
-    chore = BackgroundTask(work, "the work")
-    chore.wake()
+    task = BackgroundTask(work, "the work")
+    task.wake()
     runtime.advance(PAUSE * 2)
     assert done == [1000, 1000 + PAUSE]
     assert "the work failed" in caplog.text
@@ -118,9 +118,9 @@ def test_killed(runtime, monkeypatch):
         if len(done) == 1:
             raise runtime.Interrupt
 
-    chore = BackgroundTask(work, "the work")
+    task = BackgroundTask(work, "the work")
     for _ in range(2):
-        chore.wake()
+        task.wake()
         runtime.run_ready()
     assert len(done) == 2
 
@@ -128,10 +128,10 @@ def test_killed(runtime, monkeypatch):
 def test_home(runtime, monkeypatch):
     """It is done where the streams are, whoever asks."""
     done = []
-    chore = BackgroundTask(lambda: done.append(1), "the work")
-    chore.live_in(runtime)
+    task = BackgroundTask(lambda: done.append(1), "the work")
+    task.live_in(runtime)
     monkeypatch.setattr("sse_sync.runtime.current", lambda: FakeRuntime())
-    chore.wake()
+    task.wake()
     monkeypatch.setattr("sse_sync.runtime.current", lambda: runtime)
     runtime.run_ready()
     assert done == [1]

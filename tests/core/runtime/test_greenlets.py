@@ -314,9 +314,9 @@ def test_spawn_from_another_thread():
         def work():
             where.append(gevent.get_hub())
         home = runtime.current()
-        chore = BackgroundTask(work, "test")
-        chore.live_in(home)
-        gevent.get_hub().threadpool.apply(chore.wake)
+        task = BackgroundTask(work, "test")
+        task.live_in(home)
+        gevent.get_hub().threadpool.apply(task.wake)
         gevent.sleep(0.05)
         assert where == [gevent.get_hub()], where
         """

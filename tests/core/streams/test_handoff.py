@@ -196,7 +196,7 @@ def test_client_leaves(hub, handed, turn, caplog):
     turn()
     assert statistics().open == 0
     assert hub.statistics().subscriptions == 0
-    assert hub.dispatch.shared == {}
+    assert hub.dispatcher.shared == {}
     # The next one is written to by a fan-out of its own.
     client = handed()
     publish(hub, 7)
@@ -429,8 +429,8 @@ def test_lifetime(handed, runtime, turn):
 @pytest.mark.parametrize("for_good", [True, False])
 def test_disconnect(hub, handed, turn, for_good):
     """It ends with what the page is told, and nobody else does."""
-    ann = handed(user_stream=hub.people.visit(user="ann", channels=("a",)))
-    bob = handed(user_stream=hub.people.visit(user="bob", channels=("a",)))
+    ann = handed(user_stream=hub.users.expect(user="ann", channels=("a",)))
+    bob = handed(user_stream=hub.users.expect(user="bob", channels=("a",)))
     hub.disconnect(user="ann", reason="bye", for_good=for_good)
     publish(hub, 0)
     turn()
@@ -443,21 +443,21 @@ def test_disconnect(hub, handed, turn, for_good):
     assert ann.has_ended
     assert bob.numbers() == [0]
     assert statistics().closed == {CloseReason.DISMISSED: 1}
-    assert len(hub.people._visits) == 1
+    assert len(hub.users._open) == 1
 
 
 def test_disconnect_while_it_is_handed_off(hub, handed, turn):
     """An order that comes just then is not missed."""
     client = Client()
     client.on_take = lambda: hub.disconnect(user="ann")
-    handed(client=client, user_stream=hub.people.visit(user="ann", channels=("a",)))
+    handed(client=client, user_stream=hub.users.expect(user="ann", channels=("a",)))
     assert [event.event for event in client.read()] == ["stream-disconnect"]
 
 
 def test_presence(hub, handed, turn, runtime):
     """Somebody is there as long as the connection is."""
     ann = Presence("ann", grace=0.0)
-    client = handed(user_stream=hub.people.visit(user="ann", channels=("a",), presence=ann))
+    client = handed(user_stream=hub.users.expect(user="ann", channels=("a",), presence=ann))
     assert [present.user for present in hub.present("a")] == ["ann"]
     client.socket.close()
     turn()
@@ -521,7 +521,7 @@ class TestInterruption:
         publish(hub, 0, 2)
         turn()
         self.miss(hub, 2, 3)
-        hub.dispatch.interrupted()
+        hub.dispatcher.interrupted()
         publish(hub, 5, 2)
         turn()
         publish(hub, 7)
@@ -535,7 +535,7 @@ class TestInterruption:
         publish(hub, 0, 10, size=2000)
         turn()
         self.miss(hub, 10, 3)
-        hub.dispatch.interrupted()
+        hub.dispatcher.interrupted()
         turn()
         publish(hub, 13)
         for _ in range(30):
@@ -549,7 +549,7 @@ class TestInterruption:
         publish(hub, 0)
         turn()
         broker.epoch = "another"
-        hub.dispatch.interrupted()
+        hub.dispatcher.interrupted()
         turn()
         for client in clients:
             first, reset = client.read()
@@ -563,7 +563,7 @@ class TestInterruption:
         publish(hub, 0)
         turn()
         broker.epoch = "another"
-        hub.dispatch.interrupted()
+        hub.dispatcher.interrupted()
         publish(hub, 1)
         turn()
         assert client.numbers() == [0]
@@ -577,7 +577,7 @@ class TestInterruption:
         publish(hub, 0)
         turn()
         broker.away = True
-        hub.dispatch.interrupted()
+        hub.dispatcher.interrupted()
         turn()
         assert [event.event for event in client.read()] == [None, "stream-error"]
         assert client.has_ended
@@ -590,7 +590,7 @@ def test_degraded(hub, handed, turn):
     publish(hub, 0)
     turn()
     for problem in ("away", None):
-        hub.dispatch.degraded(problem)
+        hub.dispatcher.degraded(problem)
         turn()
     assert [(e.event, e.data) for e in told.read()[1:]] == [
         ("stream-degraded", "true"),
@@ -663,7 +663,7 @@ def test_namespace_is_not_kept(hub, handed):
 
 
 def members(hub):
-    (fanout,) = hub.dispatch.shared.values()
+    (fanout,) = hub.dispatcher.shared.values()
     return list(fanout._recipients)
 
 
@@ -682,7 +682,7 @@ def test_fanout_that_is_catching_up(hub, broker, handed, turn):
     turn()
     broker._subscribed.clear()
     publish(hub, 3, 2)
-    hub.dispatch.interrupted()
+    hub.dispatcher.interrupted()
     late = handed(settle=False)
     turn()
     publish(hub, 5)
@@ -704,7 +704,7 @@ def test_history_that_is_ahead_of_the_process(hub, broker, handed, turn):
     publish(hub, 1, 2)
     client = handed(last_event_id=str(at))
     assert b"data: 1\n" in client.head
-    hub.dispatch.receive(hub.history(("a",), at).messages)
+    hub.dispatcher.receive(hub.history(("a",), at).messages)
     turn()
     assert client.numbers() == []
     broker._subscribed.add("a")
@@ -723,7 +723,7 @@ def test_history_that_the_process_receives_during_the_hand_off(hub, broker, hand
     broker._subscribed.clear()
     publish(hub, 1, 2)
     client = Client()
-    client.on_take = lambda: hub.dispatch.receive(hub.history(("a",), at).messages)
+    client.on_take = lambda: hub.dispatcher.receive(hub.history(("a",), at).messages)
     handed(client=client, last_event_id=str(at))
     assert b"data: 2\n" in client.head
     assert client.numbers() == []
@@ -751,7 +751,7 @@ def ahead(hub, broker, handed, turn, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(hub, "history", with_another)
-        hub.dispatch.interrupted()
+        hub.dispatcher.interrupted()
         turn()
     assert other.numbers() == [0, 1]
     broker._subscribed.add("a")
@@ -760,7 +760,7 @@ def ahead(hub, broker, handed, turn, monkeypatch):
 
 def test_joining_a_fanout_that_is_ahead(hub, handed, turn, ahead, monkeypatch):
     """Whoever started before an event that the fan-out has already sent waits for it."""
-    monkeypatch.setattr("time.sleep", lambda seconds: hub.dispatch.receive(ahead))
+    monkeypatch.setattr("time.sleep", lambda seconds: hub.dispatcher.receive(ahead))
     client = handed()
     assert client.numbers() == [1]
     publish(hub, 2)
@@ -777,7 +777,7 @@ def test_fanout_that_stays_ahead(hub, ahead, monkeypatch, turn):
         assert b"stream-open" in next(stream)
         monkeypatch.setattr(
             "sse_sync.channels.subscription.ChannelFeed.wait",
-            lambda self: hub.dispatch.receive(ahead),
+            lambda self: hub.dispatcher.receive(ahead),
         )
         assert next(stream).endswith(b"data: 1\n\n")
         stream.close()
@@ -786,7 +786,7 @@ def test_fanout_that_stays_ahead(hub, ahead, monkeypatch, turn):
 
 def test_event_while_a_fanout_opens(hub, handed, turn, monkeypatch):
     """Another thread publishes between the subscription and what follows it."""
-    add = hub.dispatch.add
+    add = hub.dispatcher.add
 
     def adding(subscriber, channels):
         here = add(subscriber, channels)
@@ -794,7 +794,7 @@ def test_event_while_a_fanout_opens(hub, handed, turn, monkeypatch):
             publish(hub, 7)
         return here
 
-    monkeypatch.setattr(hub.dispatch, "add", adding)
+    monkeypatch.setattr(hub.dispatcher, "add", adding)
     client = handed()
     publish(hub, 8)
     turn()
@@ -856,7 +856,7 @@ def test_socket_that_is_full_from_the_beginning(hub, handed, turn):
             client.ours.send(b"x" * 4096)
     handed(client=client, tell_degraded=True, settle=False)
     begin = hold_begin(members(hub)[-1])
-    hub.dispatch.degraded("away")
+    hub.dispatcher.degraded("away")
     turn()
     members(hub)[-1]._reactor.call_soon(begin)
     turn()
@@ -901,11 +901,11 @@ def test_history_that_cannot_be_read(hub, handed, turn, monkeypatch):
     turn()
     with monkeypatch.context() as patch:
         patch.setattr(hub, "history", lambda *arguments: 1 / 0)
-        hub.dispatch.interrupted()
+        hub.dispatcher.interrupted()
         turn()
     assert [event.event for event in client.read()] == [None, "stream-error"]
     assert client.has_ended
-    assert hub.dispatch.shared == {}
+    assert hub.dispatcher.shared == {}
 
 
 def test_killed_while_it_is_handed_off(hub, handed, turn, monkeypatch):
@@ -926,7 +926,7 @@ def test_killed_while_it_is_handed_off(hub, handed, turn, monkeypatch):
     assert statistics().open == 1
     keep.socket.close()
     turn()
-    assert hub.dispatch.shared == {}
+    assert hub.dispatcher.shared == {}
 
 
 def test_no_more_descriptors(hub, runtime, turn):
@@ -943,14 +943,14 @@ def test_no_more_descriptors(hub, runtime, turn):
         next(stream)
         runtime.reactor.call_at(runtime.now + 1, lambda now: publish(hub, 7))
         assert b"data: 7" in next(stream)
-        assert hub.dispatch.shared == {}
+        assert hub.dispatcher.shared == {}
         stream.close()
 
 
 def test_goodbyes_of_many(hub, handed, turn, runtime):
     """The reactor says some of them in each turn."""
     for _ in range(300):
-        handed(settle=False, user_stream=hub.people.visit(channels=("a",)))
+        handed(settle=False, user_stream=hub.users.expect(channels=("a",)))
     turn()
     now = iter(range(10**9))
     runtime.reactor.clock = lambda: next(now) * 0.0001
