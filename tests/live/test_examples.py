@@ -820,7 +820,7 @@ def test_library_with_its_own_client(page, console, name):
     see(lambda: tab.state()[0] == "open", "the stream")
     see(lambda: len(tab.texts("#greetings li")) == 5, "five greetings")
     see(lambda: tab.state()[0] == "closed", "the end")
-    assert tab.texts("#greetings li") == [f"Hello {MARKUP}, for the {n}. time" for n in range(1, 6)]
+    assert tab.texts("#greetings li") == [f"Hello {MARKUP}, greeting {n} of 5" for n in range(1, 6)]
     assert tab.run("return document.querySelectorAll('img').length") == 0
     assert see(lambda: counted(tab, f"/{name}/events"), "the browser's own record") == 1
 
@@ -930,7 +930,7 @@ def test_datastar_goes_on(name, broker, proxy, number, browser, console, tmp_pat
         for worker in site.workers():
             os.kill(worker, number)
         see(lambda: tab.state() == ("closed", "closed"), "the end", 20)
-        greetings = [f"Hello <b>World</b>, for the {n}. time" for n in range(1, 6)]
+        greetings = [f"Hello <b>World</b>, greeting {n} of 5" for n in range(1, 6)]
         assert tab.texts("#greetings li") == greetings
         states = [text for _, text in tab.run("return states")]
         assert states == ["connecting", "open", "reconnecting", "open", "closed"]
