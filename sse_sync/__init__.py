@@ -14,6 +14,7 @@ from .channels.hub import Hub, HubStatistics
 from .channels.mailbox import Overflow
 from .channels.presence import user_channel
 from .channels.subscription import listen
+from .closing import END_ID, CloseReason
 from .event import ServerSentEvent, comment
 from .exceptions import (
     BrokerClosed,
@@ -26,8 +27,8 @@ from .exceptions import (
     UnsupportedServerError,
 )
 from .parser import EventStreamParser
-from .streams.registry import CloseReason, Statistics, on_worker_stop, statistics
-from .streams.stream import END_ID, EventStream
+from .streams.registry import Statistics, on_worker_stop, statistics
+from .streams.stream import EventStream
 
 __all__ = [
     "END_ID",

@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs
 
+from .closing import END_ID
 from .cors import cors_headers
 from .event import what_is_wrong_with_id
+from .feed import FeedSource
 from .settings import Options
 from .streams.admission import admission
 from .streams.connection import find_server
 from .streams.registry import registry
-from .streams.source import FeedSource, Source, iterate
-from .streams.stream import END_ID, EventStream
+from .streams.source import Source, iterate
+from .streams.stream import EventStream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -17,11 +17,9 @@ from .. import runtime
 from ..brokers.base import Message, Position, check_channel
 from ..event import ServerSentEvent, encode
 from ..exceptions import BrokerUnavailable, ConfigurationError
+from ..feed import Encode, FeedSource
 from ..parser import EventStreamParser
 from ..runtime import Signal
-from ..settings import Options
-from ..streams.handoff.fanout import FanoutKey
-from ..streams.source import Encode, FeedSource
 from .dispatcher import degraded_event
 from .hub import Hub
 from .mailbox import MAX_CHUNK, Mailbox, Overflow
@@ -222,20 +220,13 @@ class ChannelFeed:
         """
         return self._behind.number if self._behind is not None else 0
 
-    def key(self, options: Options, *, chunked: bool) -> FanoutKey:
+    @property
+    def subscription(self) -> Subscription:
         """
-        Return what it has in common with others.
+        What it relays.
 
         """
-        wanted = self._subscription
-        return FanoutKey.of(
-            options,
-            channels=wanted.channels,
-            chunked=chunked,
-            bounds=(wanted.max_events, wanted.max_bytes, wanted.overflow),
-            tell_degraded=wanted.tell_degraded,
-            has_snapshot=wanted.snapshot is not None,
-        )
+        return self._subscription
 
     @property
     def mailbox(self) -> Mailbox:

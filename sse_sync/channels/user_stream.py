@@ -6,38 +6,21 @@ One stream and whose it is.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from ..closing import CloseReason, End, OpenStream
 from ..exceptions import BrokerUnavailable
-from ..streams.admission import Refusal
 from .presence import Presence, PresenceTracker
 
 if TYPE_CHECKING:
     from .users import UserStreams
 
-__all__ = ["Dismissable", "UserStream"]
+__all__ = ["UserStream"]
 
 logger = logging.getLogger("sse_sync")
 
 # Seconds after which a place that was refused is asked for once more.
 RELOAD = 0.3
-
-
-class Dismissable(Protocol):
-    """
-    A stream.
-
-    """
-
-    def dismiss(self, reason: str, for_good: bool) -> None:
-        """
-        End the stream soon. It never blocks, and anything may call it.
-
-        Args:
-            reason: What the page is told.
-            for_good: Whether the client is told to stop; otherwise it comes back.
-
-        """
 
 
 class UserStream:
@@ -66,12 +49,12 @@ class UserStream:
         self.limits = limits
         self.failures = 0
         """How many re-checks in a row have raised an exception."""
-        self._stream: Dismissable | None = None
-        self._order: tuple[str, bool] | None = None
+        self._stream: OpenStream | None = None
+        self._order: End | None = None
         self._places: tuple[str, ...] = ()
         self._entered = False
 
-    def begin(self, stream: Dismissable) -> Refusal | None:
+    def begin(self, stream: OpenStream) -> bool:
         """
         Count the stream, and let it be reached from now on. It may block.
 
@@ -79,7 +62,7 @@ class UserStream:
             stream: The stream.
 
         Returns:
-            Why it may not be opened, or :obj:`None` if it may.
+            Whether it may be opened: not if its user or address has as many as it may.
 
         """
         tracker = self.people.tracker
@@ -88,7 +71,7 @@ class UserStream:
                 if not self._take_place(tracker, name, limit):
                     logger.warning("stream refused: %s has reached its limit of %d", name, limit)
                     self._give_places()
-                    return Refusal.LIMITED
+                    return False
                 self._places += (name,)
             self._stream = stream
             self.people.begun(self)
@@ -97,8 +80,8 @@ class UserStream:
             self.end()
             raise
         if self._order is not None:
-            stream.dismiss(*self._order)
-        return None
+            stream.end_with(self._order)
+        return True
 
     def is_of(self, user: str) -> bool:
         """
@@ -107,7 +90,7 @@ class UserStream:
         """
         return user == self.user or (self.presence is not None and user == self.presence.user)
 
-    def pass_on(self, stream: Dismissable, channels: tuple[str, ...]) -> None:
+    def pass_on(self, stream: OpenStream, channels: tuple[str, ...]) -> None:
         """
         Reach something else in place of the stream, which has become that.
 
@@ -120,7 +103,7 @@ class UserStream:
         # Thousands of visits are kept: what they have in common is kept once.
         self.channels = channels
         if self._order is not None:
-            stream.dismiss(*self._order)
+            stream.end_with(self._order)
 
     def arrive(self) -> None:
         """
@@ -156,10 +139,10 @@ class UserStream:
         End the stream, or keep it from being opened. It never blocks.
 
         """
-        self._order = reason, for_good
+        self._order = end = End(CloseReason.DISMISSED, for_good, reason)
         stream = self._stream
         if stream is not None:
-            stream.dismiss(reason, for_good)
+            stream.end_with(end)
 
     def _take_place(self, tracker: PresenceTracker, name: str, limit: int) -> bool:
         if tracker.take_place(name, limit):

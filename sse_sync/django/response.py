@@ -24,11 +24,12 @@ from django.utils.functional import Promise
 from ..channels.app import AppHub
 from ..channels.schedule import Schedule
 from ..channels.subscription import Subscription
+from ..closing import CloseReason
 from ..event import ServerSentEvent, encode
 from ..exceptions import UnsupportedServerError
+from ..feed import FeedSource
 from ..settings import Options
-from ..streams.registry import CloseReason
-from ..streams.source import FeedSource, Source
+from ..streams.source import Source
 from ..streams.stream import EventStream
 from ..wsgi import answer, is_finished
 

@@ -15,9 +15,10 @@ from flask import globals as flask_globals
 from werkzeug.datastructures import Headers
 
 from ..channels.subscription import Subscription
+from ..closing import CloseReason
 from ..event import encode
-from ..streams.registry import CloseReason
-from ..streams.source import FeedSource, Source
+from ..feed import FeedSource
+from ..streams.source import Source
 from ..streams.stream import EventStream
 from ..wsgi import answer, is_finished
 from .extension import current_state, runner_of

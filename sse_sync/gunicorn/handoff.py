@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import gunicorn
 from gunicorn.http.wsgi import Response
 
+from ..closing import CloseReason
 from ..streams.handoff.connection import all_is_logged
 from ..streams.handoff.takeover import OFFER
-from ..streams.registry import CloseReason, registry
+from ..streams.registry import registry
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .registry import OpenStream, Registry
+from ..closing import OpenStream
+from .registry import Registry
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

@@ -13,15 +13,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
+from ..closing import CloseReason, End, OpenStream
 from ..runtime.reactor import Reactor
 
 __all__ = [
-    "CloseReason",
     "Registry",
     "Statistics",
-    "OpenStream",
     "on_worker_stop",
     "registry",
     "statistics",
@@ -36,35 +34,6 @@ SWEEP_INTERVAL = 0.2
 
 # Seconds a source may take to end before the log says where it stands.
 LINGERING_AFTER = 5.0
-
-
-class CloseReason(enum.Enum):
-    """
-    Why a stream ended.
-
-    """
-
-    CLIENT_GONE = "client gone"
-    """The client closed the connection, vanished, or stopped reading."""
-    FINISHED = "finished"
-    """The generator returned."""
-    FAILED = "failed"
-    """The generator raised an exception."""
-    SERVER_STOPPING = "server stopping"
-    """The server stops or reloads."""
-    LIFETIME_OVER = "lifetime over"
-    """The stream was open as long as it may be."""
-    OVERFLOWED = "overflowed"
-    """The client was slower than the events of its channels, and has to resume."""
-    DISMISSED = "dismissed"
-    """Its user was disconnected, or has lost the permission."""
-    INTERRUPTED = "interrupted"
-    """Events may have been lost, and the client has to come back for the state."""
-    CLOSED = "closed"
-    """The application ended it."""
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True)
@@ -86,25 +55,6 @@ class Statistics:
     """Streams that were sent away because the process was full or stopping."""
     closed: dict[CloseReason, int] = field(default_factory=dict)
     """Streams that ended, by reason."""
-
-
-class OpenStream(Protocol):
-    """
-    What the registry needs of a stream.
-
-    """
-
-    def end_for(self, reason: CloseReason) -> None:
-        """
-        End the stream soon. It never blocks, and anything may call it.
-
-        """
-
-    def where(self) -> str:
-        """
-        Return what the stream's source is and where it stands.
-
-        """
 
 
 class _Kind(enum.Enum):
@@ -296,8 +246,9 @@ class Registry:
         End every open stream soon.
 
         """
+        end = End(reason)
         for stream in tuple(self._open):
-            stream.end_for(reason)
+            stream.end_with(end)
 
     def statistics(self) -> Statistics:
         """

@@ -1,7 +1,7 @@
 """
 Sources of events, and how a stream gets at them.
 
-A :class:`Feed` gives a stream one chunk at a time. :class:`Pump` runs a generator beside its
+Both are a :class:`~sse_sync.feed.Feed`. :class:`Pump` runs a generator beside its
 stream, so that the stream can send heartbeats and notice the client's end while the generator
 blocks. :class:`Inline` runs it in the stream's own thread, for test clients.
 
@@ -9,97 +9,23 @@ blocks. :class:`Inline` runs it in the stream's own thread, for test clients.
 
 from __future__ import annotations
 
-import abc
 import contextvars
 import inspect
 import logging
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from ..exceptions import EventError, SourceError
+from ..feed import Encode
 from ..runtime import Runtime, Signal, Task
 
-__all__ = ["Encode", "Feed", "FeedSource", "Inline", "Pump", "Source", "iterate"]
+__all__ = ["Inline", "Pump", "Source", "iterate"]
 
 logger = logging.getLogger("sse_sync")
 
 Source = Iterable[Any]
 """A generator, or anything else that can be iterated, of events."""
-
-Encode = Callable[[object], bytes]
-"""Makes bytes of what a source yields."""
-
-
-class Feed(Protocol):
-    """
-    What a stream draws from.
-
-    The stream calls :meth:`start`, then :meth:`take` and, if there was nothing, :meth:`wait`,
-    until it is stopped or done. When it waits, what it took before has been sent.
-
-    """
-
-    done: bool
-    """Whether the source has ended, by itself or not."""
-
-    error: BaseException | None
-    """What the source raised, if it ended that way."""
-
-    overflowed: bool
-    """Whether it ended because the client was slower than its events."""
-
-    def start(self) -> None:
-        """
-        Begin. Nothing of the source runs before.
-
-        """
-
-    def take(self) -> bytes | None:
-        """
-        Return the next chunk, or :obj:`None` if there is none yet.
-
-        """
-
-    def wait(self) -> None:
-        """
-        Wait until there may be something to take, or something else to be done.
-
-        """
-
-    def stop(self) -> None:
-        """
-        End the source as soon as possible. Idempotent; it does not wait for a source that runs
-        elsewhere, and closes one that runs here or has not begun.
-
-        """
-
-
-class FeedSource(abc.ABC):
-    """
-    A source that makes its own feed, because nothing of it has to run beside the stream.
-
-    """
-
-    @property
-    @abc.abstractmethod
-    def is_at_hand(self) -> bool:
-        """
-        Whether a feed has something to send as soon as it is started, without waiting.
-
-        """
-
-    @abc.abstractmethod
-    def open(self, signal: Signal, encode: Encode, context: contextvars.Context) -> Feed:
-        """
-        Return the feed of one stream.
-
-        Args:
-            signal: Set whenever there is something to take.
-            encode: Makes bytes of an item.
-            context: Context variables of the view.
-
-        """
 
 
 def iterate(source: object) -> Iterator[Any]:

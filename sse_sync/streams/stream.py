@@ -18,17 +18,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .. import runtime as _runtime
+from ..channels.subscription import ChannelFeed, Subscription
+from ..closing import CloseReason, End, closing_bytes, log_end, spread
 from ..event import encode, encode_retry
 from ..exceptions import BrokerUnavailable
+from ..feed import Encode, Feed, FeedSource
 from ..runtime import Runtime, Signal
+from ..runtime.process import native_lock
 from ..settings import Options
 from .admission import Refusal, admission
-from .closing import END_ID, HEARTBEAT, URGENT, closing_bytes, log_end, spread
 from .connection import find_connection
 from .handoff.connection import HandoffConnection, StreamState
 from .handoff.takeover import OFFER, Offer, StaysWithRequest, hand_off
-from .registry import CloseReason, Registry, registry
-from .source import Encode, Feed, FeedSource, Inline, Pump, Source, iterate
+from .heartbeat import HEARTBEAT
+from .registry import Registry, registry
+from .source import Inline, Pump, Source, iterate
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -36,11 +40,14 @@ if TYPE_CHECKING:
 
     from ..channels.user_stream import UserStream
 
-__all__ = ["END_ID", "EventStream"]
+__all__ = ["EventStream"]
 
 logger = logging.getLogger("sse_sync")
 
 _NO_CONTEXT = contextvars.Context()
+
+# Held while an end is chosen.
+_lock = native_lock()
 
 # Seconds that on_close waits for a source's cleanup. Under gevent a source is interrupted at once;
 # a thread that blocks would hold the server's thread for that long.
@@ -109,7 +116,7 @@ class EventStream:
         self._after = after
         self._visit = visit
 
-        self._reasons: list[CloseReason] = []
+        self._end: End | None = None
         # Stream and source both leave; the list has one entry, so the second finds it empty.
         self._first_to_leave = [None]
         self._runtime: Runtime | None = None
@@ -127,9 +134,6 @@ class EventStream:
         self._closed = False
         self._offer: Offer | None = None
         self._handed_off: HandoffConnection | None = None
-        self._is_crowded_out = False
-        self._final = not self._options.reconnect
-        self._dismissal = ""
         self._events = 0
         self._bytes = 0
 
@@ -149,7 +153,7 @@ class EventStream:
             try:
                 chunk = self._open()
             except BaseException:
-                self._reasons.append(CloseReason.FAILED)
+                self._end = End(CloseReason.FAILED)
                 raise
         if not chunk:
             self._over = True
@@ -180,8 +184,9 @@ class EventStream:
             self._leave()
             self._leave()
             return
-        self.end_for(_reason_of_close())
-        reason = self._reasons[0]
+        self.end_with(End(_reason_of_close()))
+        assert self._end is not None
+        reason = self._end.reason
         self._let_connection_go()
         if self._feed is not None:
             self._feed.stop()
@@ -207,43 +212,23 @@ class EventStream:
             reconnect: Whether the client shall come back; otherwise it is told to stop.
 
         """
-        if self._handed_off is not None:
-            self._handed_off.end(reconnect=reconnect)
-            return
-        if not self._reasons:
-            self._final = not reconnect
-        self.end_for(CloseReason.CLOSED)
+        self.end_with(End(CloseReason.CLOSED, final=not reconnect))
 
-    # What the reactor, the registry and the people call.
+    # What the reactor, the registry and its user's streams call.
 
-    def dismiss(self, reason: str, for_good: bool) -> None:
+    def end_with(self, end: End) -> None:
         """
-        End the stream soon, because its user may not read it any more or shall go.
-
-        Args:
-            reason: What the page is told.
-            for_good: Whether the client is told to stop; otherwise it comes back.
-
-        """
-        if not self._reasons:
-            self._final, self._dismissal = for_good, reason
-        self.end_for(CloseReason.DISMISSED)
-
-    def end_for(self, reason: CloseReason) -> None:
-        """
-        End the stream soon. It never blocks, and anything may call it.
-
-        Args:
-            reason: Why. The first reason counts.
+        End the stream soon; see :class:`~sse_sync.closing.OpenStream`.
 
         """
         if self._handed_off is not None:
-            self._handed_off.end_for(reason)
+            self._handed_off.end_with(end)
             return
-        if self._reasons:
-            return
-        self._reasons.append(reason)
-        if reason in URGENT:
+        with _lock:
+            if self._end is not None:
+                return
+            self._end = end
+        if end.is_urgent:
             self._watchdog.hurry()
         feed, signal = self._feed, self._signal
         if self._started and feed is not None and signal is not None:
@@ -267,7 +252,7 @@ class EventStream:
         environ, self._environ = self._environ, {}
         self._registry = registry()
         connection = self._watchdog.connection = find_connection(environ)
-        if self._on_close is None and isinstance(self._source, FeedSource):
+        if self._on_close is None and isinstance(self._source, Subscription):
             self._offer = environ.get(OFFER)
         # Test clients show neither; servers show one or both.
         if connection is not None or "SERVER_SOFTWARE" in environ:
@@ -304,12 +289,13 @@ class EventStream:
         return refusal
 
     def _begin_visit(self) -> Refusal | None:
-        return None if self._visit is None else self._visit.begin(self)
+        is_allowed = self._visit is None or self._visit.begin(self)
+        return None if is_allowed else Refusal.LIMITED
 
     def _open_beside(self) -> None:
         self._runtime = runtime = _runtime.current()
         self._signal = runtime.signal()
-        self._watchdog.keep(runtime.reactor, self._signal, self.end_for)
+        self._watchdog.keep(runtime.reactor, self._signal, self.end_with)
         self._opened_at = self._watchdog.clock()
         if isinstance(self._source, FeedSource):
             self._feed = self._source.open(self._signal, self._encode, self._context)
@@ -331,7 +317,7 @@ class EventStream:
         # them needs no watch of its own, if writing them cannot take long.
         chunk, feed, source = b"", self._feed, self._source
         if self._runtime is not None and feed is not None and isinstance(source, FeedSource):
-            if source.is_at_hand and not self._reasons:
+            if source.is_at_hand and self._end is None:
                 self._start(feed)
                 chunk = feed.take() or b""
                 self._events += bool(chunk)
@@ -365,7 +351,7 @@ class EventStream:
             return encode_retry(spread(self._options.retry_full))
         if refusal is Refusal.LIMITED:
             return _LIMITED + encode_retry(spread(self._options.retry_full))
-        self._reasons.append(CloseReason.SERVER_STOPPING)
+        self._end = End(CloseReason.SERVER_STOPPING)
         return encode_retry(spread(self._options.retry_stopping))
 
     # The middle.
@@ -373,9 +359,9 @@ class EventStream:
     def _next_chunk(self) -> bytes:
         feed = self._feed
         assert feed is not None
-        if not self._started and not self._reasons:
+        if not self._started and self._end is None:
             self._start(feed)
-        while not self._reasons:
+        while self._end is None:
             chunk = feed.take()
             if chunk is not None:
                 if self._offer is not None:
@@ -383,21 +369,22 @@ class EventStream:
                 self._events += 1
                 return chunk
             if feed.done:
-                self.end_for(_reason_of_end(feed))
+                self.end_with(self._end_of(feed))
             elif self._runtime is None:
                 return b""  # A test has read what was published; waiting would hang it.
             elif self._watchdog.is_heartbeat_due:
                 return HEARTBEAT
             elif self._offer is not None and self._hand_off(feed):
                 return b""
-            elif not self._reasons:
+            elif self._end is None:
                 feed.wait()
-        return self._farewell(self._reasons[0], feed)
+        return self._farewell(self._end, feed)
 
     def _hand_off(self, feed: Feed) -> bool:
         # Tried once, when there is nothing to send for the first time.
         offer, self._offer = self._offer, None
         assert offer is not None
+        assert isinstance(feed, ChannelFeed)
         assert self._runtime is not None
         try:
             handed_off = hand_off(
@@ -415,8 +402,8 @@ class EventStream:
             return False
         self._handed_off = handed_off
         self._watchdog.end()
-        if self._reasons:
-            handed_off.end_for(self._reasons[0])  # Somebody ended it just now.
+        if self._end is not None:
+            handed_off.end_with(self._end)  # Somebody ended it just now.
         logger.debug("event stream %s was handed off", self._path)
         return True
 
@@ -431,7 +418,7 @@ class EventStream:
         )
 
     def _let_go(self) -> bool:
-        if self._reasons:
+        if self._end is not None:
             return False
         self._let_connection_go()
         return True
@@ -440,14 +427,13 @@ class EventStream:
         logger.debug("event stream %s was not handed off: %s", self._path, why)
         connection = self._watchdog.connection
         if connection is not None and connection.fd < 0:
-            self.end_for(CloseReason.CLIENT_GONE)  # The connection was taken, and closed.
+            self.end_with(End(CloseReason.CLIENT_GONE))  # The connection was taken, and closed.
             return
         self._watchdog.begin()
         self._registry.stays(self)
         if admission().is_over(self._registry, self._options.max_streams):
             # There is no room for it after all.
-            self._is_crowded_out = True
-            self.end_for(CloseReason.OVERFLOWED)
+            self.end_with(End(CloseReason.NO_ROOM))
 
     def _start(self, feed: Feed) -> None:
         try:
@@ -456,7 +442,7 @@ class EventStream:
             # No more threads, for example. The client may come back when there are.
             logger.exception("source %s could not be started; ending its stream", self.where())
             feed.error = exc
-            self.end_for(CloseReason.FAILED)
+            self.end_with(End(CloseReason.FAILED))
         if isinstance(self._source, FeedSource) and self._runtime is not None:
             self._release()  # What a snapshot has opened.
         # Only now: who ends the stream meanwhile leaves it to this thread to stop the source.
@@ -464,26 +450,24 @@ class EventStream:
 
     # The end.
 
-    def _farewell(self, reason: CloseReason, feed: Feed) -> bytes:
+    def _farewell(self, end: End, feed: Feed) -> bytes:
         self._over = True
-        if reason is CloseReason.CLIENT_GONE:
+        if end.reason is CloseReason.CLIENT_GONE:
             if self._watchdog.connection is not None:
                 self._watchdog.connection.forget_error()
             return b""
         feed.stop()
-        if self._is_crowded_out:
-            return encode_retry(spread(self._options.retry_full))
-        words = closing_bytes(
-            reason,
-            self._options,
-            is_final=self._final,
-            message=self._dismissal,
-            failure=feed.error,
-        )
-        return (feed.take() or b"") + words
+        return (feed.take() or b"") + closing_bytes(end, self._options, feed.error)
+
+    def _end_of(self, feed: Feed) -> End:
+        if feed.overflowed:
+            return End(CloseReason.OVERFLOWED)
+        if feed.error is not None:
+            return End(CloseReason.FAILED)
+        return End(CloseReason.FINISHED, final=not self._options.reconnect)
 
     def _let_connection_go(self) -> None:
-        is_stopping = CloseReason.SERVER_STOPPING in self._reasons[:1]
+        is_stopping = self._end is not None and self._end.reason is CloseReason.SERVER_STOPPING
         self._watchdog.let_connection_go(is_stopping=is_stopping)
 
     def _close_source(self) -> None:
@@ -560,12 +544,6 @@ class EventStream:
                 after(error)
             except Exception:
                 logger.exception("the teardown callback of a stream failed")
-
-
-def _reason_of_end(feed: Feed) -> CloseReason:
-    if feed.overflowed:
-        return CloseReason.OVERFLOWED
-    return CloseReason.FINISHED if feed.error is None else CloseReason.FAILED
 
 
 def _reason_of_close() -> CloseReason:

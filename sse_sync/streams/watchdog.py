@@ -13,13 +13,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from ..closing import URGENT_PATIENCE, CloseReason, End
 from ..runtime import Signal
 from ..runtime.clock import Clock, monotonic
 from ..runtime.reactor import Reactor, Timer
 from ..settings import Options
-from .closing import URGENT_PATIENCE
 from .connection import Connection
-from .registry import CloseReason
 
 __all__ = ["Watchdog"]
 
@@ -34,13 +33,13 @@ class Watchdog:
     """
 
     __slots__ = (
-        *("_end_for", "_expires", "_is_over", "_is_writing", "_last_sent", "_options", "_reactor"),
+        *("_end_with", "_expires", "_is_over", "_is_writing", "_last_sent", "_options", "_reactor"),
         *("_signal", "_timer", "clock", "connection", "is_heartbeat_due"),
     )
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._end_for: Callable[[CloseReason], object] | None = None
+        self._end_with: Callable[[End], object] | None = None
         self._reactor: Reactor | None = None
         self._signal: Signal | None = None
         self._timer: Timer | None = None
@@ -71,20 +70,18 @@ class Watchdog:
         """
         return self._expires
 
-    def keep(
-        self, reactor: Reactor, signal: Signal, end_for: Callable[[CloseReason], object]
-    ) -> None:
+    def keep(self, reactor: Reactor, signal: Signal, end_with: Callable[[End], object]) -> None:
         """
         Go by a reactor.
 
         Args:
             reactor: Keeps the time, and watches clients.
             signal: Set when the stream has to look at everything again.
-            end_for: Ends the stream soon. Anything may call it. Forgotten at the end, as it leads
+            end_with: Ends the stream soon. Anything may call it. Forgotten at the end, as it leads
                 back to the stream.
 
         """
-        self._reactor, self._signal, self._end_for = reactor, signal, end_for
+        self._reactor, self._signal, self._end_with = reactor, signal, end_with
         self.clock = reactor.clock
 
     def open(self, now: float) -> None:
@@ -159,7 +156,7 @@ class Watchdog:
 
         """
         self._is_over = True
-        self._end_for = None
+        self._end_with = None
         if self._timer is not None:
             self._timer.cancel()
 
@@ -167,9 +164,9 @@ class Watchdog:
         self._end(CloseReason.CLIENT_GONE)
 
     def _end(self, reason: CloseReason) -> None:
-        end_for = self._end_for
-        if end_for is not None:
-            end_for(reason)
+        end_with = self._end_with
+        if end_with is not None:
+            end_with(End(reason))
 
     def _cut_off(self, now: float) -> float | None:
         # Looked at until the stream is closed, since the last words may be what is not read.

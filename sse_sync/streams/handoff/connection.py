@@ -7,8 +7,8 @@ mailbox of the connection's own; when the socket can be written to again that is
 then everything is as before. Once it shall end it leaves the fan-out, and closes itself when its
 last words have been written.
 
-All methods but :meth:`HandoffConnection.end_for` and :meth:`HandoffConnection.dismiss` are called
-by the reactor's driver, one at a time.
+All methods but :meth:`HandoffConnection.end_with` are called by the reactor's driver, one at a
+time.
 
 """
 
@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 
 from ...brokers.base import Message
 from ...channels.mailbox import MAX_CHUNK, Mailbox
+from ...closing import URGENT_PATIENCE, CloseReason, End, closing_bytes, log_end
 from ...runtime.background import BackgroundTask
 from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor, Timer
-from ..closing import URGENT, URGENT_PATIENCE, closing_bytes, log_end
-from ..registry import CloseReason, Registry
+from ..registry import Registry
 from .fanout import Fanout, Joined, framed
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class HandoffConnection:
     __slots__ = (
         *("_behind", "_bytes", "_ending", "_events", "_expiry", "_fanout", "_fd", "_has_begun"),
         *("_is_closed", "_leftover", "_mailbox", "_registry", "_since", "_socket", "_state"),
-        *("_timer", "_wanted", "send"),
+        *("_timer", "_end", "send"),
     )
 
     send: Callable[[bytes], int]
@@ -108,33 +108,23 @@ class HandoffConnection:
         self._behind = 0
         # Why and how it shall end, the first one counts; and whether its last words are being
         # written.
-        self._wanted: tuple[CloseReason, bool, str] | None = None
+        self._end: End | None = None
         self._ending = False
         self._has_begun = self._is_closed = False
         self.send = sock.send
 
     # What anybody may call.
 
-    def end_for(self, reason: CloseReason) -> None:
+    def end_with(self, end: End) -> None:
         """
-        End it soon. The first reason counts.
+        End it soon; see :class:`~sse_sync.closing.OpenStream`.
 
         """
-        self._want(reason, False, "")
-
-    def end(self, *, reconnect: bool) -> None:
-        """
-        End it soon, because the application wants that.
-
-        """
-        self._want(CloseReason.CLOSED, not reconnect, "")
-
-    def dismiss(self, reason: str, for_good: bool) -> None:
-        """
-        End it soon, because its user may not read any more or shall go.
-
-        """
-        self._want(CloseReason.DISMISSED, for_good, reason)
+        with _lock:
+            if self._end is not None:
+                return
+            self._end = end
+        self._reactor.call_soon(self._say_goodbye)
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -150,13 +140,6 @@ class HandoffConnection:
 
         """
         return ", ".join(self.channels)
-
-    def _want(self, reason: CloseReason, is_final: bool, message: str) -> None:
-        with _lock:
-            if self._wanted is not None:
-                return
-            self._wanted = (reason, is_final, message)
-        self._reactor.call_soon(self._say_goodbye)
 
     @property
     def _reactor(self) -> Reactor:
@@ -231,19 +214,19 @@ class HandoffConnection:
         Note that the client is gone.
 
         """
-        if self._wanted is None:
-            self._wanted = (CloseReason.CLIENT_GONE, False, "")
+        if self._end is None:
+            self._end = End(CloseReason.CLIENT_GONE)
         self._close()
 
     def _keep(self, frame: bytes) -> int:
         # In place of writing: what the round brings comes behind what is there already.
         current = self._fanout.round
-        if current is None or self._wanted is not None:
+        if current is None or self._end is not None:
             return len(frame)  # It is about to end.
         is_waiting = bool(self._leftover)
         if current.is_reset:
             # The client comes back, and gets its reset then.
-            self.end_for(CloseReason.INTERRUPTED)
+            self.end_with(End(CloseReason.INTERRUPTED))
         elif current.messages is not None:
             self._keep_messages(current.messages)
         elif not (is_waiting and current.is_heartbeat):
@@ -301,7 +284,7 @@ class HandoffConnection:
         if self._ending:
             self._close()
         elif self._mailbox is not None and self._mailbox.overflowed:
-            self.end_for(CloseReason.OVERFLOWED)
+            self.end_with(End(CloseReason.OVERFLOWED))
         else:
             self._mailbox = None
             if not self._behind:
@@ -315,7 +298,7 @@ class HandoffConnection:
             self._timer = reactor.call_at(self._since + patience, self._late)
 
     def _patience(self) -> float | None:
-        if self._wanted is not None and self._wanted[0] in URGENT:
+        if self._end is not None and self._end.is_urgent:
             return URGENT_PATIENCE
         return self._fanout.key.write_timeout
 
@@ -331,16 +314,15 @@ class HandoffConnection:
     # The end.
 
     def _expire(self, now: float) -> None:
-        self.end_for(CloseReason.LIFETIME_OVER)
+        self.end_with(End(CloseReason.LIFETIME_OVER))
 
     def _say_goodbye(self) -> bool:
         if not self._has_begun:
             return True
-        if self._is_closed or self._ending or self._wanted is None:
+        if self._is_closed or self._ending or self._end is None:
             return False
         self._ending = True
-        reason, is_final, message = self._wanted
-        words = closing_bytes(reason, self._fanout.options, is_final=is_final, message=message)
+        words = closing_bytes(self._end, self._fanout.options)
         chunked = self._fanout.key.chunked
         tail = (framed(words, chunked) if words else b"") + (LAST_CHUNK if chunked else b"")
         self._leave()
@@ -373,8 +355,8 @@ class HandoffConnection:
         self._timer = self._expiry = None
         self._reactor.unwatch(self._fd)
         self._socket.close()
-        assert self._wanted is not None
-        reason = self._wanted[0]
+        assert self._end is not None
+        reason = self._end.reason
         state, fanout = self._state, self._fanout
         if logger.isEnabledFor(logging.INFO):
             seconds = self._reactor.clock() - state.opened_at

@@ -19,22 +19,21 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from ...brokers.base import Message, Position
 from ...channels.dispatcher import degraded_event
+from ...channels.hub import Hub
 from ...channels.mailbox import Overflow
+from ...channels.subscription import Subscription
+from ...closing import CloseReason, End
 from ...event import ServerSentEvent
 from ...exceptions import BrokerUnavailable
 from ...runtime.background import BackgroundTask
 from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor
 from ...settings import Options
-from ..closing import HEARTBEAT
-from ..registry import CloseReason
-
-if TYPE_CHECKING:
-    from ...channels.hub import Hub
+from ..heartbeat import HEARTBEAT
 
 __all__ = ["Fanout", "FanoutKey", "Recipient", "Batch", "fanout_for", "framed"]
 
@@ -73,23 +72,28 @@ class FanoutKey:
     """What of the options concerns the end: reconnection times, and whether it debugs."""
 
     @classmethod
-    def of(cls, options: Options, **given: Any) -> FanoutKey:
+    def of(cls, subscription: Subscription, options: Options, *, chunked: bool) -> FanoutKey:
         """
         Return the key of a stream.
 
         Args:
+            subscription: What it relays.
             options: How it behaves.
-            given: What does not follow from them.
+            chunked: Whether it is framed as in HTTP/1.1.
 
         """
         return cls(
+            channels=subscription.channels,
+            chunked=chunked,
+            bounds=(subscription.max_events, subscription.max_bytes, subscription.overflow),
+            tell_degraded=subscription.tell_degraded,
+            has_snapshot=subscription.snapshot is not None,
             heartbeat=options.heartbeat,
             write_timeout=options.write_timeout,
             closing_bytes=(
                 *(options.retry, options.retry_stopping, options.retry_failed),
                 options.debug,
             ),
-            **given,
         )
 
 
@@ -120,7 +124,7 @@ class Recipient(Protocol):
 
         """
 
-    def end_for(self, reason: CloseReason) -> None:
+    def end_with(self, end: End) -> None:
         """
         End soon. It never blocks, and anything may call it.
 
@@ -483,7 +487,7 @@ class Fanout:
             self.is_over = True
             members = list(self._members)
         for member in members:
-            member.end_for(reason)
+            member.end_with(End(reason))
         self.close_if_unused()
 
 

@@ -16,20 +16,19 @@ from __future__ import annotations
 import _socket
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Protocol
 
 from ...channels.mailbox import Mailbox
+from ...channels.subscription import ChannelFeed
+from ...closing import CloseReason, End, OpenStream
 from ...runtime.reactor import Reactor
 from ...settings import Options
 from ..connection import prepare
-from ..registry import CloseReason, OpenStream, Registry
+from ..registry import Registry
 from .connection import HandoffConnection, StreamState
 from .fanout import FanoutKey, fanout_for
 
-if TYPE_CHECKING:
-    from ...channels.hub import Hub
-
-__all__ = ["OFFER", "Offer", "Relay", "StaysWithRequest", "hand_off"]
+__all__ = ["OFFER", "Offer", "StaysWithRequest", "hand_off"]
 
 OFFER = "sse_sync.streams.handoff.connection"
 """Key of the environ under which a worker's :class:`Offer` is."""
@@ -75,47 +74,10 @@ class Offer(Protocol):
         """
 
 
-class Relay(Protocol):
-    """
-    A feed of channels that has nothing to send just now.
-
-    """
-
-    hub: Hub
-    """Where its channels are."""
-    behind: int
-    """Number of the position up to which the client has got everything."""
-
-    def refusal(self) -> str:
-        """
-        Return why it has to stay with its request; an empty text if it does not.
-
-        """
-
-    def key(self, options: Options, *, chunked: bool) -> FanoutKey:
-        """
-        Return what it has in common with others.
-
-        """
-
-    @property
-    def mailbox(self) -> Mailbox:
-        """
-        What has come since it had nothing more.
-
-        """
-
-    def stop(self) -> None:
-        """
-        Leave the channels.
-
-        """
-
-
 def hand_off(
     stream: OpenStream,
     offer: Offer,
-    feed: Any,
+    feed: ChannelFeed,
     state: StreamState,
     *,
     options: Options,
@@ -143,16 +105,13 @@ def hand_off(
             taken already it is closed, and the client comes back.
 
     """
-    if not hasattr(feed, "refusal"):
-        raise StaysWithRequest("its source is not a subscription")
     if not reactor.can_write:
         raise StaysWithRequest("this system has no epoll")
-    relay = cast(Relay, feed)
-    problem = relay.refusal() or offer.refusal(state.bytes)
+    problem = feed.refusal() or offer.refusal(state.bytes)
     if problem:
         raise StaysWithRequest(problem)
-    key = relay.key(options, chunked=offer.is_chunked)
-    fanout = fanout_for(relay.hub, key, options, reactor)
+    key = FanoutKey.of(feed.subscription, options, chunked=offer.is_chunked)
+    fanout = fanout_for(feed.hub, key, options, reactor)
     sock, problem = None, "it has just ended"
     try:
         sock = offer.take(let_go)
@@ -165,25 +124,25 @@ def hand_off(
     handed_off = HandoffConnection(sock, fanout, state, registry)
     try:
         # First, so that the fan-out will not bring what the client has got from the feed.
-        relay.hub.dispatch.settle()
-        while (joined := handed_off.join(fanout, relay.behind)) is None:
+        feed.hub.dispatch.settle()
+        while (joined := handed_off.join(fanout, feed.behind)) is None:
             # The last of the others has left just now.
-            fanout = fanout_for(relay.hub, key, options, reactor)
-        relay.hub.dispatch.settle()
+            fanout = fanout_for(feed.hub, key, options, reactor)
+        feed.hub.dispatch.settle()
     except BaseException:
         fanout.leave(handed_off)
         sock.close()
         raise
     finally:
-        relay.stop()
-    if relay.refusal():
+        feed.stop()
+    if feed.refusal():
         # It has missed something meanwhile, and the fan-out does not know.
-        handed_off.end_for(CloseReason.INTERRUPTED)
+        handed_off.end_with(End(CloseReason.INTERRUPTED))
     registry.hand_off(stream, handed_off)
     if state.visit is not None:
         state.visit.pass_on(handed_off, handed_off.channels)
     # Only now, because it may end at once.
-    reactor.call_soon(partial(handed_off.begin, _until(joined.number, relay.mailbox, key)))
+    reactor.call_soon(partial(handed_off.begin, _until(joined.number, feed.mailbox, key)))
     return handed_off
 
 

@@ -19,9 +19,9 @@ from sse_sync.channels.presence import Presence
 from sse_sync.channels.rechecks import PATIENCE, RETRY
 from sse_sync.channels.subscription import Subscription
 from sse_sync.channels.users import LISTEN_AGAIN
+from sse_sync.closing import End
 from sse_sync.exceptions import BrokerUnavailable
 from sse_sync.settings import Options
-from sse_sync.streams.admission import Refusal
 from sse_sync.testing import read_events
 
 SERVED = {"SERVER_SOFTWARE": "test"}
@@ -278,7 +278,7 @@ def test_one_who_fails_to_listen_disturbs_nobody(make_hub):
     goes_on.set()
     first.join(10)
     hub.disconnect(channel="a")
-    assert [visit._order for visit in visits] == [("", False)] * 2
+    assert [visit._order for visit in visits] == [End(CloseReason.DISMISSED)] * 2
 
 
 def test_orders_that_were_missed(runtime, make_hub):
@@ -560,7 +560,7 @@ def test_limit_gives_back_what_it_took(hub, runtime):
     """A stream refused by one limit does not count towards another."""
     one = opened(hub, user="ann", limits=[("address", 10), ("user", 1)])
     visit = hub.people.visit(user="ann", limits=[("address", 10), ("user", 1)])
-    assert visit.begin(one) is Refusal.LIMITED
+    assert not visit.begin(one)
     runtime.run_ready()
     assert hub.people.tracker._counts == {"address": 1, "user": 1}
     one.close()

@@ -22,6 +22,7 @@ from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.hub import Hub
 from sse_sync.channels.presence import Presence
 from sse_sync.channels.subscription import Subscription
+from sse_sync.closing import End
 from sse_sync.exceptions import BrokerUnavailable
 from sse_sync.runtime.process import system_epoll
 from sse_sync.runtime.reactor import Reactor
@@ -276,6 +277,7 @@ def test_no_room_for_those_that_stay(hub, runtime, monkeypatch):
         assert int(last.split()[-1]) >= 30_000
         stream.close()
     assert statistics().open == 0
+    assert statistics().closed == {CloseReason.NO_ROOM: 1}
 
 
 def test_nothing_is_lost_while_it_is_handed_off(hub, handed, turn):
@@ -631,7 +633,7 @@ def test_who_ends_it_meanwhile(hub, runtime, turn):
     client = Client()
     environ = {"SERVER_SOFTWARE": "test", OFFER: client}
     stream = EventStream(Subscription(hub, ("a",)), environ, options=OPTIONS)
-    client.on_take = lambda: stream.end_for(CloseReason.SERVER_STOPPING)
+    client.on_take = lambda: stream.end_with(End(CloseReason.SERVER_STOPPING))
     list(stream)
     stream.close()
     turn()

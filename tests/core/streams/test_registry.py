@@ -14,8 +14,8 @@ class Stream:
     def __init__(self):
         self.reasons = []
 
-    def end_for(self, reason):
-        self.reasons.append(reason)
+    def end_with(self, end):
+        self.reasons.append(end.reason)
 
     def where(self):
         return "source at file:1"

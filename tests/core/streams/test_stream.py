@@ -19,6 +19,7 @@ from sse_sync import (
     SourceError,
     statistics,
 )
+from sse_sync.closing import End
 from sse_sync.event import encode
 from sse_sync.settings import Options
 from sse_sync.streams import registry
@@ -300,11 +301,11 @@ def test_interrupted_once(runtime):
     next(stream)
     next(stream)
     go_on(stream, runtime)
-    stream.end_for(CloseReason.CLIENT_GONE)
-    stream.end_for(CloseReason.SERVER_STOPPING)
+    stream.end_with(End(CloseReason.CLIENT_GONE))
+    stream.end_with(End(CloseReason.SERVER_STOPPING))
     stream.close()
     runtime.run_ready()
-    stream.end_for(CloseReason.CLIENT_GONE)
+    stream.end_with(End(CloseReason.CLIENT_GONE))
     runtime.advance(20)
     assert seen == ["cleaned up"]
 
@@ -323,9 +324,9 @@ def test_end_while_the_source_is_being_closed(runtime):
     stream = served(source())
     next(stream)
     next(stream)
-    stream.end_for(CloseReason.CLIENT_GONE)
+    stream.end_with(End(CloseReason.CLIENT_GONE))
     runtime.run_ready()
-    stream.end_for(CloseReason.CLIENT_GONE)
+    stream.end_with(End(CloseReason.CLIENT_GONE))
     stream.close()
     runtime.advance(20)
     assert seen == ["cleaned up"]
@@ -501,7 +502,7 @@ def test_source_of_a_client_that_left_at_once(runtime):
 
     stream = served(source())
     next(stream)
-    stream.end_for(CloseReason.CLIENT_GONE)
+    stream.end_with(End(CloseReason.CLIENT_GONE))
     assert list(stream) == []
     stream.close()
     runtime.run_ready()
@@ -562,7 +563,7 @@ def test_stopping_server_cuts_off_who_does_not_read(runtime, monkeypatch):
         stream = served(iter(range(10)), write_timeout=30)
         next(stream)
         next(stream)  # The server blocks in writing this.
-        stream.end_for(CloseReason.SERVER_STOPPING)
+        stream.end_with(End(CloseReason.SERVER_STOPPING))
         if closing_bytes:
             next(stream)  # Or in writing this.
         runtime.advance(0.9)
@@ -588,7 +589,7 @@ def test_stopping_server_waits_for_a_cleanup(runtime):
     next(stream)
     next(stream)
     runtime.reactor.call_at(
-        runtime.now + 1, lambda now: stream.end_for(CloseReason.SERVER_STOPPING)
+        runtime.now + 1, lambda now: stream.end_with(End(CloseReason.SERVER_STOPPING))
     )
     list(stream)
     stream.close()
@@ -703,7 +704,7 @@ def test_first_reason_counts(runtime):
     stream = served(["a"])
     next(stream)
     stream.end()
-    stream.end_for(CloseReason.CLIENT_GONE)
+    stream.end_with(End(CloseReason.CLIENT_GONE))
     stream.close()
     assert statistics().closed == {CloseReason.CLOSED: 1}
 
@@ -928,3 +929,25 @@ def test_end_id_is_what_the_end_carries():
     """The last event carries the end marker."""
     (event,) = EventStreamParser().feed(END)
     assert event == ServerSentEvent("", event="stream-end", id=END_ID)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (End(CloseReason.CLOSED), End(CloseReason.DISMISSED, True, "banned"), b""),
+        (End(CloseReason.DISMISSED, False, "go"), End(CloseReason.CLOSED, True), b"data: go\n"),
+        (End(CloseReason.DISMISSED, True, "banned"), End(CloseReason.CLOSED), b"data: banned\n"),
+    ],
+)
+def test_first_end_counts(runtime, first, second, expected):
+    """Two requests to end a stream never combine into an end that nobody asked for."""
+    stream = served(iter(range(100)))
+    next(stream)
+    stream.end_with(first)
+    stream.end_with(second)
+    rest = b"".join(stream)
+    assert expected in rest
+    assert (END_ID.encode() in rest) == first.final
+    assert (b"banned" in rest) == (first.message == "banned")
+    stream.close()
+    assert statistics().closed == {first.reason: 1}
