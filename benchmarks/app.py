@@ -1,4 +1,4 @@
-"""The applications that are measured, all in Flask on the same gunicorn worker."""
+"""The measured applications, all in Flask on the same gunicorn worker."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def by_hand(generator):
 
 
 def subscriber(name):
-    """A queue per client, as every hand-written fan-out has it."""
+    """A queue per client, as in every hand-written fan-out."""
     inbox = queue.Queue()
     QUEUES[name].add(inbox)
     try:
@@ -42,7 +42,7 @@ def subscriber(name):
 
 
 def numbers():
-    """Events as fast as they are taken, with one switch to the hub each."""
+    """Events as fast as the client takes them, with one switch to the hub for each."""
     for _ in range(int(request.args["n"])):
         yield TEXT
         time.sleep(0)
@@ -62,13 +62,13 @@ def hand(name):
 @app.get("/ours/<name>")
 @event_stream
 def ours(name):
-    """With the library, all protections on."""
+    """With the library and all its protections."""
     return {"queue": lambda: subscriber("ours"), "numbers": numbers, "one": one}[name]()
 
 
 @app.get("/channel/<name>")
 def channel(name):
-    """A channel of the library's, without a generator."""
+    """One of the library's channels, without a generator."""
     QUEUES["channel"].add(object())
     return sse.subscribe(name, on_close=lambda reason: QUEUES["channel"].pop())
 
@@ -94,12 +94,12 @@ def publish(name):
 
 @app.get("/left")
 def left():
-    """When clients' generators ended, by the clock that all processes share."""
+    """Return when clients' generators ended, by the clock that all processes share."""
     return json.dumps(LEFT)
 
 
 @app.get("/count/<name>")
 def count(name):
-    """How many clients there are."""
+    """Return the number of clients."""
     gc.collect()
     return json.dumps(len(QUEUES[name]))

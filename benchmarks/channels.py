@@ -1,9 +1,9 @@
 """
-What an event of a channel costs a process, by how many channels it has: on a real Redis.
+Measure what a channel's event costs a process, by its number of channels, on a real Redis.
 
-Run it with ``python -m benchmarks.channels``; it starts a redis-server of its own on loopback. One
-process receives on N channels, and this one publishes to some of them. Measured is the CPU time
-of each process, and of Redis, per event.
+Run ``python -m benchmarks.channels``; it starts a redis-server of its own on loopback. One process
+receives N channels, and this one publishes to some of them. The figures are the CPU time of each
+process, and of Redis, per event.
 
 """
 

@@ -1,4 +1,4 @@
-"""Many clients, a program in C; and what it costs a server to deliver events to them."""
+"""Many clients, in a C program; and what it costs a server to deliver events to them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pathlib import Path
 from benchmarks.servers import ROOT, cpu
 
 PATIENCE = 10
-"""Seconds without an event, after which those that are left are lost."""
+"""Seconds without an event after which the missing ones count as lost."""
 
 
 @contextlib.contextmanager
 def programs():
-    """Compile what is in C, into a folder that is removed afterwards."""
+    """Compile the C programs, into a folder that is removed afterwards."""
     folder = Path(tempfile.mkdtemp())
     try:
         for name in ("floor", "clients"):
@@ -32,7 +32,7 @@ def programs():
 
 @dataclass(frozen=True)
 class Answer:
-    """What clients got; latencies are in milliseconds."""
+    """What the clients received; latencies are in milliseconds."""
 
     total: int
     lacking: int
@@ -45,7 +45,7 @@ class Answer:
     max: float
 
     def lost(self):
-        """Return the lost part of the events, in percent."""
+        """Return the percentage of lost events."""
         return 100 * self.lacking / max(1, self.total - self.extra + self.lacking)
 
 
@@ -54,9 +54,9 @@ class Clients:
     Many clients, as a context manager.
 
     Args:
-        server: What they connect to.
-        count: How many they are.
-        how: ``timed`` to measure latency, ``stalled`` for clients that have hardly a buffer.
+        server: The server to connect to.
+        count: Number of clients.
+        how: ``timed`` to measure latency, ``stalled`` for clients with almost no buffer.
 
     """
 
@@ -87,12 +87,12 @@ class Clients:
         self.process.stdout.close()
 
     def ask(self, events, patience=PATIENCE):
-        """Begin to wait for so many events for each, or for the end of all with -1."""
+        """Begin to wait for this many events per client, or for the end of all streams with -1."""
         self.process.stdin.write(f"{events} {patience}\n")
         self.process.stdin.flush()
 
     def answer(self):
-        """Wait until they have come, or none has come for a while."""
+        """Wait until they have arrived, or none has arrived for a while."""
         fields = self.process.stdout.readline().split()
         return Answer(*map(int, fields[:5]), *map(float, fields[5:]))
 
@@ -112,7 +112,7 @@ def deliver(server, clients, events, pause):
 
 
 def warm(server):
-    """Let a server run once, with a few clients."""
+    """Run a server once, with a few clients."""
     with Clients(server, 50) as clients:
         deliver(server, clients, 20, 10)
     server.forget()

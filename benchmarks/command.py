@@ -1,4 +1,4 @@
-"""What the benchmarks' command lines have in common: options, runs in turn, tables, JSON."""
+"""Shared by the benchmarks' commands: options, alternating runs, tables, JSON."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ ALL = tuple(KINDS)
 
 @dataclass(frozen=True)
 class Column:
-    """A figure of the table."""
+    """A column of the table."""
 
     title: str
     digits: int = 2
     has_ratio: bool = False
-    """Whether it is compared with the first server's."""
+    """Whether it is compared with the first server."""
 
     def cell(self, values, base):
-        """Median, lowest and highest, and the median ratio to the first in the same run."""
+        """Return median, lowest and highest, and the median ratio to the first in the same run."""
         text, low, high = (
             f"{value:.{self.digits}f}"
             for value in (statistics.median(values), min(values), max(values))
@@ -43,7 +43,7 @@ class Column:
 
 
 def machine():
-    """Return what the figures depend on."""
+    """Describe the machine and the versions on which the figures depend."""
     kernel = ".".join(platform.release().split(".")[:2])
     python = platform.python_version()
     return (
@@ -53,7 +53,7 @@ def machine():
 
 
 def raise_limit():
-    """Allow as many descriptors as the system does, also for what is started; return how many."""
+    """Raise the limit of descriptors to the hard limit, for children too, and return it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
@@ -71,7 +71,7 @@ def arguments(doc, *, clients, runs, servers, choices):
         help=f"some of {', '.join(choices)}; default: {', '.join(servers)}",
     )  # fmt: skip
     parser.add_argument("--no-pin", action="store_true", help="let the system choose the CPUs")
-    parser.add_argument("--json", type=Path, help="a file for the figures of all runs")
+    parser.add_argument("--json", type=Path, help="write the figures of all runs to this file")
     return parser.parse_args()
 
 
@@ -80,19 +80,19 @@ def main(doc, measure, columns, *, clients=5000, runs=3, servers=ALL, choices=AL
     Measure servers in turn, several times, and print a table.
 
     Args:
-        doc: What is measured.
-        measure: Gets a folder, a kind of server and the number of clients; returns a figure for
+        doc: Description of the benchmark.
+        measure: Takes a folder, a kind of server and the number of clients; returns a figure for
             each column.
         columns: The table's columns.
-        clients: How many clients, if the command line does not say.
-        runs: How many runs, likewise.
-        servers: Names of the servers, likewise.
-        choices: Those that the command line may name.
-        pin: Whether a server and its clients run on CPUs of their own.
+        clients: Default number of clients.
+        runs: Default number of runs.
+        servers: Names of the default servers.
+        choices: Servers that the command line may name.
+        pin: Whether server and clients run on separate CPUs.
 
     """
     given = arguments(doc, clients=clients, runs=runs, servers=servers, choices=choices)
-    # Servers keep some descriptors for other things than streams; sse-sync a tenth, or a thousand.
+    # Servers reserve some descriptors; sse-sync a tenth, at most a thousand.
     most = raise_limit()
     if pin and not given.no_pin:
         cpus.pin()

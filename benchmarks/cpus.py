@@ -1,9 +1,9 @@
 """
-On which CPUs servers and clients run.
+Choose the CPUs of servers and clients.
 
-A server has one CPU of its own, so that no scheduler decides how much of the time it shares caches
-with its clients, and the clients and what publishes have the others. With a single CPU, and for
-servers of several processes, nothing is pinned.
+A server has one CPU to itself, so that the scheduler does not decide how often it shares caches
+with its clients; clients and publisher have the others. With a single CPU, and for servers with
+several processes, nothing is pinned.
 
 """
 
@@ -16,7 +16,7 @@ _servers = _own = os.sched_getaffinity(0)
 
 
 def pin():
-    """Keep this process and what it starts, but not servers, off the servers' CPU."""
+    """Keep this process and its children, except servers, off the servers' CPU."""
     global _servers, _own
     first, *others = sorted(_own)
     if others:

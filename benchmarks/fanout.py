@@ -1,9 +1,9 @@
 """
-Measure fan-out: what it costs a server to write the events of a channel to its clients.
+Measure fan-out: what it costs a server to write a channel's events to its clients.
 
-The floor is a server in C that does nothing else. CPU time is the server's, user and system, of all
-its threads, from the operating system's accounting; clients are a program in C. Every figure is
-measured several times, in turn for all servers.
+The floor is a server in C that does nothing else. CPU time is user and system time of all the
+server's threads, from the operating system's accounting; the clients are a C program. Every figure
+is measured several times, alternating between the servers.
 
     python -m benchmarks.fanout
 """
@@ -32,7 +32,7 @@ COLUMNS = {
 
 
 def stopping(server, clients):
-    """Seconds until a server that is told to stop is gone."""
+    """Return the seconds from SIGTERM to a server's end."""
     began = time.monotonic()
     clients.ask(-1)
     server.process.send_signal(signal.SIGTERM)
@@ -51,7 +51,7 @@ def measure(folder, kind, count):
             time.sleep(1)
             idle = (resident(server.pids) - memory) / count / 1024
             deliver(server, clients, 2, 100)
-            # Twice as long as the slowest of them needs for an event.
+            # Twice as long as the slowest server needs for an event.
             one, calm = deliver(server, clients, 20, max(60, count // 5))
             burst, storm = deliver(server, clients, 20, 0)
             stop = stopping(server, clients)

@@ -1,4 +1,4 @@
-"""The Flask application whose fan-out is measured."""
+"""The Flask application for the fan-out benchmark."""
 
 from __future__ import annotations
 

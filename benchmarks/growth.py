@@ -1,8 +1,8 @@
 """
-Measure growth: CPU time per delivered event by the number of clients.
+Measure growth: CPU time per delivered event, by the number of clients.
 
-Up to 18,000 clients, or what the limit of descriptors allows; what has more clients has fewer
-events, so that every figure is of some 200,000 deliveries.
+Up to 18,000 clients, or as many as the limit of descriptors allows. More clients get fewer events,
+so that every figure covers about 200,000 deliveries.
 
     python -m benchmarks.growth
 """
@@ -29,7 +29,7 @@ def at(folder, kind, count):
 
 
 def measure(folder, kind, count):
-    """Return the figures of one server, and how it has grown from 1,000 clients to the most."""
+    """Return one server's figures, and the growth from 1,000 clients to the maximum."""
     found = {str(each): at(folder, kind, each) for each in COUNTS if each < count}
     found["most"] = at(folder, kind, count)
     found["growth"] = found["most"] / found.get("1000", found["most"])

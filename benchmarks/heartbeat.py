@@ -1,8 +1,8 @@
 """
-Measure heartbeats: what a server that has nothing else to do spends on them.
+Measure heartbeats: what an otherwise idle server spends on them.
 
-Ten seconds with a heartbeat each second, less ten seconds with one each hour. What has no
-heartbeat, or one whose time is fixed, is not measured.
+Ten seconds with a heartbeat every second, minus ten seconds with one every hour. Servers without a
+heartbeat, or with a fixed interval, are not measured.
 
     python -m benchmarks.heartbeat
 """
@@ -23,7 +23,7 @@ COLUMNS = {
 
 
 def idle(folder, kind, count, heartbeat):
-    """Return seconds of CPU time and how many bytes came."""
+    """Return seconds of CPU time and the number of bytes received."""
     with kind(folder, heartbeat=heartbeat) as server:
         warm(server)
         with Clients(server, count) as clients:
@@ -36,7 +36,7 @@ def idle(folder, kind, count, heartbeat):
 
 
 def measure(folder, kind, count):
-    """Return what one server's heartbeats cost."""
+    """Return the cost of one server's heartbeats."""
     seldom, _ = idle(folder, kind, count, 3600)
     often, got = idle(folder, kind, count, 1)
     return {

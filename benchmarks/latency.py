@@ -1,9 +1,9 @@
 """
-Measure latency at a fixed rate: from when an event was due to be published to its receipt.
+Measure latency at a fixed rate, from when an event was due to be published to its receipt.
 
 Twenty events a second for ten seconds, to every client. An event carries the time when it was due,
-so a server that falls behind its publisher is not flattered; "lost" is what had not come ten
-seconds after the last that came.
+so a server that lags behind its publisher gains nothing. Events count as lost ten seconds after the
+last one that arrived.
 
     python -m benchmarks.latency
 """

@@ -1,8 +1,8 @@
 """
 Measure other requests: the latency of ``/ping`` while events go to many clients.
 
-A ping is due every ten milliseconds, on a connection of its own, one after another; the latency
-is from when it was due, so one that waits makes those behind it late, as if others had sent them.
+A ping is due every ten milliseconds, each on its own connection, one after another. Latency runs
+from when it was due, so a ping that waits delays the following ones, as if others had sent them.
 First without events, then while ten events go to all clients.
 
     python -m benchmarks.others
@@ -31,7 +31,7 @@ COLUMNS = {
 
 
 class Pings(threading.Thread):
-    """Requests at a fixed rate, until the block ends; ``took`` is sorted, in milliseconds."""
+    """Send requests at a fixed rate until the block ends; ``took`` is sorted, in milliseconds."""
 
     def __init__(self, server):
         super().__init__()

@@ -1,9 +1,9 @@
 """
 What the measured applications publish, and when.
 
-Event n is due n pauses after the first, however long the events before took. Its data begins with
+Event n is due n pauses after the first, however long the earlier events took. Its data begins with
 a mark and the nanosecond when it was due, by the clock that all processes of a machine share; so a
-publisher that is late counts as latency.
+late publisher counts as latency.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def stamped(when: int, size: int = SIZE) -> str:
 
 
 def left(when: int) -> float:
-    """Seconds until then."""
+    """Return the seconds until a time."""
     return (when - time.monotonic_ns()) / 1e9
 
 
 def paced(n: int, pause: int, size: int = SIZE) -> Iterator[str]:
-    """Return the data of n events, each when it is due."""
+    """Yield the data of n events, each when it is due."""
     for when in due(n, pause):
         seconds = left(when)
         if seconds > 0:

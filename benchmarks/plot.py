@@ -1,5 +1,5 @@
 """
-Draw CPU time per delivered event of all servers, from the figures of :mod:`benchmarks.fanout`.
+Plot all servers' CPU time per delivered event, from the figures of :mod:`benchmarks.fanout`.
 
     python -m benchmarks.fanout --json build/benchmarks/fanout.json
     python -m benchmarks.plot build/benchmarks/fanout.json benchmarks/fanout.svg
@@ -35,7 +35,7 @@ STYLE = """
 
 
 def bar(at, name, values, scale):
-    """Return a server's bar, with a line from the lowest of its figures to the highest."""
+    """Return a server's bar, with a line from its lowest to its highest figure."""
     y, middle = TOP + at * ROW, TOP + at * ROW + 10
     median, low, high = statistics.median(values), min(values) * scale, max(values) * scale
     title = NAMES.get(name, name)

@@ -1,8 +1,8 @@
 """
-The servers that are measured, each a process of its own on loopback.
+The measured servers, each a process of its own on loopback.
 
-All answer ``/ping``, an event stream, and a request that publishes n events, one in so many
-milliseconds; :mod:`benchmarks.pace` says what is in an event. None writes an access log.
+All serve ``/ping``, an event stream, and a request that publishes n events at a given interval;
+:mod:`benchmarks.pace` defines the events. None writes an access log.
 
 """
 
@@ -31,22 +31,22 @@ NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 EVENT = 120
 """Bytes of an event, from the first field's name to the blank line."""
 LONGEST = 40
-"""Seconds that a server is given to stop."""
+"""Seconds that a server has to stop."""
 
 
 def cpu(pids):
-    """Seconds of CPU time of all threads that these processes have."""
+    """Return the seconds of CPU time of all threads of these processes."""
     total = 0
     for pid in pids:
         for task in Path(f"/proc/{pid}/task").iterdir():
-            # A thread may end meanwhile.
+            # A thread may have ended meanwhile.
             with contextlib.suppress(OSError):
                 total += int((task / "schedstat").read_text().split()[0])
     return total / 1e9
 
 
 def resident(pids):
-    """Bytes of memory that only these processes use."""
+    """Return the bytes of these processes' private memory."""
     total = 0
     for pid in pids:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -56,7 +56,7 @@ def resident(pids):
 
 
 def children(pid):
-    """Return the processes that a process has started."""
+    """Return a process's children."""
     return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
@@ -65,21 +65,21 @@ class Server:
     A server, as a context manager.
 
     Args:
-        folder: Where it may write, and where the programs in C are.
+        folder: Where it may write, and where the C programs are.
         event: Bytes of an event.
-        heartbeat: Seconds between heartbeats, where they can be chosen.
-        workers: How many processes answer, where it can have several.
-        broker: URL of the broker, where it has one.
+        heartbeat: Seconds between heartbeats, if they can be set.
+        workers: Number of worker processes, if it can have several.
+        broker: URL of the broker, if it has one.
 
     """
 
     path, publish_path = "/events", "/publish"
     around = 29
-    """Bytes of an event that are not its data."""
+    """Bytes of an event apart from its data."""
     most = 65_536
-    """Clients that it can have."""
+    """Maximum number of clients."""
     clients = ()
-    """How the clients have to behave."""
+    """How the clients behave."""
 
     def __init__(self, folder, *, event=EVENT, heartbeat=15, workers=1, broker="memory://"):
         self.folder, self.port = folder, free_port()
@@ -88,7 +88,7 @@ class Server:
 
     @staticmethod
     def missing():
-        """Return what has to be installed first, or nothing."""
+        """Return what has to be installed first, if anything."""
         return ""
 
     def __enter__(self):
@@ -103,7 +103,7 @@ class Server:
         return self
 
     def run(self, command, **environ):
-        """Start a process that knows what it shall send."""
+        """Start a process with the settings of the benchmark."""
         own = {"DATA": str(self.data), "HEARTBEAT": str(self.heartbeat)}
         return subprocess.Popen(
             [str(part) for part in command], cwd=ROOT, env={**os.environ, **own, **environ}
@@ -121,7 +121,7 @@ class Server:
             self.process.wait(10)
 
     def is_up(self):
-        """Whether it answers, in all processes."""
+        """Return whether all of its processes answer."""
         with contextlib.suppress(OSError):
             self.get("/ping")
             return len(self.workers()) == self.count
@@ -142,14 +142,14 @@ class Server:
             return response.read()
 
     def publish(self, n, pause=0):
-        """Publish events, one in so many milliseconds."""
+        """Publish events, at an interval in milliseconds."""
         self.get(f"{self.publish_path}?n={n}&pause={pause}")
 
     def subscribed(self, count):
-        """Wait until it has so many subscribers; most have them when the streams begin."""
+        """Wait until it has this many subscribers; most have them when the streams begin."""
 
     def forget(self):
-        """Let it notice that clients have gone."""
+        """Let it notice that clients have disconnected."""
         self.publish(3, 100)
         self.subscribed(0)
         time.sleep(1)
@@ -186,7 +186,7 @@ class Gunicorn(Server):
 
 
 class HandOffGevent(Gunicorn):
-    """AppHub, handed off."""
+    """Channels, handed off."""
 
     worker = ("-k", "sse_sync.gunicorn.GeventWorker")
 
@@ -198,7 +198,7 @@ class HandOffThreads(Gunicorn):
 
 
 class Channel(Gunicorn):
-    """AppHub, each stream in its request."""
+    """Channels, each stream in its request."""
 
 
 class ByHand(Gunicorn):
@@ -209,7 +209,7 @@ class ByHand(Gunicorn):
 
 
 class Nchan(Server):
-    """nginx with the nchan module; what publishes is outside."""
+    """nginx with the nchan module; the publisher is outside."""
 
     around = 25
 
@@ -263,7 +263,7 @@ class Peer(Server):
 
 
 class FlaskSSE(Peer, Gunicorn):
-    """flask-sse, with a Redis of its own, which is measured with it; nothing before an event."""
+    """flask-sse, measured with its own Redis; it sends nothing before the first event."""
 
     app = "benchmarks.peers.flask_sse_app:app"
     around = 7
@@ -287,7 +287,7 @@ class FlaskSSE(Peer, Gunicorn):
         wait_for(lambda: self.subscribers() == count, f"{count} subscribers", 60)
 
     def subscribers(self):
-        """How many clients Redis knows."""
+        """Return the number of Redis's clients."""
         return self.redis.call("PUBSUB", "NUMSUB", "sse")[1]
 
 
@@ -353,7 +353,7 @@ KINDS = {
 
 
 def present(names):
-    """Return those of the servers that are installed, and say what is missing."""
+    """Return the servers that are installed, and print which are missing."""
     found = []
     for name in names:
         missing = KINDS[name].missing()

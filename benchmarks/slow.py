@@ -2,8 +2,8 @@
 Measure isolation: what clients that never read do to the others, and to the server's memory.
 
 A hundred events of 16 KiB, with and without 100 of 5,000 clients (one in fifty) that never read and
-have hardly a buffer. The latency is that of the others; memory is what the process grew by, without
-what the kernel holds for it.
+have almost no buffer. The latency is that of the others; memory is the growth of the process,
+without the kernel's buffers.
 
     python -m benchmarks.slow
 """
@@ -32,7 +32,7 @@ COLUMNS = {
 
 
 def others(folder, kind, count, stalled):
-    """Return what the others got, how the memory grew, and how many of the stalled were ended."""
+    """Return the others' latency, the memory's growth, and how many stalled clients were ended."""
     with kind(folder, event=SIZE) as server, contextlib.ExitStack() as stack:
         warm(server)
         stuck = stalled and stack.enter_context(Clients(server, stalled, "stalled"))

@@ -1,8 +1,8 @@
 """
-Measure generator streams against the same generators without the library, in one run.
+Compare generator streams with the same generators without the library, in one run.
 
-Figures are CPU time and memory of the server process, from the operating system's accounting;
-wall time is not used. Each figure is measured several times, in turn for both.
+Figures are CPU time and memory of the server process, from the operating system's accounting, not
+wall time. Each figure is measured several times, alternating between the two.
 
     python -m benchmarks.streams [runs]
 
@@ -71,12 +71,12 @@ class Worker:
             return response.read()
 
     def cpu(self):
-        """Seconds of CPU time of the worker, user and system; /proc/PID/schedstat is exact."""
+        """Return the worker's seconds of CPU time, from /proc/PID/schedstat, which is exact."""
         nanoseconds = Path(f"/proc/{self.pid}/schedstat").read_text().split()[0]
         return int(nanoseconds) / 1e9
 
     def resident(self):
-        """Bytes of memory that only the worker uses."""
+        """Return the bytes of the worker's private memory."""
         for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Private_Dirty:"):
                 return int(line.split()[1]) * 1024
@@ -97,7 +97,7 @@ class Worker:
 
 
 def read_all(sockets, expected):
-    """Read until every socket has had as many events, or has ended; return how many came."""
+    """Read until each socket has had this many events, or has ended; return the total."""
     selector = selectors.DefaultSelector()
     left = {}
     for sock in sockets:
@@ -125,7 +125,7 @@ def close_all(worker, sockets, name):
         sock.close()
     deadline = time.monotonic() + 60
     while worker.get(f"/count/{name}") != b"0" and time.monotonic() < deadline:
-        # A hand-written loop only notices when it writes, and then at the second write.
+        # A hand-written loop notices only at its second write.
         worker.get(f"/publish/{name}?n=1&pause=0.05")
 
 
@@ -142,7 +142,7 @@ def per_event(worker, name, streams=50, events=400):
 
 
 def fan_out(worker, name, streams=500, events=40):
-    """CPU microseconds per delivered event, a queue per client and a generator around it."""
+    """CPU microseconds per delivered event, with a queue and a generator per client."""
     sockets = worker.connect(f"/{name}/queue", streams)
     before = worker.cpu()
     publisher = subprocess.Popen(
@@ -180,7 +180,7 @@ def connecting(worker, name, count=1500):
 
 
 def leaving(worker, streams=300, clients=60):
-    """Milliseconds until the generator of an idle client that leaves has run its finally."""
+    """Milliseconds from an idle client's disconnect to its generator's finally."""
     sockets = worker.connect("/ours/queue", streams)
     took = []
     for sock in sockets[:clients]:
@@ -202,7 +202,7 @@ FIGURES = [
 
 
 def repeat(measure, peers, fresh, runs):
-    """Measure all peers in turn, several times; on a fresh worker each time if need be."""
+    """Measure all peers in turn, several times, each on a fresh worker if necessary."""
     results = {name: [] for name in peers}
     for run in range(runs):
         order = peers if run % 2 else peers[::-1]

@@ -1,8 +1,8 @@
 """
 Measure Redis end to end: a process that publishes, redis-server, three workers, clients.
 
-CPU time per delivered event is that of all workers together, and of Redis; the publisher's is not
-counted. Latency is from when an event was due to its receipt, at ten events a second.
+CPU time per delivered event is that of all workers together, and of Redis, without the publisher's.
+Latency runs from when an event was due to its receipt, at ten events a second.
 
     python -m benchmarks.workers
 """

@@ -1,4 +1,4 @@
-"""A chat: who is there, who comes and goes, and what is said, also to those who were away."""
+"""A chat: who is there, who joins and leaves, and every message, also after a broken connection."""
 
 from django import forms
 from django.http import JsonResponse
@@ -9,7 +9,7 @@ from sse_sync.django import present, publish, publish_every, subscribe
 
 
 class PersonForm(forms.Form):
-    """Whoever has a log-in takes both from there."""
+    """With a log-in, take both from the user."""
 
     id = forms.CharField(max_length=50)
     name = forms.CharField(max_length=50)
@@ -37,7 +37,7 @@ def events(request):
         grace=0.5,
         announce=("new-user", "user-leave"),
         snapshot=lambda: [ServerSentEvent(users(), event="all-users")],
-        retry=300,  # Sooner than the grace is over, so that a broken connection is no leave.
+        retry=300,  # Shorter than the grace, so that a broken connection does not count as leaving.
     )
 
 

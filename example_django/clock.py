@@ -13,7 +13,7 @@ from sse_sync.django import disconnect, event_stream, last_event_id
 @require_GET
 @event_stream(user="clock")  # Whose stream it is: a name by which all of them can be ended.
 def events(request):
-    # A tick's number is its time, so nothing has to be kept to give back what was missed.
+    # A tick's number is its time, so missed ticks can be repeated without storing anything.
     now = int(time.time() / 2)
     seen = last_event_id(request, now - 1, type=int)
     tick = max(min(seen, now), now - 100)

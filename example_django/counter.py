@@ -1,4 +1,4 @@
-"""Ten events, and an end that stays an end."""
+"""Ten events, and an end after which the browser does not reconnect."""
 
 import time
 
@@ -11,7 +11,7 @@ from sse_sync.django import event_stream, last_event_id
 @require_GET
 @event_stream
 def events(request):
-    # Who comes back after a broken connection goes on where it was.
+    # After a broken connection, go on where the client was.
     seen = max(0, last_event_id(request, 0, type=int))
     for number in range(seen + 1, 11):
         yield ServerSentEvent(f"count {number}", event="count", id=number)

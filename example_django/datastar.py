@@ -1,4 +1,4 @@
-"""Events for Datastar: fragments of HTML that it puts into the page, and values of its signals."""
+"""Events for Datastar: HTML fragments that it puts into the page, and values of its signals."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from sse_sync.django import event_stream, last_event_id
 @event_stream
 def events(request):
     name = signals(request).get("name", "")
-    # Datastar leaves when the tab is hidden, and comes back with the last id when it is shown.
+    # Datastar disconnects while the tab is hidden, and reconnects with the last id.
     first = max(0, last_event_id(request, 0, type=int)) + 1
     return greetings(str(name)[:50], first)
 
@@ -24,7 +24,7 @@ def signals(request):
     try:
         found = json.loads(request.GET.get("datastar", "{}"))
     except ValueError as exc:
-        raise BadRequest("what are these signals?") from exc
+        raise BadRequest("the signals are not JSON") from exc
     return found if isinstance(found, dict) else {}
 
 
@@ -34,7 +34,7 @@ def greetings(name, first):
         yield datastar_event(
             "datastar-merge-fragments", selector="#greetings", mergeMode="append", fragments=html
         )
-        # With the id, so that whoever comes back has got both events of a step, or gets both.
+        # With the id, so that a client that reconnects has both events of a step, or gets both.
         yield datastar_signals(number, count=number, state="open")
         time.sleep(0.4)
     yield datastar_signals(state="closed")

@@ -7,17 +7,17 @@ import sys
 port = int(os.environ.get("PORT", "8000"))
 
 wsgi_app = "example_django.wsgi:application"
-# Two ports are two origins, for the pages that read streams of another one.
+# Two ports are two origins, for the pages that read a stream of another origin.
 bind = [f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}"]
 worker_class = "sse_sync.gunicorn.GeventWorker"
 # Several workers need SSE_BROKER_URL=redis://…
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
-# Streams and ordinary requests at the same time; a tenth is left to the latter.
+# Simultaneous streams and requests; a tenth is reserved for requests.
 worker_connections = 1000
 
 
 def on_starting(server):
-    # Once, not in every worker; in a process of its own, so that nothing is imported here.
+    # Once, not in every worker; in a separate process, so that nothing is imported here.
     manage = os.path.join(os.path.dirname(__file__), "manage.py")
     subprocess.run([sys.executable, manage, "migrate", "--verbosity", "0"], check=True)
 

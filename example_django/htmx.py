@@ -1,4 +1,4 @@
-"""Fragments of HTML for htmx. The template escapes what visitors wrote."""
+"""HTML fragments for htmx. The template escapes what visitors typed."""
 
 import time
 
@@ -12,7 +12,7 @@ from sse_sync.django import event_stream, last_event_id
 
 @require_GET
 def greetings(request):
-    """The element that connects."""
+    """Return the element that connects."""
     return render(request, "greetings.html", {"name": request.GET.get("name", "")[:50]})
 
 

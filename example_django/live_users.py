@@ -1,4 +1,4 @@
-"""How many people look at the page now, by all workers: every second, and at each change."""
+"""How many people have the page open now, over all workers."""
 
 import secrets
 
@@ -10,7 +10,7 @@ from sse_sync.django import present, publish_every, subscribe
 
 @require_GET
 def events(request):
-    # The page gives each tab a name, so that a connection that is opened anew counts once.
+    # The page gives each tab a name, so that a tab that reconnects is counted once.
     visitor = request.GET.get("visitor", "")[:40]
     if not visitor.isalnum():
         visitor = secrets.token_hex(8)

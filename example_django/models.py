@@ -1,4 +1,4 @@
-"""What the examples keep in the database."""
+"""The examples' database tables."""
 
 import secrets
 import time
@@ -8,14 +8,14 @@ from django.db import models
 
 
 class Job(models.Model):
-    """A long job. This one is made of time only; a real one would write down how far it is."""
+    """A long job. This one only lets time pass; a real one would store its progress."""
 
     id = models.CharField(primary_key=True, max_length=50, default=secrets.token_urlsafe)
     started = models.FloatField(default=time.time)
 
 
 class Device(models.Model):
-    """Something in a room that can be switched. Those that are not here are off."""
+    """A device in a room. One without a row is off."""
 
     room = models.CharField(max_length=20)
     name = models.CharField(max_length=20)

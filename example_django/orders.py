@@ -1,4 +1,4 @@
-"""Rows of a database on all open pages: the list first, then each new one that is committed."""
+"""Database rows on every open page: first the list, then each new row once it is committed."""
 
 from django.db import transaction
 from django.forms import ModelForm
@@ -29,7 +29,7 @@ def latest():
 
 class OrderEvents(ChannelView):
     channels = ["orders"]
-    # The list is read when the subscription holds, so no order is missed between the two.
+    # The list is read after the subscription has begun, so no order is missed in between.
     stream_options = {"snapshot": latest}
 
 
@@ -45,7 +45,7 @@ class OrderView(View):
         try:
             with transaction.atomic():
                 order = form.save()
-                # Not before the commit, so that whoever is told can see the row.
+                # After the commit, so that every subscriber can see the row.
                 publish_on_commit("orders", order.as_dict(), event="order")
                 if "fail" in request.POST:
                     raise Failure("something failed after the order was saved")

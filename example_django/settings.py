@@ -1,12 +1,12 @@
 """
 Settings of the examples: as few as Django needs.
 
-Configured by the environment:
+Environment variables:
 
-SSE_BROKER_URL    what carries events between workers; several need redis://
-SSE_CORS_ORIGINS  other origins whose pages may read the streams, with commas between them
-DATABASE          the file of the database
-ALLOWED_HOSTS     names under which the site is reached, with commas between them
+SSE_BROKER_URL    the broker; several workers need redis://
+SSE_CORS_ORIGINS  other origins whose pages may read the streams, separated by commas
+DATABASE          the database file
+ALLOWED_HOSTS     host names of the site, separated by commas
 """
 
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PAGES = HERE.parent / "example_pages"
 PORT = int(os.environ.get("PORT", "8000"))
-# gunicorn.conf.py listens on two ports, so that there is another origin to try.
+# gunicorn.conf.py listens on two ports, so that you can try it with a second origin.
 ORIGINS = ",".join(
     f"http://{host}:{port}" for host in ("127.0.0.1", "localhost") for port in (PORT, PORT + 1)
 )
@@ -27,7 +27,7 @@ ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").spl
 ROOT_URLCONF = "example_django.urls"
 WSGI_APPLICATION = "example_django.wsgi.application"
 INSTALLED_APPS = ["example_django", "sse_sync.django"]
-# Nobody logs in here, and there are no cookies; a site that has them needs CsrfViewMiddleware.
+# There is no log-in here, and no cookies; a site with cookies needs CsrfViewMiddleware.
 MIDDLEWARE = [
     "django.middleware.gzip.GZipMiddleware",
     "django.middleware.common.CommonMiddleware",

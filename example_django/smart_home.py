@@ -35,7 +35,7 @@ def switch(request, room):
         wanted = None
     match wanted:
         case {"device": str(device), "on": bool(is_on)} if device in ROOMS[room][1]:
-            # In one statement: who reads first and then writes may find SQLite locked.
+            # In one statement: a read followed by a write may find SQLite locked.
             Device.objects.bulk_create(
                 [Device(room=room, name=device, is_on=is_on)],
                 update_conflicts=True,
@@ -43,7 +43,7 @@ def switch(request, room):
                 update_fields=["is_on"],
             )
         case _:
-            problem = "a device of the room, and whether it shall be on"
+            problem = "name a device of the room, and whether it is on"
             return JsonResponse({"error": problem}, status=400)
     state = state_of(room)
     publish_on_commit("smart-home", state.data, event=room)
@@ -57,7 +57,7 @@ def state_of(room):
 
 
 def measure(room):
-    # This sensor is made of time, so that all workers measure the same.
+    # This sensor depends only on the time, so all workers measure the same.
     wave = math.sin(time.time() / 20 + len(room))
     return {"temperature": round(20 + 2 * wave, 1), "humidity": round(45 - 5 * wave)}
 

@@ -1,4 +1,4 @@
-"""A text that is made token by token, until it is finished or nobody reads it any more."""
+"""A text that is generated token by token, until it is finished or its reader leaves."""
 
 import re
 import time
@@ -9,13 +9,13 @@ from sse_sync import ServerSentEvent
 from sse_sync.django import ChannelView, event_stream, last_event_id, publish
 
 TEXT = """\
-A language model gives its answer in small pieces, and a reader wants each of them as soon as it \
-is there. So the server sends every piece as an event.
+A language model answers in small pieces, and a reader wants to see each of them at once. So the \
+server sends every piece as an event.
 
 When the reader has seen enough, the page closes the connection. The server notices at once, and \
-what makes the text is interrupted where it waits: nothing is computed that nobody will read.
+interrupts the generator where it waits: nothing is computed that nobody will read.
 
-That line below is written by the generator itself, in its "finally"."""
+The generator itself writes the line below, in its "finally"."""
 TOKENS = re.findall(r"\s*\S+", TEXT)
 
 
@@ -33,5 +33,5 @@ def events(request):
         publish("tokens", f"{how} after {made} of {len(TOKENS)} tokens", event=how)
 
 
-# What the generators of all workers say at their end.
+# The generators of all workers publish here when they end.
 ends = ChannelView.as_view(channels=["tokens"])

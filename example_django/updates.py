@@ -1,4 +1,4 @@
-"""News for pages of other origins, such as those made with React and Vue, with times as ids."""
+"""News for pages of other origins, such as the React and Vue pages, with times as ids."""
 
 import time
 from datetime import datetime, timedelta, timezone
@@ -22,7 +22,7 @@ def events(request):
     while True:
         at += SECOND
         time.sleep(max(0.0, at.timestamp() - time.time()))
-        # Some figure or other; yours would be news.
+        # An arbitrary figure; yours would be news.
         data = {"load": sum(map(int, f"{at:%H%M%S}")), "time": f"{at:%H:%M:%S}"}
         yield ServerSentEvent(data, event="update", id=at.isoformat())
 
@@ -33,5 +33,5 @@ def moment(text):
 
 @require_GET
 def origins(request):
-    """Where the pages find these streams on another origin."""
+    """Return the origins from which the pages can read these streams."""
     return JsonResponse(settings.SSE_SYNC["CORS_ORIGINS"], safe=False)

@@ -19,7 +19,7 @@ from . import (
     workers,
 )
 
-# Not what npm has installed, nor the templates.
+# But not the packages that npm installs, nor the templates.
 FILES = r"style\.css|live\.js|origin\.js|(?:built|react|vue)/[^/]+"
 
 urlpatterns = [

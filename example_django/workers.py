@@ -14,7 +14,7 @@ events = ChannelView.as_view(channels=["workers"])
 
 def middleware(get_response):
     def respond(request):
-        # In each worker, with its first request: a process that forks later would have no thread.
+        # In each worker, at its first request: a thread started before the fork would be lost.
         if STARTED.acquire(blocking=False):
             Thread(target=tell_each_second, daemon=True).start()
         return get_response(request)
@@ -23,7 +23,7 @@ def middleware(get_response):
 
 
 def tell_each_second():
-    # Not publish_every(), because each worker tells of itself, also if nobody there asks.
+    # Not publish_every(), because every worker reports itself, even without subscribers there.
     while True:
         time.sleep(1.0)
         if statistics().open:

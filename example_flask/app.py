@@ -1,11 +1,11 @@
 """
 The examples in Flask: a module with a blueprint for each, and the pages that both frameworks share.
 
-Configured by the environment:
+Environment variables:
 
-SSE_BROKER_URL    what carries events between workers; several need redis://
-SSE_CORS_ORIGINS  other origins whose pages may read the streams, with commas between them
-DATABASE          the file of the database
+SSE_BROKER_URL    the broker; several workers need redis://
+SSE_CORS_ORIGINS  other origins whose pages may read the streams, separated by commas
+DATABASE          the database file
 """
 
 import os
@@ -39,7 +39,7 @@ EXAMPLES = (
 )
 SOURCES = {f"{module.__name__.rpartition('.')[2]}.py" for module in EXAMPLES}
 PORT = int(os.environ.get("PORT", "8000"))
-# gunicorn.conf.py listens on two ports, so that there is another origin to try.
+# gunicorn.conf.py listens on two ports, so that you can try it with a second origin.
 ORIGINS = ",".join(
     f"http://{host}:{port}" for host in ("127.0.0.1", "localhost") for port in (PORT, PORT + 1)
 )
@@ -64,7 +64,7 @@ def create_app():
     app.add_url_rule("/pages/<any('style.css','live.js','origin.js'):name>", view_func=file)
     app.add_url_rule("/pages/<any(built,react,vue):folder>/<name>", view_func=file)
     with app.app_context():
-        # Not create_all(), because several workers may do this at the same time.
+        # Not create_all(), because several workers may do this at once.
         for table in db.metadata.sorted_tables:
             db.session.execute(CreateTable(table, if_not_exists=True))
         db.session.commit()

@@ -1,4 +1,4 @@
-"""A chat: who is there, who comes and goes, and what is said, also to those who were away."""
+"""A chat: who is there, who joins and leaves, and every message, also after a broken connection."""
 
 from flask import Blueprint, abort, request
 
@@ -21,7 +21,7 @@ def events():
         grace=0.5,
         announce=("new-user", "user-leave"),
         snapshot=lambda: [ServerSentEvent(users(), event="all-users")],
-        retry=300,  # Sooner than the grace is over, so that a broken connection is no leave.
+        retry=300,  # Shorter than the grace, so that a broken connection does not count as leaving.
     )
 
 
@@ -34,7 +34,7 @@ def message():
 
 
 def required(fields, *names):
-    # Whoever has a log-in takes id and name from there.
+    # With a log-in, take id and name from the user.
     values = [fields.get(name, "").strip() for name in names]
     for name, value in zip(names, values, strict=True):
         if not value:

@@ -14,9 +14,9 @@ bp = Blueprint("clock", __name__, url_prefix="/clock")
 
 
 @bp.get("/events")
-@event_stream(user="clock")  # Whose stream it is: a name by which all of them can be ended.
+@event_stream(user="clock")  # One user for all of these streams, so that all can be ended.
 def events():
-    # A tick's number is its time, so nothing has to be kept to give back what was missed.
+    # A tick's number is its time, so missed ticks can be repeated without storing anything.
     now = int(time.time() / 2)
     seen = last_event_id(now - 1, type=int)
     tick = max(min(seen, now), now - 100)

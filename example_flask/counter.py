@@ -1,4 +1,4 @@
-"""Ten events, and an end that stays an end."""
+"""Ten events, and an end after which the browser does not reconnect."""
 
 import time
 
@@ -13,7 +13,7 @@ bp = Blueprint("counter", __name__, url_prefix="/counter")
 @bp.get("/events")
 @event_stream
 def events():
-    # Who comes back after a broken connection goes on where it was.
+    # After a broken connection, go on where the client was.
     seen = max(0, last_event_id(0, type=int))
     for number in range(seen + 1, 11):
         yield ServerSentEvent(f"count {number}", event="count", id=number)

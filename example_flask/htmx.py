@@ -1,4 +1,4 @@
-"""Fragments of HTML for htmx. The template escapes what visitors wrote."""
+"""HTML fragments for htmx. The template escapes what visitors typed."""
 
 import time
 
@@ -12,7 +12,7 @@ bp = Blueprint("htmx", __name__, url_prefix="/htmx")
 
 @bp.get("/greetings")
 def greetings():
-    """The element that connects."""
+    """Return the element that connects."""
     return render_template("greetings.html", name=request.args.get("name", "")[:50])
 
 

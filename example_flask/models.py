@@ -1,4 +1,4 @@
-"""What the examples keep in the database."""
+"""The examples' database tables."""
 
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -6,14 +6,14 @@ from .extensions import db
 
 
 class Job(db.Model):
-    """A long job. This one is made of time only; a real one would write down how far it is."""
+    """A long job. This one only lets time pass; a real one would store its progress."""
 
     id: Mapped[str] = mapped_column(primary_key=True)
     started: Mapped[float]
 
 
 class Device(db.Model):
-    """Something in a room that can be switched. Those that are not here are off."""
+    """A device in a room. One without a row is off."""
 
     room: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)

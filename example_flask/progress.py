@@ -1,4 +1,4 @@
-"""A long job's progress: in the database, so that any worker can tell, also after a restart."""
+"""A long job's progress, from the database, so that any worker knows it, also after a restart."""
 
 import secrets
 import time

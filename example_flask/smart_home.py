@@ -32,11 +32,11 @@ def switch(room):
         abort(404)
     match request.get_json():
         case {"device": str(device), "on": bool(is_on)} if device in ROOMS[room][1]:
-            # In one statement, because others may switch it at the same time.
+            # In one statement, because others may switch it at the same moment.
             row = insert(Device).values(room=room, name=device, is_on=is_on)
             db.session.execute(row.on_conflict_do_update(set_={"is_on": is_on}))
         case _:
-            abort(400, "a device of the room, and whether it shall be on")
+            abort(400, "name a device of the room, and whether it is on")
     db.session.commit()
     state = state_of(room)
     sse.publish("smart-home", state.data, event=room)
@@ -51,7 +51,7 @@ def state_of(room):
 
 
 def measure(room):
-    # This sensor is made of time, so that all workers measure the same.
+    # This sensor depends only on the time, so all workers measure the same.
     wave = math.sin(time.time() / 20 + len(room))
     return {"temperature": round(20 + 2 * wave, 1), "humidity": round(45 - 5 * wave)}
 

@@ -1,4 +1,4 @@
-"""A text that is made token by token, until it is finished or nobody reads it any more."""
+"""A text that is generated token by token, until it is finished or its reader leaves."""
 
 import re
 import time
@@ -13,13 +13,13 @@ from .extensions import sse
 bp = Blueprint("tokens", __name__, url_prefix="/tokens")
 
 TEXT = """\
-A language model gives its answer in small pieces, and a reader wants each of them as soon as it \
-is there. So the server sends every piece as an event.
+A language model answers in small pieces, and a reader wants to see each of them at once. So the \
+server sends every piece as an event.
 
 When the reader has seen enough, the page closes the connection. The server notices at once, and \
-what makes the text is interrupted where it waits: nothing is computed that nobody will read.
+interrupts the generator where it waits: nothing is computed that nobody will read.
 
-That line below is written by the generator itself, in its "finally"."""
+The generator itself writes the line below, in its "finally"."""
 TOKENS = re.findall(r"\s*\S+", TEXT)
 
 
@@ -29,7 +29,7 @@ def events():
     made = min(max(0, last_event_id(0, type=int)), len(TOKENS))
     try:
         for token in TOKENS[made:]:
-            time.sleep(0.08)  # Thinks.
+            time.sleep(0.08)  # Thinking.
             made += 1
             yield ServerSentEvent(token, event="token", id=made)
     finally:
@@ -37,5 +37,5 @@ def events():
         sse.publish("tokens", f"{how} after {made} of {len(TOKENS)} tokens", event=how)
 
 
-# What the generators of all workers say at their end.
+# The generators of all workers publish here when they end.
 bp.register_blueprint(sse.blueprint("tokens", url="/ends"))

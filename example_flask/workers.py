@@ -18,14 +18,14 @@ STARTED = Lock()
 
 @bp.before_app_request
 def start():
-    # In each worker, with its first request: a process that forks later would have no thread.
+    # In each worker, at its first request: a thread started before the fork would be lost.
     if STARTED.acquire(blocking=False):
         app = current_app._get_current_object()
         Thread(target=tell_each_second, args=(app,), daemon=True).start()
 
 
 def tell_each_second(app):
-    # Not publish_every(), because each worker tells of itself, also if nobody there asks.
+    # Not publish_every(), because every worker reports itself, even without subscribers there.
     while True:
         time.sleep(1.0)
         if statistics().open:
@@ -39,4 +39,4 @@ def tell():
     try:
         sse.publish("workers", {**data, "framework": "Flask"}, event="worker")
     except BrokerUnavailable:
-        pass  # The next one will be told.
+        pass  # The next report will get through.

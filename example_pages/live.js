@@ -1,12 +1,12 @@
-// What all pages share: an EventSource with its state on the page, and a list of events.
-// Everything that comes from the server is put in as text, never as HTML.
+// Shared by all pages: an EventSource with its state on the page, and a list of events.
+// Everything from the server is shown as text, never as HTML.
 
 export function connect(url, listeners) {
   const source = new EventSource(url);
   show("connecting");
   source.onopen = () => show("open");
   source.onerror = () => {
-    // CONNECTING: the browser tries again by itself. CLOSED: it was told to stop (204), or refused.
+    // CONNECTING: the browser retries by itself. CLOSED: it was told to stop (204), or refused.
     show(source.readyState === EventSource.CLOSED ? "closed" : "reconnecting");
   };
   for (const [type, listener] of Object.entries(listeners)) {
@@ -26,24 +26,24 @@ export function show(state, text = state) {
   change(element, text);
 }
 
-// Put in a text, if it is another one: screen readers read it again each time it is put in.
+// Set a text if it has changed: screen readers read it again each time it is set.
 export function change(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// Send something and return the answer, from JSON. When that fails, the page's #problem tells why,
-// and null is returned.
+// Send a request and return its JSON answer. If it fails, show why in the page's #problem, and
+// return null.
 export async function send(url, options) {
   const problem = document.querySelector("#problem");
   problem.textContent = "";
   try {
-    // Without a limit, a network that is gone is waited for, for minutes.
+    // Without a limit, a lost network would be waited for, for minutes.
     const response = await fetch(url, { ...options, signal: AbortSignal.timeout(10_000) });
     const answer = response.status === 204 ? {} : await response.json();
     if (response.ok) return answer;
     problem.textContent = `That did not work: ${answer.error}`;
   } catch {
-    // Nothing came, or not from the application: a proxy before it answers with HTML.
+    // No answer, or not the application's: a proxy in front of it answers with HTML.
     problem.textContent = "That did not work: there is no answer from the server.";
   }
   return null;
@@ -64,8 +64,8 @@ export function make(name, ...children) {
   return element;
 }
 
-// A name for this tab that survives a reload. Only a reload: a duplicated tab has a copy of the
-// storage, and says "back_forward" here.
+// A name for this tab that survives a reload, but not a duplication: a duplicated tab has a copy
+// of the storage, and its type is "back_forward".
 export function tabName() {
   const [{ type }] = performance.getEntriesByType("navigation");
   if (type !== "reload" || !sessionStorage.name) {

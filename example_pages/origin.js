@@ -1,5 +1,5 @@
-// The same server listens on two ports. For a browser that is another origin, whose streams it may
-// read only because the server allows it (CORS). Behind a proxy there may be a single one.
+// The server listens on two ports. To a browser the other port is another origin, whose streams it
+// may read only because the server allows it (CORS). Behind a proxy there may be only one origin.
 export async function otherOrigin() {
   const response = await fetch("/updates/origins");
   const origins = await response.json();

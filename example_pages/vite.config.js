@@ -6,7 +6,7 @@ export default defineConfig({
   plugins: [vue()],
   publicDir: false,
   esbuild: { jsx: "automatic" },
-  logLevel: "error", // htmx uses eval(), about which nothing can be done here.
+  logLevel: "error", // htmx uses eval(), which would be a warning.
   build: {
     target: "es2022",
     outDir: "built",

@@ -1,8 +1,8 @@
 """
-Make the pictures of docs/images anew: python scripts/screenshots.py [FOLDER]
+Take the pictures in docs/images again: python scripts/screenshots.py [FOLDER]
 
-Each page is shown while something happens on it, in a window of 900 pixels. Another folder gets
-pictures of phones and of dark pages, too, to look at.
+Each page is shown while something happens on it, in a window of 900 pixels. If a folder is given,
+it also gets pictures of phones and of dark pages, for review.
 """
 
 import sys
@@ -54,7 +54,7 @@ def nothing(browser):
     pass
 
 
-# Name, path, what is done there, and how many seconds later the picture is taken.
+# Name, path, what to do there, and after how many seconds to take the picture.
 PAGES = (
     ("index", "/", nothing, 2.5),
     ("counter", "/counter/", click("#five"), 3.5),
@@ -114,7 +114,7 @@ def make(folder, dark=False, width=900, pages=PAGES):
                 )
                 path = folder / f"{name}.png"
                 browser.save_screenshot(str(path))
-                # A quarter of the size, and the same to the eye.
+                # A quarter of the size, and no visible difference.
                 picture = Image.open(path).convert("RGB")
                 picture.quantize(256, kmeans=1).save(path, optimize=True)
         browser.quit()

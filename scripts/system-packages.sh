@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian packages that "make demo" or "make test" needs, or say which are missing.
+# Install the Debian packages that "make demo" or "make test" needs; if not root, list what is missing.
 # Usage: scripts/system-packages.sh demo|test
 set -eu
 

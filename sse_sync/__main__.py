@@ -1,7 +1,4 @@
-"""
-``python -m sse_sync``.
-
-"""
+"""``python -m sse_sync``."""
 
 import sys
 

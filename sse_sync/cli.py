@@ -1,8 +1,8 @@
 """
-Commands: publish an event, and listen to channels.
+Publish an event, or listen to channels.
 
-``python -m sse_sync`` names the broker itself; ``flask sse`` and ``manage.py sse_publish`` and
-``sse_listen`` take the application's. All have the same arguments.
+``python -m sse_sync`` takes the broker's URL; ``flask sse`` and ``manage.py sse_publish`` and
+``sse_listen`` use the application's broker. All have the same arguments.
 
 """
 
@@ -26,10 +26,7 @@ __all__ += ["run_publish"]
 
 
 def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    Declare what the command that publishes takes.
-
-    """
+    """Declare the arguments of the command that publishes."""
     parser.add_argument("channel", help="channel to publish to")
     parser.add_argument("data", help="the event's data, or - for standard input")
     parser.add_argument("--json", action="store_true", help="check that the data is JSON")
@@ -55,10 +52,7 @@ def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_publish(hub: Hub, given: argparse.Namespace, *, dumps: Dumps = json.dumps) -> None:
-    """
-    Publish one event, and print its id.
-
-    """
+    """Publish one event, and print its id."""
     data = sys.stdin.read() if given.data == "-" else given.data
     if given.json:
         try:
@@ -66,7 +60,7 @@ def run_publish(hub: Hub, given: argparse.Namespace, *, dumps: Dumps = json.dump
         except ValueError as exc:
             raise SystemExit(f"the data is not valid JSON: {exc}") from None
         if isinstance(data, str):
-            data = dumps(data)  # Still JSON, not its bare text.
+            data = dumps(data)  # Publish it as JSON, with its quotes.
     published = hub.publish(
         given.channel,
         data,
@@ -82,10 +76,7 @@ def run_publish(hub: Hub, given: argparse.Namespace, *, dumps: Dumps = json.dump
 
 
 def add_listen_arguments(parser: argparse.ArgumentParser) -> None:
-    """
-    Declare what the command that listens takes.
-
-    """
+    """Declare the arguments of the command that listens."""
     parser.add_argument("channels", nargs="+", metavar="channel", help="channel to listen to")
     parser.add_argument("--last-event-id", metavar="ID", help="resume after this event")
     parser.add_argument("--json", action="store_true", help="print a JSON object for each event")
@@ -93,10 +84,7 @@ def add_listen_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_listen(hub: Hub, given: argparse.Namespace) -> None:
-    """
-    Print the events of channels as they come, until it is interrupted.
-
-    """
+    """Print the events of channels as they arrive, until interrupted."""
     left = given.count
     events = listen(hub, *given.channels, last_event_id=given.last_event_id, tell_degraded=True)
     for event in events:
@@ -107,7 +95,7 @@ def run_listen(hub: Hub, given: argparse.Namespace) -> None:
             line = event.encode().decode()
         sys.stdout.write(line)
         sys.stdout.flush()
-        # What the library says by itself does not count.
+        # The library's own events do not count.
         if left is not None and not (event.event or "").startswith("stream-"):
             left -= 1
             if left <= 0:
@@ -116,7 +104,7 @@ def run_listen(hub: Hub, given: argparse.Namespace) -> None:
 
 def run(command: Callable[[], object]) -> int:
     """
-    Run a command, and return its exit status: an error of the package is a line, no traceback.
+    Run a command, and return its exit status. The package's own errors print a line, no traceback.
 
     """
     try:
@@ -127,7 +115,7 @@ def run(command: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read the events has enough. Python would complain when it flushes at its end.
+        # The reader has closed the pipe. Python would complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
@@ -137,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Run ``python -m sse_sync``.
 
     Args:
-        arguments: What follows the command; :obj:`None` for those of the process.
+        arguments: What follows the command; :obj:`None` for the process's own arguments.
 
     Returns:
         The exit status.

@@ -1,8 +1,8 @@
 """
 Which other origins may read a stream: the CORS protocol of the Fetch standard, section 3.2.
 
-An ``EventSource`` sends no preflight, also when it repeats its last event ID. Clients that are
-made of ``fetch()`` and set headers of their own do.
+An ``EventSource`` sends no preflight, not even with a last event ID. Clients that use ``fetch()``
+and set headers do.
 
 """
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["cors_headers", "preflight_headers"]
 
-# What clients that are no EventSource set, beyond what needs no permission.
+# Headers that clients other than an EventSource set, and that need a permission.
 ALLOWED_HEADERS = "Authorization, Cache-Control, Last-Event-ID"
-# Seconds that a browser may remember a permission; Chromium takes no more than two hours.
+# Seconds for which a browser may remember a permission; Chromium accepts at most two hours.
 MAX_AGE = 600
 
 
@@ -27,8 +27,8 @@ def cors_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, 
     """
     Return the headers that let the request's origin read the response.
 
-    An origin that is not listed gets none, and no list no header at all, so that nothing that
-    the application does by other means is disturbed.
+    An origin that is not listed gets no permission. Without a list, no header is sent at all, so
+    that the application can send its own.
 
     Args:
         environ: The request's WSGI environ.
@@ -40,7 +40,7 @@ def cors_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, 
         return []
     if "*" in origins:
         return [("Access-Control-Allow-Origin", "*")]
-    # For caches, also where the origin is refused.
+    # For caches, even if the origin is refused.
     headers = [("Vary", "Origin")]
     origin = environ.get("HTTP_ORIGIN")
     if origin in origins:

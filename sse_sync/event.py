@@ -1,5 +1,5 @@
 """
-Events as bytes: a valid value, or none at all.
+Events as bytes. An event is valid, or it cannot be created.
 
 The rules are those of the WHATWG HTML standard, section 9.2.5 "Parsing an event stream"
 and section 9.2.6 "Interpreting an event stream".
@@ -28,10 +28,10 @@ Dumps = Callable[[Any], str]
 # split at U+2028, U+0085, \x0b, \x0c and more, and so change the data.
 _split_lines = re.compile(r"\r\n|\r|\n").split
 
-# RFC 9110, 5.5: what a header's value cannot have.
+# RFC 9110, 5.5: characters that a header's value must not contain.
 _in_no_header = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 
-# Bytes of an event ID. It is a position, not a payload; servers stop at 8 to 64 KiB for a header.
+# Bytes of an event ID. It is a position, not a payload; servers refuse headers of 8 to 64 KiB.
 MAX_ID = 1024
 
 # Milliseconds, nearly 25 days. Firefox counts modulo 2 ** 32.
@@ -42,24 +42,23 @@ class ServerSentEvent:
     """
     One event, or a comment, of an event stream.
 
-    An instance is immutable and always valid: what cannot be written is refused here and not
-    while a stream is being sent. Zero and the empty string are values; only :obj:`None` means
+    An instance is immutable and always valid: errors are raised here, not while a stream is
+    being sent. Zero and the empty string are values; only :obj:`None` means
     that a field is absent.
 
     Args:
-        data: Text, which may have several lines; anything else is sent as JSON. :obj:`None`
-            means no data, which a browser does not dispatch: it only takes the id and
-            the reconnection time.
-        event: Event type; a browser takes an absent one for ``message``.
-        id: Event ID, which a browser repeats as last event ID when it reconnects. An empty
-            one makes it forget the last. A number is turned into text.
+        data: Text, which may have several lines; anything else is sent as JSON. With :obj:`None`,
+            a browser dispatches no event and only takes the id and the reconnection time.
+        event: Event type; without one, a browser dispatches a ``message`` event.
+        id: Event ID, which a browser sends back as last event ID when it reconnects. An empty
+            one makes the browser forget the last. A number is turned into text.
         retry: Reconnection time, in milliseconds or as a :class:`~datetime.timedelta`.
         comment: Text that clients ignore, sent before the event.
 
     Raises:
         EventError: If ``event`` contains CR or LF or comes without data, ``id`` contains CR,
-            LF, NUL or another control character but the tab, begins or ends with white space or is
-            longer than 1,024 bytes, ``retry`` is not a whole number from 0 to 2,147,483,647, any
+            LF, NUL or another control character except the tab, begins or ends with white space or
+            is longer than 1,024 bytes, ``retry`` is not a whole number from 0 to 2,147,483,647, any
             text contains a lone surrogate, or all fields are absent.
 
     """
@@ -67,7 +66,7 @@ class ServerSentEvent:
     __slots__ = ("_head", "_wire", "comment", "data", "event", "id", "retry")
 
     data: Any
-    """Text, a value to be sent as JSON, or :obj:`None`."""
+    """Text, a value that is sent as JSON, or :obj:`None`."""
     event: str | None
     """Event type."""
     id: str | None
@@ -126,7 +125,7 @@ class ServerSentEvent:
 
     def encode(self, dumps: Dumps = json.dumps) -> bytes:
         """
-        Return the event as it is sent, with the blank line that ends it.
+        Return the event as sent, with the blank line that ends it.
 
         Args:
             dumps: Makes JSON of data that is not text.
@@ -154,7 +153,7 @@ class ServerSentEvent:
         return self._head == other._head and bool(self.data == other.data)
 
     def __hash__(self) -> int:
-        # Data may be unhashable; equal events have an equal head all the same.
+        # Data may be unhashable, but equal events always have equal heads.
         return hash(self._head)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -169,10 +168,10 @@ class ServerSentEvent:
 
 def comment(text: str = "") -> ServerSentEvent:
     """
-    Return a comment, which keeps a connection busy and which every client ignores.
+    Return a comment, which keeps a connection alive and which every client ignores.
 
     Args:
-        text: What to say; several lines become several comments.
+        text: The comment; several lines become several comments.
 
     Raises:
         EventError: If the text contains a lone surrogate.
@@ -185,7 +184,7 @@ def encode(item: object, dumps: Dumps = json.dumps) -> bytes:
     """
     Return what a generator yielded as bytes of an event stream.
 
-    Text becomes data, an event is taken as it is, and anything else becomes JSON data.
+    Text becomes data, an event is used as it is, and anything else becomes JSON data.
 
     Args:
         item: What was yielded.
@@ -204,7 +203,7 @@ def encode(item: object, dumps: Dumps = json.dumps) -> bytes:
 
 def text_of(data: object, dumps: Dumps) -> str:
     """
-    Return the text of data that is to be published.
+    Return data as text, to publish it.
 
     Args:
         data: Text, or a value to be sent as JSON.
@@ -221,11 +220,11 @@ def text_of(data: object, dumps: Dumps) -> str:
 
 def what_is_wrong_with_id(value: str) -> str:
     """
-    Return why no client could bring an event ID back; an empty text if it could.
+    Return why no client could send an event ID back; an empty text if it could.
 
-    A client sends it in the header ``Last-Event-ID``. Servers answer 400 or 431 to a header that
-    has control characters or is too long, and an EventSource never comes back after that; of
-    white space at its ends nothing arrives (RFC 9110, 5.5).
+    A client sends it in the ``Last-Event-ID`` header. Servers answer 400 or 431 to a header that
+    has control characters or is too long, after which an EventSource never reconnects; white
+    space at the ends of a header is dropped (RFC 9110, 5.5).
 
     Args:
         value: The ID.
@@ -238,7 +237,7 @@ def what_is_wrong_with_id(value: str) -> str:
         return "must not contain NUL: clients would ignore it"
     if _in_no_header(value):
         return "must not contain control characters: servers refuse clients that send it back"
-    # Some servers take the bytes for latin-1, in which there is more white space.
+    # Some servers decode the bytes as latin-1, which has more white space.
     raw = value.encode(errors="replace").decode("latin-1")
     if raw != raw.strip():
         return "must not begin or end with white space, which is lost when a client sends it back"

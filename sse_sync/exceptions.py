@@ -3,17 +3,17 @@ Every error the package raises on purpose.
 
 * :exc:`SSEError`
 
-  * :exc:`BrokerError`: what carries events between processes does not work
+  * :exc:`BrokerError`: the broker, which carries events between processes, does not work
 
     * :exc:`BrokerUnavailable`: it cannot be reached; try again later
     * :exc:`BrokerClosed`: this process has closed it
 
-  * :exc:`EventError`: an event that cannot be written to an event stream
-  * :exc:`SourceError`: something that is not a source of events
+  * :exc:`EventError`: an event that cannot be sent
+  * :exc:`SourceError`: an object from which no events can be read
   * :exc:`ConfigurationError`: an option with an unusable name or value
   * :exc:`UnsupportedServerError`: a server on which streams cannot work
 
-A constructor takes the data; ``str()`` makes the sentence.
+Constructors take the data; ``str()`` makes the sentence.
 
 """
 
@@ -32,32 +32,26 @@ __all__ = [
 
 
 class SSEError(Exception):
-    """
-    Root of the package's errors.
-
-    """
+    """Root of the package's errors."""
 
 
 class BrokerError(SSEError):
-    """
-    Root of what goes wrong with brokers.
-
-    """
+    """Root of the brokers' errors."""
 
 
 class BrokerUnavailable(BrokerError):
     """
     Raised when a broker cannot be reached or refuses to work.
 
-    An event that was to be published may have been stored nevertheless, because an answer can
-    be lost.
+    If publishing raises it, the event may have been stored anyway, because the answer may have
+    been lost.
 
     """
 
     def __init__(self, broker: str, problem: str) -> None:
         super().__init__(broker, problem)
         self.broker = broker
-        """Which one, without its password."""
+        """The broker's URL, without its password."""
         self.problem = problem
         """What is wrong."""
 
@@ -66,20 +60,14 @@ class BrokerUnavailable(BrokerError):
 
 
 class BrokerClosed(BrokerError):
-    """
-    Raised when a broker is used after this process has closed it.
-
-    """
+    """Raised when a broker is used after this process has closed it."""
 
     def __str__(self) -> str:
         return "the broker is closed"
 
 
 class EventError(SSEError, ValueError):
-    """
-    Raised when a value cannot be part of an event.
-
-    """
+    """Raised when a value cannot be part of an event."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(field, problem)
@@ -93,32 +81,26 @@ class EventError(SSEError, ValueError):
 
 
 class SourceError(SSEError, TypeError):
-    """
-    Raised when a view gives something that no events can be read from.
-
-    """
+    """Raised when a view returns something from which no events can be read."""
 
     def __init__(self, source: object, advice: str) -> None:
         super().__init__(source, advice)
         self.kind = type(source).__name__
-        """Name of the type that was given."""
+        """Name of its type."""
         self.advice = advice
-        """What to give instead."""
+        """What to return instead."""
 
     def __str__(self) -> str:
         return f"{self.kind!r} object is not a source of events: {self.advice}"
 
 
 class ConfigurationError(SSEError, ValueError):
-    """
-    Raised when an option has an unknown name or an unusable value.
-
-    """
+    """Raised when an option has an unknown name or an unusable value."""
 
     def __init__(self, option: str, problem: str) -> None:
         super().__init__(option, problem)
         self.option = option
-        """Name of the option, as the framework in use spells it."""
+        """Name of the option, as the framework spells it."""
         self.problem = problem
         """What is wrong with it."""
 
@@ -127,15 +109,12 @@ class ConfigurationError(SSEError, ValueError):
 
 
 class UnsupportedServerError(SSEError, RuntimeError):
-    """
-    Raised when the server that runs the application cannot hold a stream open.
-
-    """
+    """Raised when the server that runs the application cannot hold a stream open."""
 
     def __init__(self, server: str, advice: str) -> None:
         super().__init__(server, advice)
         self.server = server
-        """What was found, such as ``ASGI``."""
+        """Name of the server or interface, such as ``ASGI``."""
         self.advice = advice
         """What to do instead."""
 

@@ -1,7 +1,7 @@
 """
-Event streams as events: the client's side of the standard.
+Parse event streams, as a client does. For tests and tools.
 
-For tests and tools. WHATWG HTML, section 9.2.6 "Interpreting an event stream".
+WHATWG HTML, section 9.2.6 "Interpreting an event stream".
 
 """
 
@@ -14,12 +14,12 @@ from .event import ServerSentEvent, what_is_wrong_with_id
 
 __all__ = ["EventStreamParser"]
 
-# Only the ends: a pattern for whole lines would try every start of one that has no end yet.
+# Only the ends: a pattern for whole lines would retry at every start of an unfinished line.
 _line_ends = re.compile(r"\r\n|\r|\n")
 
 
 # "If the field value consists of only ASCII digits". The bound keeps a hostile stream from
-# spending time on a number of a million digits.
+# wasting time with a number of a million digits.
 _is_retry = re.compile(r"[0-9]{1,18}").fullmatch
 
 
@@ -53,12 +53,12 @@ class EventStreamParser:
         """
         Return the events that are complete with this piece of the stream.
 
-        Data is text; the event type is :obj:`None` where a browser says ``message``; the id is
-        the last event ID at that point, :obj:`None` where there is none or where no event here
-        could have it.
+        Data is text. The event type is :obj:`None` where a browser would dispatch ``message``. The
+        id is the last event ID at that point, or :obj:`None` if there is none or if
+        :class:`ServerSentEvent` would refuse it.
 
         Args:
-            chunk: Bytes as they came.
+            chunk: Bytes as received.
 
         """
         text = self._decode(chunk)
@@ -66,7 +66,7 @@ class EventStreamParser:
             self._at_start = False
             text = text.removeprefix("\ufeff")
         if self._after_cr and text:
-            # CR ended the line already; an LF right behind it belongs to the same line end.
+            # CR ended the line already; an LF right after it belongs to the same line end.
             self._after_cr = False
             text = text.removeprefix("\n")
 
@@ -111,7 +111,7 @@ class EventStreamParser:
         data, self._data = self._data, []
         event, self._event = self._event, ""
         if data:
-            # Other servers' ids may be such that no event here could have them.
+            # Another server may send an id that ServerSentEvent refuses.
             known = self._id and not what_is_wrong_with_id(self._id)
             given = self._id if known else None
             events.append(ServerSentEvent("\n".join(data), event or None, given))

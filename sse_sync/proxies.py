@@ -1,7 +1,4 @@
-"""
-Which address a client has, when proxies stand in between.
-
-"""
+"""The address of a client behind proxies."""
 
 from __future__ import annotations
 
@@ -15,10 +12,10 @@ if TYPE_CHECKING:
 __all__ = ["UNIX", "UNKNOWN", "Network", "client_address", "parse_proxies"]
 
 UNIX = "unix"
-"""Stands for whoever connects through a unix socket."""
+"""Stands for any peer that connects through a unix socket."""
 
 UNKNOWN = "unknown"
-"""Stands for all addresses that cannot be found out."""
+"""Stands for all addresses that cannot be determined."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -29,13 +26,13 @@ CUSTOMER = 64
 
 def parse_proxies(given: Any) -> tuple[Network | str, ...]:
     """
-    Return the proxies that a configuration names.
+    Return the proxies that the configuration names.
 
     Args:
         given: A list of addresses or networks as text, such as ``10.0.0.0/8``, or ``unix``.
 
     Raises:
-        ValueError: If it is anything else; the message says what it has to be.
+        ValueError: If it is anything else; the message says what it must be.
 
     """
     if isinstance(given, str):
@@ -51,11 +48,11 @@ def parse_proxies(given: Any) -> tuple[Network | str, ...]:
 
 def client_address(environ: WSGIEnvironment, proxies: Sequence[Network | str]) -> str:
     """
-    Return the address of a request's client; ``unknown`` for all of those that are not known.
+    Return the address of a request's client, or ``unknown``.
 
-    The peer's own address counts, unless that is a trusted proxy's: then the last one in
-    ``X-Forwarded-For`` that is not, since whatever stands before it anybody can have written.
-    Of an IPv6 address the customer's network is returned.
+    This is the peer's own address, unless the peer is a trusted proxy: then it is the last address
+    in ``X-Forwarded-For`` that is not a trusted proxy's, since anybody can have written those
+    before it. For an IPv6 address, the customer's network is returned.
 
     Args:
         environ: The request's WSGI environ.
@@ -70,8 +67,8 @@ def client_address(environ: WSGIEnvironment, proxies: Sequence[Network | str]) -
         found = chain.pop()
     address = _address(found)
     if address is None:
-        # What a trusted proxy wrote, or nothing: better one count for all than one for each lie,
-        # or none at all.
+        # A trusted proxy wrote nonsense, or nothing: one count for all such clients is better than
+        # one for each lie, or none at all.
         return found if found == peer and peer else UNKNOWN
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, CUSTOMER), strict=False))
@@ -81,7 +78,7 @@ def client_address(environ: WSGIEnvironment, proxies: Sequence[Network | str]) -
 def _is_trusted(text: str, proxies: Sequence[Network | str]) -> bool:
     address = _address(text)
     if address is None:
-        # gunicorn names no address for a unix socket's peer; others name the socket.
+        # For a unix socket's peer, gunicorn gives no address; other servers give the socket's.
         return UNIX in proxies and (not text or text.startswith(("/", "unix:")))
     return any(not isinstance(each, str) and address in each for each in proxies)
 
@@ -106,6 +103,6 @@ def _network(text: Any) -> Network:
     network = ipaddress.ip_network(text, strict=False)
     mapped = getattr(network.network_address, "ipv4_mapped", None)
     if mapped is not None and network.prefixlen >= 96:
-        # As addresses are compared.
+        # The form in which addresses are compared.
         return ipaddress.ip_network((mapped, network.prefixlen - 96))
     return network

@@ -1,10 +1,9 @@
 """
-Test event streams: with a framework's test client, against a live server, without waiting.
+Test event streams with a framework's test client, against a live server, or without waiting.
 
-* :func:`read_events` reads what a Flask or Django test client got.
+* :func:`read_events` reads the response of a Flask or Django test client.
 * :class:`LiveStream` is a client for a running server.
-* :class:`FakeRuntime` lets time fly, for tests of what heartbeats, lifetimes and
-  timeouts do.
+* :class:`FakeRuntime` fakes the clock, for tests of heartbeats, lifetimes and timeouts.
 
 """
 
@@ -34,16 +33,16 @@ def read_events(
     response: Any, limit: int | None = None, *, comments: bool = False
 ) -> list[ServerSentEvent]:
     """
-    Return events of a test client's response, and close it if that was all.
+    Return events of a test client's response, and close the response at its end.
 
-    With a limit, only as much of the stream runs as is needed, and the response can be read on;
-    without one it has to end by itself. A stream of channels ends, in a test client, when
-    everything that was published has been read.
+    With a limit, the stream runs only as far as needed, and reading may continue later. Without
+    one, the stream has to end by itself. In a test client, a stream of channels ends once every
+    published event has been read.
 
     Args:
-        response: What ``client.get()`` returned, of Flask, Werkzeug or Django, or an
-            iterable of bytes such as an :class:`~sse_sync.EventStream`.
-        limit: How many events to read; 0 only opens the stream.
+        response: What ``client.get()`` of Flask, Werkzeug or Django returned, or an iterable of
+            bytes such as an :class:`~sse_sync.EventStream`.
+        limit: Number of events to read; 0 only opens the stream.
         comments: Whether comments count as events.
 
     """
@@ -58,7 +57,7 @@ def read_events(
 
 
 class _Reading:
-    # How far a response has been read: one chunk may hold more events than a test asks for.
+    # Progress in reading a response: one chunk may hold more events than a test asks for.
 
     def __init__(self, response: Any, comments: bool) -> None:
         # Django's test response, which closes itself at its end; Werkzeug's; or the body itself.
@@ -88,15 +87,15 @@ class LiveStream:
     """
     Open an event stream on a running server and read it.
 
-    An instance is a context manager, and an iterator of events that ends when the stream does.
+    An instance is a context manager, and an iterator over the stream's events.
 
     Args:
-        url: Where the stream is, with ``http``.
-        last_event_id: What to send as ``Last-Event-ID``.
+        url: The stream's ``http`` URL.
+        last_event_id: Value of the ``Last-Event-ID`` header.
         headers: Further request headers.
         method: Request method.
         comments: Whether comments are returned too.
-        timeout: Seconds to wait for anything before :exc:`TimeoutError` is raised.
+        timeout: Seconds without any bytes after which :exc:`TimeoutError` is raised.
         connection: A connected socket to use, for TLS or a unix socket.
 
     """
@@ -125,7 +124,7 @@ class LiveStream:
         target = parts.path + ("?" + parts.query if parts.query else "")
         try:
             self._http.request(method, target or "/", headers=sent)
-            # getresponse() may let go of the socket, which reset() needs.
+            # getresponse() may drop its reference to the socket, which reset() needs.
             self._socket = self._http.sock
             self._response = self._http.getresponse()
         except BaseException:
@@ -141,10 +140,10 @@ class LiveStream:
 
     def read(self) -> bytes:
         """
-        Return the bytes that come next; none at the end of the stream.
+        Return the next bytes; none at the end of the stream.
 
         Raises:
-            TimeoutError: If nothing comes.
+            TimeoutError: If nothing arrives in time.
 
         """
         return self._response.read1(65536)
@@ -171,20 +170,14 @@ class LiveStream:
         return list(itertools.islice(self, count))
 
     def close(self) -> None:
-        """
-        Close the connection as a browser does. Idempotent.
-
-        """
+        """Close the connection as a browser does. Idempotent."""
         self._response.close()
         self._http.close()
         if self._socket is not None:
             self._socket.close()
 
     def reset(self) -> None:
-        """
-        Break the connection off with a TCP reset, as a crash does.
-
-        """
+        """Break the connection with a TCP reset, as a crash would."""
         if self._socket is not None:
             linger = struct.pack("ii", 1, 0)
             with contextlib.suppress(OSError):
@@ -205,59 +198,49 @@ class LiveStream:
 
 class FakeRuntime:
     """
-    A :class:`~sse_sync.runtime.Runtime` in which time passes when everybody waits.
+    A :class:`~sse_sync.runtime.Runtime` whose clock advances once every task is waiting.
 
-    Only one function runs at a time, so what happens is the same in every run. Use it in place
-    of the one that :func:`sse_sync.runtime.current` returns::
+    Only one task runs at a time, so every run is the same. Use it in place of the one that
+    :func:`sse_sync.runtime.current` returns::
 
         monkeypatch.setattr("sse_sync.runtime.current", lambda: runtime)
 
     Args:
-        can_interrupt: Whether a task that sleeps can be interrupted, as under gevent.
+        can_interrupt: Whether a sleeping task can be interrupted, as under gevent.
 
     """
 
     name = "fake"
-    """Name of this world."""
+    """Name of this runtime."""
 
     class Interrupt(BaseException):
-        """
-        Raised in a task that is interrupted.
-
-        """
+        """Raised in a task that is interrupted."""
 
     exits: tuple[type[BaseException], ...] = (Interrupt,)
-    """What an interrupted function raises."""
+    """What is raised in an interrupted function."""
 
     def __init__(self, *, can_interrupt: bool = True) -> None:
         self.now = 1000.0
         """The time."""
         self.can_interrupt = can_interrupt
-        """Whether a task that sleeps can be interrupted."""
+        """Whether a sleeping task can be interrupted."""
         self.reactor: Reactor = Reactor(None, lambda: self.now)
         """Keeps the time; it watches no sockets."""
         self._ready: deque[_FakeTask] = deque()
         self._current: _FakeTask | None = None
 
     def signal(self) -> _FakeSignal:
-        """
-        Return a new signal.
-
-        """
         return _FakeSignal(self)
 
     def spawn(self, function: Callable[[], None], name: str) -> _FakeTask:
-        """
-        Run a function as soon as its spawner waits.
-
-        """
+        """Run a function once the caller waits."""
         task = _FakeTask(self, function, name)
         self._ready.append(task)
         return task
 
     def sleep(self, seconds: float) -> None:
         """
-        Wait for a time to pass.
+        Wait until the time has passed.
 
         Args:
             seconds: How long.
@@ -272,10 +255,7 @@ class FakeRuntime:
         signal.wait()
 
     def run_ready(self) -> None:
-        """
-        Run all tasks until each of them waits or has ended. No time passes.
-
-        """
+        """Run all tasks until each one waits or has ended. No time passes."""
         while self._ready:
             self._ready.popleft().run()
 
@@ -354,14 +334,14 @@ class _FakeTask:
             self._runtime._ready.append(self)
 
     def run(self) -> None:
-        # By whoever gave the task its turn: hand over, and wait until it waits or has ended.
+        # Called by the one that gives the task its turn, which waits until it waits or has ended.
         before, self._runtime._current = self._runtime._current, self
         self._go.release()
         self._parked.acquire()
         self._runtime._current = before
 
     def park(self, signal: _FakeSignal) -> None:
-        # In the task's own thread.
+        # Called in the task's own thread.
         signal.waiter = self
         self._signal = signal
         self._parked.release()

@@ -32,22 +32,22 @@ class Browser:
         """
         Run the body of an asynchronous function in the page; return what it returns.
 
-        The body sees the arguments as ``arguments`` and may use ``await``. Arguments and value
-        are what JSON can express.
+        The body finds the arguments in ``arguments`` and may use ``await``. Arguments and result
+        are JSON values.
         """
         raise NotImplementedError
 
     def errors(self) -> list[str]:
         """
-        Return what the console has shown as errors since it was last asked.
+        Return the console's errors since the last call.
 
-        Of an EventSource that is answered 204 Firefox says that it could not connect; Chromium
-        says nothing.
+        When an EventSource gets 204, Firefox reports a failed connection; Chromium reports
+        nothing.
         """
         raise NotImplementedError
 
     def screenshot(self) -> bytes:
-        """Return what is to be seen of the page, as PNG."""
+        """Return the visible part of the page, as PNG."""
         raise NotImplementedError
 
     def quit(self) -> None:
@@ -137,12 +137,12 @@ class Firefox(Browser):
             raise
 
     def new_tab(self) -> str:
-        """Open a tab, use it from now on, and return what to call it."""
+        """Open a tab, switch to it, and return its handle."""
         self._page = self.call("browsingContext.create", type="tab")["context"]
         return self._page
 
     def switch_to(self, tab: str) -> None:
-        """Use a tab from now on."""
+        """Switch to a tab."""
         self._page = tab
 
     def open(self, url: str) -> None:

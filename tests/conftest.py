@@ -15,7 +15,7 @@ def fresh_process(monkeypatch):
 
 @pytest.fixture
 def runtime(monkeypatch):
-    """A world in which time flies."""
+    """A runtime with a fake clock."""
     runtime = FakeRuntime()
     monkeypatch.setattr("sse_sync.runtime.current", lambda: runtime)
     return runtime

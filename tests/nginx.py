@@ -13,7 +13,7 @@ from tests.tls import make_certificate
 
 
 class Nginx:
-    """A context manager: nginx before a unix socket."""
+    """A context manager: nginx in front of a unix socket."""
 
     def __init__(self, folder, upstream):
         self.folder = folder
@@ -26,7 +26,7 @@ class Nginx:
         return f"https://localhost:{self.port}"
 
     def configuration(self):
-        """deploy/nginx.conf with the places and ports of this test."""
+        """deploy/nginx.conf with the paths and ports of this test."""
         text = (ROOT / "deploy" / "nginx.conf").read_text()
         temporary = "".join(
             f" {kind}_temp_path {self.folder}/{kind};"
@@ -49,7 +49,7 @@ class Nginx:
         return text
 
     def client_context(self):
-        """What a client needs that believes this nginx."""
+        """The TLS context of a client that trusts this nginx."""
         return ssl.create_default_context(cafile=str(self.folder / "fullchain.pem"))
 
     def __enter__(self):

@@ -74,7 +74,7 @@ class RedisServer:
 
 
 class Sentinel(RedisServer):
-    """A sentinel that watches a primary, and promotes its replica when it dies."""
+    """A sentinel that watches a primary, and promotes its replica if it dies."""
 
     def __init__(self, folder, name, primary):
         super().__init__(folder)
@@ -154,7 +154,7 @@ class RedisCluster:
     def _have_met(self):
         if all(node.call("CLUSTER INFO")["cluster_known_nodes"] == "6" for node in self.nodes):
             return True
-        # Again and again: a handshake that takes longer than the nodes' time-out is forgotten.
+        # Repeatedly: a handshake that takes longer than the nodes' time-out is dropped.
         first, *others = self.nodes
         for node in others:
             bus = node.options[node.options.index("--cluster-port") + 1]
@@ -167,7 +167,7 @@ class RedisCluster:
         return next(node for node in self.nodes if node.port == address[1])
 
     def move_slot(self, key, address):
-        """Let another primary have the slot of a key, with nothing of what is in it."""
+        """Move a key's slot to another primary, without its data."""
         source = self.node_at(address)
         target = next(node for node in self.primaries if node is not source)
         slot = source.call("CLUSTER KEYSLOT", key)

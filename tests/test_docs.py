@@ -1,4 +1,4 @@
-"""What the documentation says is true."""
+"""The documentation is true."""
 
 import json
 import re
@@ -83,7 +83,7 @@ def test_version_is_written_once():
 
 
 def test_security_table():
-    """Every test that the page on security names is there."""
+    """Every test that the page on security names exists."""
     rows = [
         line
         for line in (ROOT / "docs/security.md").read_text().splitlines()

@@ -4,7 +4,7 @@ import subprocess
 
 
 def make_certificate(certificate, key):
-    """Make a certificate of localhost that signs itself."""
+    """Make a self-signed certificate for localhost."""
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),

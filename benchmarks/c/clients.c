@@ -3,18 +3,18 @@
  *
  *   clients PORT PATH COUNT [timed] [silent] [stalled]
  *
- * opens COUNT streams, some at a time, and prints "ready" when each has had its first event; silent,
- * for a server that sends nothing before there is an event, when each has sent its request. Clients
- * that are stalled have the smallest buffers, so that those of the server fill soon.
+ * opens COUNT streams, some at a time, and prints "ready" when each has received its first event.
+ * "silent" is for a server that sends nothing before the first event: "ready" then means that each
+ * has sent its request. "stalled" clients have the smallest buffers, so that the server's fill soon.
  *
- * Then each line of standard input is a number of events to wait for, and of seconds: when every
- * client has had as many more, or so many seconds have passed without any, it prints how many came
- * in all, how many clients lack, how many they had too many, how many clients have ended, how many
- * bytes came, and four percentiles of the latency. A number of -1 waits until all have ended.
+ * Each line of standard input has a number of events and of seconds: when every client has received
+ * that many more events, or none has arrived for that many seconds, the program prints the number of
+ * events in all, missing events, surplus events, clients that have ended, bytes received, and four
+ * percentiles of the latency. With -1 events it waits until all streams have ended.
  *
- * An event is what has the mark: whatever the server writes around it, the mark is in nothing else.
- * After it there are 19 digits: when it was published, in nanoseconds of the clock that all
- * processes share. Timed, the time from then to its receipt is kept.
+ * Events are recognised by their mark, which is in nothing else that the server writes. It is
+ * followed by 19 digits: when the event was published, in nanoseconds of the clock that all
+ * processes share. With "timed", the time from then to the receipt is recorded.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -1,9 +1,9 @@
 /*
- * The floor: what any server has to do to write an event to each of its clients, and nothing else.
+ * The floor: only what any server must do to write an event to each of its clients.
  * One thread, one epoll, one send() per client and event.
  *
  *   GET /events                  an event stream, with a first event
- *   GET /publish?n=20&pause=100  n events, one in so many milliseconds
+ *   GET /publish?n=20&pause=100  n events, one every 100 ms
  *   GET /ping                    ok
  *
  * An event's data begins with a mark and the time when it was due.

@@ -1,4 +1,4 @@
-/* better-sse on Node's own server: a session for each client, and a channel. */
+/* better-sse on Node's own server: a session per client, and a channel. */
 const http = require("node:http");
 const { setTimeout: sleep } = require("node:timers/promises");
 const { createChannel, createSession } = require("better-sse");

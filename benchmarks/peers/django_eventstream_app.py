@@ -1,4 +1,4 @@
-"""django-eventstream on ASGI; without Redis, events are sent by a view of the same process."""
+"""django-eventstream on ASGI. Without Redis, a view in the same process sends the events."""
 
 from __future__ import annotations
 

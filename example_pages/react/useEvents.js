@@ -26,22 +26,22 @@ export function useEvents(url, type, limit = 50) {
     source.current = opened;
     opened.onopen = () => setState("open");
     opened.onerror = () => {
-      // CONNECTING: the browser tries again, and tells the server the last id.
+      // CONNECTING: the browser retries, and sends the last id.
       setState(opened.readyState === EventSource.CLOSED ? "closed" : "reconnecting");
     };
     opened.addEventListener(type, (event) => {
       if (event.lastEventId) lastId.current = event.lastEventId;
-      // Events without an id of their own have that of the one before, so it is no key.
+      // An event without an id has that of the event before, so the id cannot be the key.
       count.current += 1;
       const item = { key: count.current, id: event.lastEventId, data: JSON.parse(event.data) };
       setEvents((seen) => [item, ...seen].slice(0, limit));
     });
-    // Without this, the browser would come back once and be told by a 204 to stay away.
+    // Without this, the browser would reconnect once, and a 204 would tell it to stop.
     opened.addEventListener("stream-end", close);
   }, [url, type, limit, close]);
 
   useEffect(() => {
-    // It is new, or reads another stream now, of which nothing has been seen.
+    // It is new, or now reads another stream, of which it has seen nothing.
     lastId.current = "";
     setEvents([]);
     restart();
@@ -51,7 +51,7 @@ export function useEvents(url, type, limit = 50) {
   return { events, state, isStopped: state === "closed", restart, close };
 }
 
-// A new EventSource cannot set the header Last-Event-ID. The server reads this parameter, too.
+// A new EventSource cannot set the Last-Event-ID header. The server also reads this parameter.
 function withLastId(url, id) {
   const address = new URL(url, document.baseURI);
   if (id) address.searchParams.set("lastEventId", id);

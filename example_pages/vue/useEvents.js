@@ -27,34 +27,34 @@ export function useEvents(url, type, limit = 50) {
     source = new EventSource(withLastId(toValue(url), lastId));
     source.onopen = () => (state.value = "open");
     source.onerror = () => {
-      // CONNECTING: the browser tries again, and tells the server the last id.
+      // CONNECTING: the browser retries, and sends the last id.
       state.value = source.readyState === EventSource.CLOSED ? "closed" : "reconnecting";
     };
     source.addEventListener(type, (event) => {
       if (event.lastEventId) lastId = event.lastEventId;
-      // Events without an id of their own have that of the one before, so it is no key.
+      // An event without an id has that of the event before, so the id cannot be the key.
       count += 1;
       const item = { key: count, id: event.lastEventId, data: JSON.parse(event.data) };
       events.value = [item, ...events.value].slice(0, limit);
     });
-    // Without this, the browser would come back once and be told by a 204 to stay away.
+    // Without this, the browser would reconnect once, and a 204 would tell it to stop.
     source.addEventListener("stream-end", close);
   }
 
   function begin() {
-    // It is new, or reads another stream now, of which nothing has been seen.
+    // It is new, or now reads another stream, of which it has seen nothing.
     lastId = "";
     events.value = [];
     restart();
   }
 
   watch(() => toValue(url), begin, { immediate: true });
-  // When the component is taken away.
+  // When the component is removed.
   onScopeDispose(close);
   return { events, state, isStopped, restart, close };
 }
 
-// A new EventSource cannot set the header Last-Event-ID. The server reads this parameter, too.
+// A new EventSource cannot set the Last-Event-ID header. The server also reads this parameter.
 function withLastId(url, id) {
   const address = new URL(url, document.baseURI);
   if (id) address.searchParams.set("lastEventId", id);

@@ -1,7 +1,4 @@
-"""
-Brokers: what keeps events and carries them between processes.
-
-"""
+"""Brokers store events and carry them between processes."""
 
 from __future__ import annotations
 

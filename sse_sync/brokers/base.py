@@ -1,10 +1,10 @@
 """
 The contract of brokers.
 
-A broker gives every event a position. Positions are strictly increasing across all channels, so
-that one last event ID resumes a subscription to any number of them. They carry an epoch: a store
-that may have lost something starts a new one, and positions of different epochs cannot be
-compared. So a client never resumes at a place that only looks like the one it left.
+A broker gives every event a position. Positions increase strictly across all channels, so that one
+last event ID resumes a subscription to any number of channels. They carry an epoch: a store that
+may have lost events starts a new one, and positions of different epochs cannot be compared. So a
+client never resumes at a position that only looks like its own.
 
 """
 
@@ -20,22 +20,19 @@ from .presence import PresenceStore
 __all__ = ["Broker", "History", "Message", "Position", "Receiver", "check_channel"]
 
 TOKEN_AGE = 600.0
-"""Seconds for which a publish is known by its token."""
+"""Seconds for which a publish is remembered by its token."""
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_MAX_TEXT = 40  # Longer than any position that was ever given out.
+_MAX_TEXT = 40  # Longer than any position.
 
 
 class Position(NamedTuple):
-    """
-    A place in the history of a broker. As text it is an event ID.
-
-    """
+    """A position in a broker's history. Its text is an event ID."""
 
     epoch: str
-    """Which history: short, ASCII letters and digits."""
+    """Identifies the history: a few ASCII letters and digits."""
     number: int
-    """Which place in it: increasing."""
+    """Increases with every event."""
 
     def __str__(self) -> str:
         return f"{self.epoch}-{to_base36(self.number)}"
@@ -43,10 +40,10 @@ class Position(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Position | None:
         """
-        Return the position that an event ID stands for, or :obj:`None` if it is none.
+        Return the position of an event ID, or :obj:`None` if it is not a position.
 
         Args:
-            text: What a client sent; anything.
+            text: What a client sent, which can be anything.
 
         """
         epoch, dash, number = text.partition("-")
@@ -60,33 +57,30 @@ class Position(NamedTuple):
 @dataclass(eq=True, slots=True)
 class Message:
     """
-    One event of a channel, encoded once by its publisher. Shared by all subscribers: not to be
-    changed.
+    One event of a channel, encoded once by its publisher. All subscribers share it, so it must not
+    be changed.
 
     """
 
     channel: str
-    """Where it was published."""
+    """The channel it was published to."""
     position: Position
-    """Where it stands in the history."""
+    """Its position in the history."""
     body: bytes
-    """The event as it is sent, without its id, which :attr:`position` is."""
+    """The event as sent, without its id, which is :attr:`position`."""
     event: str | None = None
     """Event type, for filters."""
     key: str | None = None
-    """What the event is about, for filters and for keeping the latest only."""
+    """The event's subject, for filters and for keeping only the latest."""
     meta: Mapping[str, Any] | None = None
-    """Anything that JSON can express, for filters."""
+    """Any JSON value, for filters."""
     kept: bool = True
-    """Whether the history has it."""
+    """Whether it is stored in the history."""
     _wire: bytes | None = field(default=None, repr=False, compare=False)
 
     @property
     def wire(self) -> bytes:
-        """
-        The event as it is sent, made once for all subscribers.
-
-        """
+        """The event as sent, built once for all subscribers."""
         wire = self._wire
         if wire is None:
             wire = self._wire = b"id: %s\n%s" % (str(self.position).encode(), self.body)
@@ -94,27 +88,21 @@ class Message:
 
 
 class History(NamedTuple):
-    """
-    What a broker still has of some channels after a position.
-
-    """
+    """The events of some channels after a position that the broker still has."""
 
     messages: list[Message]
-    """Events in the order of their positions."""
+    """Events, ordered by position."""
     complete: bool
-    """Whether nothing can be missing between the position that was asked for and now, but what
-    the receiver is still to be given."""
+    """Whether nothing is missing between the given position and now, apart from events that are
+    still being delivered."""
 
 
 class Receiver(Protocol):
-    """
-    Whom a broker gives events to. It never blocks.
-
-    """
+    """Takes a broker's events. Its methods never block."""
 
     def receive(self, messages: Iterable[Message]) -> None:
         """
-        Take events in the order of their positions, each once.
+        Take events, ordered by position, each once.
 
         Args:
             messages: Events of subscribed channels.
@@ -122,63 +110,54 @@ class Receiver(Protocol):
         """
 
     def interrupted(self) -> None:
-        """
-        Note that events may be missing from here on, because the history cannot tell.
-
-        """
+        """Record that events may be missing, because the history does not go back far enough."""
 
     def reached(self, position: Position) -> None:
-        """
-        Note that everything up to a position has been received, though nothing may have come.
-
-        """
+        """Record that everything up to a position has been received, even if there was no event."""
 
     def degraded(self, problem: str | None) -> None:
         """
-        Note that nothing arrives for now, or that it does again.
+        Record that no events can arrive, or that they can again.
 
         Args:
-            problem: What is wrong; :obj:`None` if nothing is any more.
+            problem: What is wrong; :obj:`None` once it is over.
 
         """
 
     def review(self) -> None:
         """
-        Give back channels that nobody wants any more. Called every few seconds by a broker for
-        which a channel costs something, and not while it is asked to subscribe.
+        Unsubscribe from channels that nobody wants any more. A broker for which a channel costs
+        something calls this every few seconds, but not during :meth:`Broker.subscribe`.
 
         """
 
 
 class Broker(Protocol):
     """
-    Keep events, and carry them between processes.
+    Store events, and carry them between processes.
 
     All methods may be called from any thread or greenlet, and may block for a bounded time unless
-    they say otherwise. After :meth:`close` every method raises :exc:`BrokerClosed`.
+    stated otherwise. After :meth:`close` every method raises :exc:`BrokerClosed`.
 
     """
 
     @property
     def presence(self) -> PresenceStore:
-        """
-        Who is there, in all processes of the broker.
-
-        """
+        """The presence store, for all processes of the broker."""
 
     def after_fork(self) -> None:
         """
-        Begin anew in a child process, with nothing that is its parent's; :meth:`start` is called
+        Start afresh in a child process, without anything of its parent's. :meth:`start` is called
         again.
 
         """
 
     def start(self, receiver: Receiver) -> None:
         """
-        Begin to receive. Called once in a process.
+        Begin to receive. Called once per process.
 
         Args:
-            receiver: Whom to give events to.
+            receiver: Takes the events.
 
         """
 
@@ -195,20 +174,20 @@ class Broker(Protocol):
         token_age: float = TOKEN_AGE,
     ) -> Position:
         """
-        Store an event and give it to every process that has subscribed to its channel.
+        Store an event and deliver it to every process that has subscribed to its channel.
 
         Args:
-            channel: Where to publish.
+            channel: The channel to publish to.
             body: The event without its id, with the blank line that ends it.
             event: Event type.
-            key: What the event is about.
-            meta: Anything that JSON can express.
-            token: Names this publish: another one with the same token stores nothing.
-            keep: Whether the history has it; otherwise only those get it who receive it now.
-            token_age: Seconds for which the token is known, whatever happens to the clock.
+            key: The event's subject.
+            meta: Any JSON value.
+            token: Identifies this publish: another one with the same token stores nothing.
+            keep: Whether to store it in the history; otherwise only current subscribers get it.
+            token_age: Seconds for which the token is remembered, even if the clock is set.
 
         Returns:
-            The event's position, or that of the first with this token.
+            The event's position, or that of the first event with this token.
 
         Raises:
             BrokerUnavailable: If it is not certain that the event was stored.
@@ -217,25 +196,25 @@ class Broker(Protocol):
 
     def subscribe(self, channels: Sequence[str]) -> Position:
         """
-        Receive the events of some channels from now on, too.
+        Also receive the events of these channels from now on.
 
         Args:
-            channels: AppHub that are not subscribed to yet.
+            channels: Channels that are not subscribed to yet.
 
         Returns:
-            The position behind which nothing of these channels will be missed.
+            The position after which no event of these channels will be missed.
 
         Raises:
-            BrokerUnavailable: If that cannot be promised now.
+            BrokerUnavailable: If the broker cannot promise that now.
 
         """
 
     def unsubscribe(self, channels: Sequence[str]) -> None:
         """
-        Receive the events of some channels no more. It never blocks and never raises.
+        Stop receiving the events of these channels. It never blocks and never raises.
 
         Args:
-            channels: AppHub that are subscribed to.
+            channels: Channels that are subscribed to.
 
         """
 
@@ -244,7 +223,7 @@ class Broker(Protocol):
         Return the position of the latest event of any channel.
 
         Raises:
-            BrokerUnavailable: If that is not known now.
+            BrokerUnavailable: If it cannot be determined now.
 
         """
 
@@ -252,36 +231,33 @@ class Broker(Protocol):
         self, channels: Sequence[str], after: Position, limit: int | None = None
     ) -> History:
         """
-        Return what is still there of some channels after a position.
+        Return the events of some channels after a position that are still stored.
 
         Args:
-            channels: Which channels.
-            after: From where on; a position of another epoch or of the future makes the
-                history incomplete.
-            limit: Bytes of events after which it may stop; :obj:`None` for however many there are.
-                If there are as many, there may be more behind the last one.
+            channels: The channels.
+            after: The position; one of another epoch or of the future makes the history
+                incomplete.
+            limit: Bytes of events after which it may stop; :obj:`None` for no limit. If it returns
+                that many, there may be more events after the last one.
 
         Raises:
-            BrokerUnavailable: If that cannot be read now.
+            BrokerUnavailable: If the history cannot be read now.
 
         """
 
     def close(self) -> None:
-        """
-        Stop receiving, and release every connection. Idempotent.
-
-        """
+        """Stop receiving, and release every connection. Idempotent."""
 
 
 def check_channel(channel: object) -> None:
     """
-    Refuse what cannot be a channel.
+    Refuse a value that cannot be a channel name.
 
     Args:
-        channel: What was given.
+        channel: The value.
 
     Raises:
-        ConfigurationError: If it is no text of 1 to 200 characters without control characters.
+        ConfigurationError: If it is not text of 1 to 200 printable characters.
 
     """
     if not isinstance(channel, str):
@@ -294,17 +270,17 @@ def check_channel(channel: object) -> None:
 
 def to_base36(number: int) -> str:
     """
-    Return a number as short text that sorts like the number among texts of its length.
+    Return a number as short text; texts of the same length sort like their numbers.
 
     Args:
-        number: Not negative.
+        number: A non-negative number.
 
     Raises:
         ValueError: If it is negative.
 
     """
     if number < 0:
-        raise ValueError(f"{number} is negative")  # Dividing it would never end.
+        raise ValueError(f"{number} is negative")  # The loop would never end.
     digits = ""
     while True:
         number, digit = divmod(number, 36)

@@ -1,7 +1,4 @@
-"""
-The broker of a single process.
-
-"""
+"""The broker of a single process."""
 
 from __future__ import annotations
 
@@ -35,18 +32,18 @@ class _Channel:
 
 class MemoryBroker:
     """
-    Keep events in the process.
+    Store events in the process.
 
-    Numbers are microseconds, and the epoch is new in every process.
+    Numbers are microseconds, and every process has a new epoch.
 
     Differs from the contract: it carries nothing to other processes, and never blocks.
 
     Args:
-        history: How many events of a channel are kept.
-        max_age: Seconds that an event is kept.
-        channels: What differs, by channel; see :class:`~sse_sync.brokers.retention.Retention`.
-        now: Tells the time of day, in seconds.
-        clock: Tells the time, in seconds, and is never set.
+        history: Number of events to keep per channel.
+        max_age: Seconds for which to keep an event.
+        channels: Exceptions by channel; see :class:`~sse_sync.brokers.retention.Retention`.
+        now: Returns the time of day, in seconds.
+        clock: Returns monotonic time, in seconds.
 
     """
 
@@ -66,35 +63,28 @@ class MemoryBroker:
 
     def _begin(self) -> None:
         now = self._now
-        # Positions are given out and events handed on under it, so that they arrive in order.
+        # Held while an event gets its position and is delivered, so that events arrive in order.
         self._lock = threading.Lock()
         self._epoch = to_base36(int(now() * 1000)) + secrets.token_hex(2)
         self._number = int(now() * 1_000_000)
         self._channels: dict[str, _Channel] = {}
-        # When to look whether a channel can be forgotten; each is there once.
+        # When to check whether a channel can be forgotten; each channel is there once.
         self._reviews: list[tuple[int, str]] = []
         self._forgotten = self._number
         self._tokens: dict[str, Position] = {}
-        # Until when each is known.
+        # When each one expires.
         self._token_ends: list[tuple[float, str]] = []
         self._receiver: Receiver | None = None
         self._subscribed: set[str] = set()
         self._closed = False
         self.presence = MemoryPresenceStore(self._announce, now=now)
-        """Who is there, in this process."""
+        """The presence store of this process."""
 
     def after_fork(self) -> None:
-        """
-        Forget everything: the parent has another history from here on.
-
-        """
+        """Forget everything: from here on, the parent's history differs."""
         self._begin()
 
     def start(self, receiver: Receiver) -> None:
-        """
-        Begin to receive.
-
-        """
         self._receiver = receiver
 
     def publish(
@@ -109,10 +99,6 @@ class MemoryBroker:
         keep: bool = True,
         token_age: float = TOKEN_AGE,
     ) -> Position:
-        """
-        Store an event and give it to the process's receiver.
-
-        """
         with self._lock:
             self._check_open()
             now = int(self._now() * 1_000_000)
@@ -133,28 +119,16 @@ class MemoryBroker:
         return position
 
     def subscribe(self, channels: Sequence[str]) -> Position:
-        """
-        Receive the events of some channels from now on, too.
-
-        """
         with self._lock:
             self._check_open()
             self._subscribed.update(channels)
             return Position(self._epoch, self._number)
 
     def unsubscribe(self, channels: Sequence[str]) -> None:
-        """
-        Receive the events of some channels no more.
-
-        """
         with self._lock:
             self._subscribed.difference_update(channels)
 
     def position(self) -> Position:
-        """
-        Return the position of the latest event.
-
-        """
         with self._lock:
             self._check_open()
             return Position(self._epoch, self._number)
@@ -162,10 +136,6 @@ class MemoryBroker:
     def history(
         self, channels: Sequence[str], after: Position, limit: int | None = None
     ) -> History:
-        """
-        Return what is still there of some channels after a position.
-
-        """
         with self._lock:
             self._check_open()
             now = int(self._now() * 1_000_000)
@@ -184,10 +154,6 @@ class MemoryBroker:
         return History(sorted(later, key=lambda message: message.position), True)
 
     def close(self) -> None:
-        """
-        Forget everything.
-
-        """
         with self._lock:
             self._closed = True
             self._channels.clear()
@@ -214,8 +180,8 @@ class MemoryBroker:
             channel.trimmed = messages.popleft().position.number
 
     def _forget(self, now: int) -> None:
-        # Channels that nobody publishes to any more, but not before what they have dropped is older
-        # than what any channel has to remember.
+        # Forget channels that nobody publishes to any more, once everything they have dropped is
+        # older than what any channel has to remember.
         while self._reviews and self._reviews[0][0] <= now:
             _, name = heapq.heappop(self._reviews)
             kept, retention = self._channels[name], self._retention.of(name)

@@ -1,9 +1,10 @@
 """
-Who is there: what a broker keeps of people, and the presence store of a single process.
+Presence: the contract of presence stores, and the store of a single process.
 
-Every process tells what it holds: people on channels, and how many streams of whom. What it told
-counts for as long as its lease lasts, which each report renews. So a process that was killed is
-forgotten with its people, and no count can drift: nothing is ever added or subtracted, only stated.
+Every process reports what it holds: users on channels, and the number of streams per user or
+address. A report is valid until the process's lease ends; each report renews it. So a process that
+was killed is forgotten together with its users, and no count can drift: counts are never added or
+subtracted, only stated.
 
 """
 
@@ -27,79 +28,67 @@ __all__ = [
 ]
 
 LEASE = 10.0
-"""Seconds for which a process that reports nothing is believed to live."""
+"""Seconds without a report after which a process is taken for dead."""
 
 
 class PresenceEvent(NamedTuple):
-    """
-    An event that tells who came or went.
-
-    """
+    """An event that announces who joined or left."""
 
     event: str
     """Event type."""
     key: str
-    """What the event is about: the user."""
+    """The event's subject: the user."""
     body: bytes
     """The event without its id, with the blank line that ends it."""
 
 
 @dataclass(frozen=True)
 class Join:
-    """
-    Somebody is on a channel, by this process.
-
-    """
+    """This process holds a user on a channel."""
 
     channel: str
-    """Where."""
+    """The channel."""
     user: str
-    """Who."""
+    """The user's key."""
     info: Any = None
-    """Anything that JSON can express."""
+    """Any JSON value."""
     join: PresenceEvent | None = None
-    """What is published if the user's presence there has not been announced."""
+    """Published unless the user's presence there was announced before."""
     leave: PresenceEvent | None = None
-    """What will be published when nobody holds the user any more, if a join was."""
+    """Published once no process holds the user any more, if a join was."""
 
 
 @dataclass(frozen=True)
 class Leave:
-    """
-    Somebody is not on a channel any more, by this process.
-
-    """
+    """This process no longer holds a user on a channel."""
 
     channel: str
-    """Where."""
+    """The channel."""
     user: str
-    """Who."""
+    """The user's key."""
     grace: float
-    """Seconds for which the user is still taken to be there."""
+    """Seconds for which the user still counts as present."""
 
 
 @dataclass(frozen=True)
 class Present:
-    """
-    Somebody who is there.
-
-    """
+    """A user who is present."""
 
     user: str
     """The user's key."""
     since: float
-    """When the user came, in seconds since 1970."""
+    """When the user joined, in seconds since 1970."""
     info: Any
-    """What the stream that was opened last told of the user."""
+    """The ``info`` of the user's latest stream."""
 
 
 class PresenceStore(Protocol):
     """
-    Keep who is there, for all processes of a broker.
+    Keep who is present, for all processes of a broker.
 
-    Its methods may be called from any thread or greenlet, :meth:`report` by one caller at a time,
-    and may block for a bounded time. All raise :exc:`BrokerUnavailable` if nothing can be asked or
-    told now; told twice is told once.
+    Its methods may be called from any thread or greenlet, but :meth:`report` by one caller at a
+    time, and may block for a bounded time. All raise :exc:`BrokerUnavailable` if the store cannot
+    be reached now. Reports are idempotent.
 
     """
 
@@ -109,49 +98,49 @@ class PresenceStore(Protocol):
         counts: Mapping[str, int] = MappingProxyType({}),
     ) -> bool:
         """
-        Note who came and went, renew the lease of this process, and let go of those whose time is
-        over, whosever they were. Joins and leaves are published in the same step.
+        Record joins and leaves, renew this process's lease, and remove whatever has expired, of any
+        process. Joins and leaves are published in the same step.
 
-        Where nobody could report for a while, nobody's lease ends because of that.
+        If no process could report for a while, no lease ends because of that.
 
         Args:
-            reports: What has changed. It may repeat what was told before.
-            counts: How many of what this process has now.
+            reports: What has changed. It may repeat earlier reports.
+            counts: The number of streams this process has now, by name.
 
         Returns:
-            Whether everything that this process told before is still known; otherwise it has to
-            tell it again. The first time it is not.
+            Whether all earlier reports of this process are still known; otherwise it has to repeat
+            them. False for the first report.
 
         """
 
     def sweep(self) -> None:
         """
-        Let go of those whose time is over. For processes that report nothing, which cannot know
-        whether others can: where nobody has for a while, a lease lasts twice as long for them.
+        Remove whatever has expired. For processes that report nothing: they cannot know whether
+        others can report, so if none has for a while, leases last twice as long here.
 
         """
 
     def present(self, channel: str) -> list[Present]:
         """
-        Return who is on a channel, who came first first.
+        Return who is present on a channel, ordered by arrival.
 
         Args:
-            channel: Where.
+            channel: The channel.
 
         """
 
     def count(self, name: str, own: int, limit: int | None = None) -> bool:
         """
-        State how many of something this process has, unless all have too many then. It renews the
-        lease, and counts as long as the process reports.
+        State how many streams of a name this process has, unless all processes together would then
+        have too many. It renews the lease; the number is valid as long as the process reports.
 
         Args:
-            name: Of what.
+            name: Whose streams: a user or an address.
             own: How many this process has, or would have.
             limit: How many all processes may have; :obj:`None` for any number.
 
         Returns:
-            Whether that is allowed; it is noted only then.
+            Whether that is allowed; only then is it recorded.
 
         """
 
@@ -161,26 +150,26 @@ class _Entry:
     since: float
     arrival: Join
     until: float | None = None
-    """Until when the user is still taken to be there; :obj:`None` if somebody holds it."""
+    """Until when the user still counts as present; :obj:`None` while a stream is open."""
 
 
 @dataclass
 class _Book:
     entries: dict[tuple[str, str], _Entry] = field(default_factory=dict)
-    # Those that nobody holds any more.
+    # Those whose last stream has ended.
     leaving: dict[tuple[str, str], _Entry] = field(default_factory=dict)
 
 
 class MemoryPresenceStore:
     """
-    Keep who is there in the process.
+    Keep who is present in the process.
 
-    Differs from the contract: it never blocks, and there is no lease, because with the process
-    everything is gone.
+    Differs from the contract: it never blocks, and has no lease, because it ends with the process.
+    It keeps no counts, because no other process adds to them.
 
     Args:
         publish: Publishes an announcement to a channel.
-        now: Tells the time of day, in seconds.
+        now: Returns the time of day, in seconds.
 
     """
 
@@ -192,7 +181,7 @@ class MemoryPresenceStore:
     ) -> None:
         self._publish = publish
         self._now = now
-        # Announcements are published under it, so that they come in the order of what they tell.
+        # Held while an announcement is published, so that they are published in order.
         self._lock = threading.Lock()
         self._book = _Book()
         self._begun = False
@@ -202,10 +191,6 @@ class MemoryPresenceStore:
         reports: Sequence[Join | Leave] = (),
         counts: Mapping[str, int] = MappingProxyType({}),
     ) -> bool:
-        """
-        Note who came and went.
-
-        """
         with self._lock:
             known, self._begun = self._begun, True
             self._settle()
@@ -218,18 +203,10 @@ class MemoryPresenceStore:
             return known
 
     def sweep(self) -> None:
-        """
-        Let go of those whose time is over.
-
-        """
         with self._lock:
             self._settle()
 
     def present(self, channel: str) -> list[Present]:
-        """
-        Return who is on a channel.
-
-        """
         with self._lock:
             self._settle()
             found = [
@@ -240,10 +217,6 @@ class MemoryPresenceStore:
         return sorted(found, key=lambda present: (present.since, present.user))
 
     def count(self, name: str, own: int, limit: int | None = None) -> bool:
-        """
-        Return whether as many are allowed.
-
-        """
         return limit is None or own <= limit
 
     def _arrive(self, arrival: Join) -> None:

@@ -1,7 +1,4 @@
-"""
-How much of each channel is kept.
-
-"""
+"""How much of each channel is kept."""
 
 from __future__ import annotations
 
@@ -11,35 +8,32 @@ from typing import NamedTuple
 
 __all__ = ["Kept", "Retention"]
 
-# Channels whose answer is remembered; with patterns it takes a look at each of them.
+# Channels whose answer is cached, because finding it compares all patterns.
 _REMEMBERED = 10_000
 
 
 class Kept(NamedTuple):
-    """
-    How much of one channel is kept.
-
-    """
+    """How much of one channel is kept."""
 
     events: int
-    """How many events, at most."""
+    """Maximum number of events."""
     age: int
-    """How long, at most, in microseconds, as positions count."""
+    """Maximum age in microseconds, the unit of positions."""
     memory: int
-    """How long it is remembered that events were dropped; the same."""
+    """Microseconds for which it is remembered that events were dropped."""
     usual: int
-    """The age of channels for which nothing else is said."""
+    """Maximum age of channels without an exception, in microseconds."""
 
 
 class Retention:
     """
-    Tell how much of a channel is kept.
+    Know how much of each channel is kept.
 
     Args:
-        history: How many events of a channel.
-        max_age: How long, in seconds.
-        channels: What differs, by name or shell-style pattern: how many events, and how many
-            seconds. The first that fits counts.
+        history: Number of events to keep per channel.
+        max_age: Seconds for which to keep an event.
+        channels: Exceptions by name or shell-style pattern: events and seconds. The first match
+            counts.
 
     """
 
@@ -58,10 +52,7 @@ class Retention:
         self._known: dict[str, Kept] = {}
 
     def of(self, channel: str) -> Kept:
-        """
-        Return how much of a channel is kept.
-
-        """
+        """Return how much of a channel is kept."""
         if not self._patterns:
             return self._others
         kept = self._known.get(channel)

@@ -1,8 +1,8 @@
 """
-Worker classes for gunicorn that hand connections off: ``-k sse_sync.gunicorn.GeventWorker``.
+gunicorn worker classes that hand connections off: ``-k sse_sync.gunicorn.GeventWorker``.
 
 gunicorn imports the class's module in its master process, before gevent patches anything, and the
-thread worker must not need gevent. So each is imported when it is asked for.
+thread worker must not need gevent. So each class is imported on first use.
 
 """
 

@@ -1,7 +1,4 @@
-"""
-The gevent worker.
-
-"""
+"""The gevent worker."""
 
 from __future__ import annotations
 
@@ -18,17 +15,17 @@ __all__ = ["GeventWorker"]
 
 class GeventWorker(HandoffMixin, ggevent.GeventWorker):
     """
-    gunicorn's gevent worker, with hand-off: streams that only relay channels need no greenlet, and
-    do not count among ``--worker-connections``.
+    gunicorn's gevent worker with hand-off: streams that only relay channels need no greenlet, and
+    do not count towards ``--worker-connections``.
 
     """
 
     def forget(self, fd: int) -> None:
         """
-        Take a descriptor out of the loop's epoll.
+        Remove a descriptor from the loop's epoll.
 
-        libev leaves it there until it is closed; under the number of another connection it would
-        be found in the way, and the whole epoll made anew, each time a client leaves.
+        libev leaves it there until it is closed. Once another connection has its number, libev
+        would rebuild the whole epoll each time a client leaves.
 
         """
         epoll, loop = system_epoll(), gevent.get_hub().loop
@@ -39,6 +36,6 @@ class GeventWorker(HandoffMixin, ggevent.GeventWorker):
         try:
             watched.unregister(fd)
         except OSError:
-            pass  # It was never waited for.
+            pass  # It was never watched.
         finally:
             watched.close()

@@ -1,10 +1,9 @@
 """
-How a gunicorn worker lets a connection go.
+How a gunicorn worker hands a connection off.
 
-The response ends normally: for the server it is one whose length was just reached, on a
-connection that has to be closed. In place of the connection it gets a socket that leads nowhere,
-under the same descriptor, so that nothing which it still does, to shut it down for example,
-reaches the client.
+The response ends normally: to the server, its length has just been reached, on a connection that
+must be closed. The descriptor now belongs to a socket that leads nowhere, so nothing that the
+server still does, such as shutting it down, reaches the client.
 
 """
 
@@ -30,11 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = ["HandoffMixin", "GunicornOffer"]
 
-# Major versions of gunicorn whose responses are known.
+# Major versions of gunicorn that hand-off is tested with.
 TESTED = range(22, 28)
 
-# Seconds that a stopping worker waits until the last words of its connections are written, and
-# logged.
+# Seconds that a stopping worker waits until the final bytes of its connections are written, and
+# their ends logged.
 DRAIN = 1.5
 
 
@@ -45,7 +44,7 @@ class GunicornOffer:
     Args:
         response: The response.
         sock: Its connection.
-        forget: Called with the descriptor before it changes hands.
+        forget: Called with the descriptor before it is replaced.
 
     """
 
@@ -56,17 +55,9 @@ class GunicornOffer:
 
     @property
     def is_chunked(self) -> bool:
-        """
-        Whether the response is framed in chunks.
-
-        """
         return bool(self._response.chunked)
 
     def refusal(self, sent: int) -> str:
-        """
-        Return why the connection cannot be taken over.
-
-        """
         response = self._response
         names = {name.lower() for name, _ in response.headers}
         if isinstance(self._sock, ssl.SSLSocket):
@@ -82,10 +73,6 @@ class GunicornOffer:
         return ""
 
     def take(self, let_go: Callable[[], bool]) -> _socket.socket | None:
-        """
-        Return the connection.
-
-        """
         sock, nowhere = self._sock, _nowhere()
         fd = sock.fileno()
         taken = _socket.socket(sock.family, sock.type, sock.proto, os.dup(fd))
@@ -103,27 +90,18 @@ class GunicornOffer:
 
 
 class HandoffMixin:
-    """
-    Makes offers in a gunicorn worker, and ends what was handed off when it stops. A mixin.
-
-    """
+    """Mixin for workers: offers connections, and ends handed-off streams when the worker stops."""
 
     wsgi: WSGIApplication
     log: Any
 
     def init_process(self) -> None:
-        """
-        Let the process have as many connections as it may.
-
-        """
+        """Raise the limit of open files to the hard limit."""
         _raise_descriptor_limit()
         super().init_process()  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
-        """
-        Load the application, and offer it its connections.
-
-        """
+        """Load the application, and offer it the connections."""
         super().load_wsgi()  # type: ignore[misc]
         application = self.wsgi
         if gunicorn.version_info[0] not in TESTED:
@@ -137,33 +115,27 @@ class HandoffMixin:
         def offering(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
             response = getattr(start_response, "__self__", None)
             sock = environ.get("gunicorn.socket")
-            # HTTP/2 has a response class of its own.
+            # HTTP/2 uses another response class.
             if type(response) is Response and sock is not None:
                 environ[OFFER] = GunicornOffer(response, sock, self.forget)
             return application(environ, start_response)
 
-        _nowhere()  # Now, because threads will want it at the same time.
+        _nowhere()  # Before threads use it at the same time.
         self.wsgi = offering
 
     def run(self) -> None:
-        """
-        Serve, until the worker stops and every client has been told when to come back.
-
-        """
+        """Serve until the worker stops and every client has been told when to reconnect."""
         try:
             super().run()  # type: ignore[misc]
         finally:
-            # What has a request is ended already, or beyond help.
+            # Streams with a request have ended already, or cannot be ended.
             registry().end_all(CloseReason.SERVER_STOPPING)
             deadline = time.monotonic() + DRAIN
             while time.monotonic() < deadline and not _all_is_said():
                 time.sleep(0.005)
 
     def forget(self, fd: int) -> None:
-        """
-        Let go of a descriptor that the worker's own loop may know.
-
-        """
+        """Remove a descriptor from the worker's own loop."""
 
 
 def _all_is_said() -> bool:
@@ -174,7 +146,7 @@ _dead_end: _socket.socket | None = None
 
 
 def _nowhere() -> _socket.socket:
-    # Whatever is read from it is the end, and whatever is written to it fails.
+    # Reading from it returns the end, and writing to it fails.
     global _dead_end
     if _dead_end is None:
         _dead_end, other = _socket.socketpair()
@@ -183,7 +155,7 @@ def _nowhere() -> _socket.socket:
 
 
 def _raise_descriptor_limit() -> None:
-    # As Go and Node.js do: the soft limit is for programs that use select().
+    # As Go and Node.js do: the soft limit only protects programs that use select().
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -191,4 +163,4 @@ def _raise_descriptor_limit() -> None:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         except (OSError, ValueError):
-            pass  # Then it is as it was, and streams beyond it are sent away.
+            pass  # The limit stays, and streams beyond it are refused.

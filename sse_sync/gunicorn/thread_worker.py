@@ -1,7 +1,4 @@
-"""
-The thread worker.
-
-"""
+"""The thread worker."""
 
 from __future__ import annotations
 
@@ -13,7 +10,4 @@ __all__ = ["ThreadWorker"]
 
 
 class ThreadWorker(HandoffMixin, gthread.ThreadWorker):
-    """
-    gunicorn's gthread worker, with hand-off: streams that only relay channels need no thread.
-
-    """
+    """gunicorn's gthread worker with hand-off: streams that only relay channels need no thread."""

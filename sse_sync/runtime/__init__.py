@@ -1,9 +1,8 @@
 """
-How one process waits, and runs things side by side: threads or greenlets.
+How a process waits, and runs things side by side: with threads or greenlets.
 
-The core is written against the three protocols below. Which of the two worlds a request
-lives in is decided when its stream starts, because gunicorn patches the standard
-library after this package may have been imported.
+The core is written against the three protocols below. A stream chooses between the two when it
+starts, because gunicorn may patch the standard library after this package was imported.
 
 """
 
@@ -20,72 +19,52 @@ __all__ = ["Runtime", "Signal", "Task", "current", "is_exit"]
 
 
 class Signal(Protocol):
-    """
-    Wake one waiter. A signal that is set while nobody waits is not lost.
-
-    """
+    """Wake one waiter. A signal that is set before anybody waits is not lost."""
 
     def set(self) -> None:
-        """
-        Let the waiter go on. Anything may call it, from any thread; it never blocks.
-
-        """
+        """Wake the waiter. Anything may call it, from any thread; it never blocks."""
 
     def wait(self) -> None:
-        """
-        Wait until the signal is set, and reset it. Only one thread or greenlet may wait.
-
-        """
+        """Wait until the signal is set, and reset it. Only one thread or greenlet may wait."""
 
     def set_and_wait(self, other: Any) -> None:
         """
-        Set this signal, and wait for another: hand over and be handed back to.
+        Set this signal and wait for another, as one step.
 
         Args:
-            other: Signal of the same world.
+            other: Signal of the same runtime.
 
         """
 
 
 class Task(Protocol):
-    """
-    A function that runs beside the caller.
-
-    """
+    """A function that runs beside the caller."""
 
     def interrupt(self, running: Callable[[], bool]) -> None:
         """
-        Raise :exc:`GreenletExit` in the function where it stands, if that is possible.
-
-        Threads cannot be interrupted; nothing happens then.
+        Raise :exc:`GreenletExit` in the function where it blocks. In a thread, do nothing.
 
         Args:
-            running: Asked at the last moment whether the function is still where
-                it may be interrupted.
+            running: Called at the last moment; returns whether the function is still at a point
+                where it may be interrupted.
 
         """
 
 
 class Runtime(Protocol):
-    """
-    One of the two worlds.
-
-    """
+    """Threads or greenlets."""
 
     name: str
     """``threads`` or ``gevent``."""
 
     exits: tuple[type[BaseException], ...]
-    """What an interrupted function raises."""
+    """What is raised in an interrupted function."""
 
     reactor: Reactor
-    """Watches sockets and time for all streams of the process."""
+    """Watches sockets and timers for all of its streams."""
 
     def signal(self) -> Signal:
-        """
-        Return a new signal.
-
-        """
+        """Return a new signal."""
 
     def spawn(self, function: Callable[[], None], name: str) -> Task:
         """
@@ -93,15 +72,15 @@ class Runtime(Protocol):
 
         Args:
             function: What to run. It must not raise.
-            name: What to call it in lists of threads.
+            name: Its name in lists of threads.
 
         """
 
 
 def is_exit(error: BaseException) -> bool:
     """
-    Return whether an exception ends its thread or greenlet, rather than tells that something has
-    failed. gevent's time-outs do not, though they are no :exc:`Exception`.
+    Return whether an exception ends its thread or greenlet on purpose, rather than reporting a
+    failure. gevent's time-outs report a failure, though they are no :exc:`Exception`.
 
     """
     return isinstance(error, (SystemExit, KeyboardInterrupt, GeneratorExit, *current().exits))
@@ -112,10 +91,7 @@ _gevent: dict[int, Runtime] = {}
 
 
 def current() -> Runtime:
-    """
-    Return the world that the caller lives in.
-
-    """
+    """Return the runtime of the caller."""
     global _threads
     if "gevent" in sys.modules:
         from . import greenlets
@@ -130,8 +106,8 @@ def current() -> Runtime:
 
 
 def _forget() -> None:
-    # A child must neither poll its parent's epoll nor rely on threads it does not have. Its hub
-    # would go on watching the epoll that it shares with its parent.
+    # A child must not poll its parent's epoll, nor rely on threads that it does not have. Its
+    # gevent hub would go on watching the epoll that it shares with its parent.
     global _threads
     inherited = [*_gevent.values(), *([_threads] if _threads is not None else [])]
     _gevent.clear()
@@ -140,7 +116,7 @@ def _forget() -> None:
         try:
             runtime.reactor.abandon()
         except Exception:
-            pass  # There is nothing better to be done in a child that has just begun.
+            pass  # There is nothing better to do in a child that has just started.
 
 
 if hasattr(os, "register_at_fork"):

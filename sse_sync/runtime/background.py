@@ -1,7 +1,4 @@
-"""
-Work that nobody waits for: done beside the streams, when it is due or asked for.
-
-"""
+"""Work that no stream waits for, done when it is due or requested."""
 
 from __future__ import annotations
 
@@ -16,18 +13,18 @@ __all__ = ["BackgroundTask"]
 
 logger = logging.getLogger("sse_sync")
 
-# Seconds until work that raised an exception is tried again.
+# Seconds until work that raised an exception is retried.
 PAUSE = 1.0
 
 
 class BackgroundTask:
     """
-    Call a function in a greenlet or thread of its own, which lives as long as there is work.
+    Call a function in a greenlet or thread of its own, which lives while there is work.
 
     Args:
-        work: Does what there is to do, and returns in how many seconds it wants to be called again,
-            or :obj:`None` if not before somebody asks. It may block.
-        name: What to call the thread.
+        work: Does the work, and returns in how many seconds to call it again, or :obj:`None` for
+            when :meth:`wake` is called. It may block.
+        name: Name of the thread.
 
     """
 
@@ -42,11 +39,11 @@ class BackgroundTask:
 
     def live_in(self, runtime: Runtime) -> None:
         """
-        Work in this world from now on, whoever asks: in that of whoever asks first, a thread of
-        a pool, nothing might ever run. Only the first call counts.
+        Work in this runtime from now on, whoever calls :meth:`wake`. The first caller's runtime may
+        be that of a thread in a pool, where nothing might ever run. Later calls do nothing.
 
         Args:
-            runtime: Where the streams are.
+            runtime: The runtime of the streams.
 
         """
         if self._home is None:
@@ -54,17 +51,11 @@ class BackgroundTask:
 
     @property
     def is_idle(self) -> bool:
-        """
-        Whether all that was asked for is done.
-
-        """
+        """Whether there is no work left."""
         return self._signal is None
 
     def wake(self) -> None:
-        """
-        Ask for the work to be done soon. Anything may call it, and it never blocks.
-
-        """
+        """Request that the work be done soon. Anything may call it; it never blocks."""
         runtime = self._home or _runtime.current()
         with self._lock:
             self._wanted = True
@@ -77,7 +68,7 @@ class BackgroundTask:
         try:
             runtime.spawn(self._run, self._name)
         except Exception:
-            # No more threads, perhaps; whoever asks next tries again.
+            # No more threads, perhaps; the next call tries again.
             self._signal = None
             logger.exception("%s could not be started; the next call tries again", self._name)
 
@@ -87,7 +78,7 @@ class BackgroundTask:
         try:
             self._run_until_done(signal)
         except BaseException:
-            # It was killed, and whoever asks next starts it again.
+            # It was killed; the next call starts it again.
             self._signal = None
             raise
 

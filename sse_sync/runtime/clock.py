@@ -1,7 +1,7 @@
 """
 Time as a parameter.
 
-Everything that waits takes a :data:`Clock`, so that tests can turn its hands.
+Everything that waits takes a :data:`Clock`, so that tests can control it.
 
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 __all__ = ["Clock", "monotonic"]
 
 Clock = Callable[[], float]
-"""Returns seconds that never run backwards."""
+"""Returns seconds, which never run backwards."""
 
 monotonic: Clock = time.monotonic
 """The clock of the operating system."""

@@ -1,7 +1,4 @@
-"""
-The world of gevent. Imported only where gevent is.
-
-"""
+"""The runtime of gevent. Imported only if gevent is."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent import monkey
 
-# Not the public get_hub(): that would make a hub for a thread that has none.
+# Not the public get_hub(), which would make a hub for a thread without one.
 from gevent._hub_local import get_hub_if_exists as _get_hub_if_exists
 from greenlet import getcurrent
 
@@ -34,11 +31,11 @@ __all__ = [
 
 get_hub_if_exists: Callable[[], Any] = _get_hub_if_exists
 
-# Direct switches before the hub gets a turn, so that a generator that never blocks does not keep
-# everybody else waiting.
+# Direct switches before the hub gets a turn, so that a generator that never blocks does not starve
+# the others.
 _DIRECT = 8
 
-# Waiters that go on before the hub looks at anything else.
+# Waiters to wake before the hub does anything else.
 _AT_ONCE = 50
 
 _READ = 1  # gevent.core.READ: libev's EV_READ and libuv's UV_READABLE
@@ -46,18 +43,15 @@ _READ = 1  # gevent.core.READ: libev's EV_READ and libuv's UV_READABLE
 
 class StreamInterrupt(gevent.GreenletExit):
     """
-    Raised in a generator that blocks while its stream ends.
+    Raised in a blocked generator when its stream ends.
 
-    Not an :exc:`Exception`, because libraries that retry after errors would swallow it.
+    It is not an :exc:`Exception`, which libraries that retry after errors would swallow.
 
     """
 
 
 def is_home() -> bool:
-    """
-    Return whether the caller runs in a greenlet that gevent schedules.
-
-    """
+    """Return whether the caller runs in a greenlet that gevent schedules."""
     hub = get_hub_if_exists()
     if hub is None:
         return bool(monkey.is_module_patched("threading"))
@@ -66,11 +60,11 @@ def is_home() -> bool:
 
 def of_this_hub(runtimes: dict[int, Runtime]) -> Runtime:
     """
-    Return the runtime of the caller's hub, which is made if there is none. Each thread that
-    runs greenlets has a hub of its own.
+    Return the runtime of the caller's hub, creating both if necessary. Each thread that runs
+    greenlets has a hub of its own.
 
     Args:
-        runtimes: Runtimes by the identity of their hub, which they keep alive.
+        runtimes: Runtimes by the id() of their hub, which they keep alive.
 
     """
     hub = gevent.get_hub()
@@ -82,7 +76,7 @@ def of_this_hub(runtimes: dict[int, Runtime]) -> Runtime:
 
 class Waker:
     """
-    Lets waiters go on, many with one callback of the hub: an event wakes thousands.
+    Wakes many waiters with one callback of the hub, because an event wakes thousands.
 
     Args:
         hub: The hub of the waiters.
@@ -98,10 +92,7 @@ class Waker:
         self._is_called = False
 
     def wake(self, signal: GreenletSignal) -> None:
-        """
-        Let a signal's waiter go on, at the hub's next turn. To be called in the hub's thread.
-
-        """
+        """Wake a signal's waiter in the hub's next turn. Call this in the hub's thread."""
         self._due.append(signal)
         if not self._is_called:
             self._is_called = True
@@ -113,17 +104,14 @@ class Waker:
             for _ in range(min(len(due), _AT_ONCE)):
                 due.popleft().deliver()
         finally:
-            # One that fails must not keep the others waiting.
+            # If one fails, the others must still be woken.
             self._is_called = bool(due)
             if due:
                 self.hub.loop.run_callback(self._deliver)
 
 
 class GreenletSignal:
-    """
-    A :class:`~sse_sync.runtime.Signal` for greenlets.
-
-    """
+    """A :class:`~sse_sync.runtime.Signal` for greenlets."""
 
     __slots__ = ("_hub", "_is_set", "_turns", "_waiter", "_waker")
 
@@ -135,10 +123,7 @@ class GreenletSignal:
         self._waiter: Any = None
 
     def set(self) -> None:
-        """
-        Let the waiter go on, at the hub's next turn.
-
-        """
+        """Wake the waiter in the hub's next turn."""
         if self._is_set:
             return
         self._is_set = True
@@ -146,15 +131,11 @@ class GreenletSignal:
             if self._waiter is not None:
                 self._waker.wake(self)
         else:
-            # From another thread: that loop may be asleep, and whether somebody waits is
-            # only known there.
+            # From another thread: the hub's loop may be asleep, and only there is it known
+            # whether anybody waits.
             self._hub.loop.run_callback_threadsafe(self.deliver)
 
     def wait(self) -> None:
-        """
-        Wait until the signal is set, and reset it.
-
-        """
         while not self._is_set:
             self._waiter = getcurrent()
             try:
@@ -165,8 +146,8 @@ class GreenletSignal:
 
     def set_and_wait(self, other: GreenletSignal) -> None:
         """
-        Set this signal, and wait for another. The waiter goes on at once, without a turn of
-        the hub, which would cost as much again as the switch.
+        Wake the waiter at once, without a turn of the hub, which would cost as much again as the
+        switch.
 
         """
         self._turns += 1
@@ -182,21 +163,15 @@ class GreenletSignal:
         other.wait()
 
     def deliver(self) -> None:
-        """
-        Let the waiter go on now. The hub calls it.
-
-        """
-        # It may have been killed since; then nobody waits.
+        """Wake the waiter now. The hub calls it."""
+        # It may have been killed since.
         waiter = self._waiter
         if waiter is not None:
             waiter.switch()
 
 
 class GreenletTask:
-    """
-    A :class:`~sse_sync.runtime.Task` in a greenlet.
-
-    """
+    """A :class:`~sse_sync.runtime.Task` in a greenlet."""
 
     __slots__ = ("_greenlet", "_hub")
 
@@ -205,10 +180,7 @@ class GreenletTask:
         self._greenlet = greenlet
 
     def interrupt(self, running: Callable[[], bool]) -> None:
-        """
-        Raise :exc:`StreamInterrupt` in the function where it stands, at the hub's next turn.
-
-        """
+        """Raise :exc:`StreamInterrupt` in the function where it blocks, in the hub's next turn."""
 
         def throw() -> None:
             if running():
@@ -224,49 +196,32 @@ class _Unreachable:
     # A task that was started from another thread.
 
     def interrupt(self, running: Callable[[], bool]) -> None:
-        """
-        Do nothing.
-
-        """
+        """Do nothing."""
 
 
 class GeventReactor(Reactor):
-    """
-    A reactor that the hub drives: its epoll is one descriptor among those the hub watches.
-
-    """
+    """A reactor that the hub drives: the hub watches the reactor's epoll like any descriptor."""
 
     def __init__(self, hub: Any) -> None:
         super().__init__(system_epoll())
         self._hub = hub
-        # Neither watcher keeps a program alive that has nothing else to do.
+        # Neither watcher keeps alive a program that has nothing else to do.
         self._timer = hub.loop.timer(0, ref=False)
         if self._epoll is not None:
             self._readable = hub.loop.io(self._epoll.fileno(), _READ, ref=False)
             self._readable.start(self._turn)
 
     def wake(self) -> None:
-        """
-        Set the hub's timer to the earliest time.
-
-        """
         if get_hub_if_exists() is self._hub:
             self._arm(self._heap[0][0] if self._heap else None)
         else:
             self._hub.loop.run_callback_threadsafe(self._turn)
 
     def defer(self, function: Callable[[], object]) -> None:
-        """
-        Call a function in a greenlet: a log handler may want to wait, which the hub cannot.
-
-        """
+        """Call a function in a greenlet: a log handler may wait, which the hub cannot."""
         gevent.spawn(function)
 
     def abandon(self) -> None:
-        """
-        Let go of everything, in a child process that inherited it.
-
-        """
         self._timer.close()
         if self._epoll is not None:
             self._readable.close()
@@ -280,44 +235,34 @@ class GeventReactor(Reactor):
         if due is not None:
             # Not below a millisecond, or libuv warns.
             self._timer = self._hub.loop.timer(max(0.001, due - self.clock()), ref=False)
-            # update: the loop's idea of now may be old after a long computation.
+            # update: the loop's time may be stale after a long computation.
             self._timer.start(self._turn, update=True)
 
 
 class GeventRuntime:
-    """
-    The :class:`~sse_sync.runtime.Runtime` of a server that gives each request a greenlet.
-
-    """
+    """The :class:`~sse_sync.runtime.Runtime` of a server that gives each request a greenlet."""
 
     name = "gevent"
-    """Name of this world."""
+    """Name of this runtime."""
     exits: tuple[type[BaseException], ...] = (gevent.GreenletExit,)
-    """What an interrupted function raises."""
+    """What is raised in an interrupted function."""
 
     def __init__(self, hub: Any) -> None:
         self.hub = hub
-        """The hub of the thread that the streams live in."""
+        """The hub of the streams' thread."""
         self.reactor: Reactor = GeventReactor(self.hub)
-        """Watches sockets and time for all streams of the process."""
+        """Watches sockets and timers for all streams of the hub."""
         self._waker = Waker(hub)
 
     def signal(self) -> GreenletSignal:
-        """
-        Return a new signal.
-
-        """
         return GreenletSignal(self._waker)
 
     def spawn(self, function: Callable[[], None], name: str) -> Task:
-        """
-        Run a function in a greenlet of this hub. Only from there can it be interrupted.
-
-        """
+        """Run a function in a greenlet of this hub. It can be interrupted only if started there."""
         if get_hub_if_exists() is self.hub:
             greenlet = gevent.Greenlet(function)
             greenlet.start()
             return GreenletTask(self.hub, greenlet)
-        # From another thread: there the greenlet would belong to a hub that nobody runs.
+        # From another thread, where the greenlet would belong to a hub that nobody runs.
         self.hub.loop.run_callback_threadsafe(lambda: gevent.spawn(function))
         return _Unreachable()

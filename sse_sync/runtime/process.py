@@ -1,7 +1,4 @@
-"""
-What gevent's monkey-patching replaces, as the system has it.
-
-"""
+"""The system's own primitives that gevent's monkey-patching replaces."""
 
 from __future__ import annotations
 
@@ -16,12 +13,12 @@ __all__ = ["native_lock", "system_epoll"]
 
 def native_lock() -> threading.Lock:
     """
-    Return a lock of the operating system, which its thread may take again.
+    Return a re-entrant lock of the operating system.
 
-    For what is never held while anything blocks or switches greenlets: then it is right in both
-    worlds, cheaper than gevent's, and may be taken in gevent's hub. The one exception is a
-    finalizer that the garbage collector calls meanwhile and that waits: with a simple lock, the
-    next greenlet that wants it would stop the whole thread for ever.
+    For locks that are never held while anything blocks or switches greenlets: then it works with
+    threads and greenlets, is cheaper than gevent's, and may be taken in gevent's hub. It is
+    re-entrant because the garbage collector may meanwhile call a finalizer that waits: with a
+    simple lock, the next greenlet that takes it would block the whole thread for ever.
 
     """
     allocate: Callable[[], Any] = _saved("threading", "_CRLock") or threading.RLock
@@ -30,11 +27,8 @@ def native_lock() -> threading.Lock:
 
 
 def system_epoll() -> Callable[[], Any] | None:
-    """
-    Return what makes an epoll object, or :obj:`None` where the system has none.
-
-    """
-    # Patching deletes what does not cooperate, but keeps it aside.
+    """Return the function that makes an epoll object, or :obj:`None` if the system has none."""
+    # Patching deletes functions that do not cooperate, but saves them.
     epoll: Callable[[], Any] | None = getattr(select, "epoll", None) or _saved("select", "epoll")
     return epoll
 

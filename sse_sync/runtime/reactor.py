@@ -1,15 +1,15 @@
 """
-One per process: which clients hung up, and what is due.
+Watch sockets and timers: one reactor per process with threads, one per hub with gevent.
 
-Theory of operation. Streams register a socket (:meth:`Reactor.watch`) and a time
+Theory of operation. Streams register a socket (:meth:`Reactor.watch`) and a timer
 (:meth:`Reactor.call_at`). A driver, which is a daemon thread or the gevent hub, calls
-:meth:`Reactor.poll` whenever the epoll descriptor is readable or the earliest time has come.
-Callbacks run there, one after another, so they must not block: they note what happened and set
+:meth:`Reactor.poll` whenever the epoll descriptor is readable or the earliest timer is due.
+Callbacks run there, one after another, so they must not block: they record what happened and set
 a :class:`~sse_sync.runtime.Signal`. Longer work is a job (:meth:`Reactor.call_soon`), which does a
-little of it in each turn, so that the driver gets to everything else in between.
+little in each turn, so that the driver can do everything else in between.
 
-A time is not moved when a stream sends something, which would cost a heap operation per event.
-The callback looks at how late it really is, and returns when it wants to be called again.
+A timer is not moved when a stream sends something, which would cost a heap operation per event.
+Its callback checks whether anything is really due, and returns when to call it again.
 
 """
 
@@ -31,21 +31,18 @@ __all__ = ["Reactor", "Timer"]
 logger = logging.getLogger("sse_sync")
 
 # Linux, include/uapi/linux/eventpoll.h. HUP and ERR are always reported. RDHUP is the peer's
-# FIN, which is seen even behind unread pipelined bytes and under TLS, where a peek sees neither.
+# FIN. It is reported even after unread pipelined bytes and under TLS, where a peek misses it.
 EPOLLIN, EPOLLOUT, EPOLLRDHUP = 0x1, 0x4, 0x2000
 
-# Seconds for which jobs are done before the driver gets to anything else.
+# Seconds of jobs before the driver does anything else.
 TURN = 0.003
 
 Job = Callable[[], bool]
-"""Does a little work, and tells whether there is more."""
+"""Does a little work, and returns whether there is more."""
 
 
 class Timer:
-    """
-    A time at which something is called. Made by :meth:`Reactor.call_at`.
-
-    """
+    """A call at a given time. Made by :meth:`Reactor.call_at`."""
 
     __slots__ = ("callback",)
 
@@ -53,38 +50,35 @@ class Timer:
         self.callback: Callable[[float], float | None] | None = callback
 
     def cancel(self) -> None:
-        """
-        Never call it again. Idempotent.
-
-        """
-        # The heap keeps the entry until its time comes, but nothing that hangs on it.
+        """Cancel the call. Idempotent."""
+        # The heap keeps the entry until it is due, but nothing that the callback refers to.
         self.callback = None
 
 
 class Reactor:
     """
-    Watch sockets for their peers' end, and call what is due.
+    Watch sockets for hang-ups, and call timers that are due.
 
     Subclasses drive it: they override :meth:`wake`.
 
     Args:
-        epoll: Makes the epoll object; :obj:`None` where the system has none, so that
-            a client's end is only seen when something is written to it.
-        clock: Tells the time.
+        epoll: Makes the epoll object; :obj:`None` if the system has none, so that a
+            disconnect is noticed only when something is written.
+        clock: Returns the time.
 
     """
 
     def __init__(self, epoll: Callable[[], Any] | None, clock: Clock = monotonic) -> None:
         self.clock = clock
-        """Tells the time."""
+        """Returns the time."""
         self._epoll = epoll() if epoll is not None else None
         # Held while a descriptor is watched, unwatched, or reported: between epoll's report and
-        # the look-up another thread may close the socket, and a new client get its number.
+        # the look-up, another thread may close the socket, and a new client may get its number.
         self._lock = native_lock()
         self._hung_up: dict[int, Callable[[], object]] = {}
         self._writable: dict[int, Callable[[], object]] = {}
         self._jobs: deque[Job] = deque()
-        # Makes the epoll readable as long as there are jobs.
+        # Keeps the epoll readable while there are jobs.
         self._bell, self._is_ringing = -1, False
         if self._epoll is not None:
             self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -94,7 +88,7 @@ class Reactor:
 
     def watch(self, fd: int, callback: Callable[[], object]) -> bool:
         """
-        Call back once when the peer of a socket is gone.
+        Call back once when the peer of a socket has hung up.
 
         Args:
             fd: Descriptor of a connected socket.
@@ -117,10 +111,10 @@ class Reactor:
 
     def unwatch(self, fd: int) -> None:
         """
-        Forget a socket. To be called before its descriptor is closed. Idempotent.
+        Forget a socket. Call this before its descriptor is closed. Idempotent.
 
         Args:
-            fd: Descriptor that was given to :meth:`watch`.
+            fd: Descriptor passed to :meth:`watch`.
 
         """
         with self._lock:
@@ -130,15 +124,12 @@ class Reactor:
 
     @property
     def can_write(self) -> bool:
-        """
-        Whether it can tell when something can be written to a socket.
-
-        """
+        """Whether it can report that a socket has become writable."""
         return self._epoll is not None
 
     def watch_writable(self, fd: int, callback: Callable[[], object]) -> None:
         """
-        Call back once when something can be written to a socket.
+        Call back once when a socket is writable.
 
         Args:
             fd: Descriptor that is watched already.
@@ -153,11 +144,11 @@ class Reactor:
 
     def call_soon(self, job: Job) -> None:
         """
-        Do a job: call it in the driver's next turn, and again in each as long as it tells that
-        there is more. Anything may call this, from any thread.
+        Call a job in the driver's next turn, and in each turn after that while it returns that
+        there is more to do. Anything may call this, from any thread.
 
         Args:
-            job: What to call; it must not block, and should return within some milliseconds.
+            job: What to call; it must not block, and should return within a few milliseconds.
 
         """
         self._jobs.append(job)
@@ -165,11 +156,11 @@ class Reactor:
 
     def call_at(self, when: float, callback: Callable[[float], float | None]) -> Timer:
         """
-        Call back at a time, and again whenever the callback names another.
+        Call back at a time, and again at each time that the callback returns.
 
         Args:
             when: Time of the reactor's clock.
-            callback: Takes the time, and returns when to be called next or :obj:`None` for
+            callback: Takes the time, and returns when to be called next, or :obj:`None` for
                 never; it must not block.
 
         """
@@ -179,17 +170,17 @@ class Reactor:
 
     def poll(self, timeout: float = 0) -> float | None:
         """
-        Call who hung up and what is due, and return when the next call is due.
+        Call back for hang-ups and for what is due, and return when the next call is due.
 
         Only the driver calls it.
 
         Args:
-            timeout: Seconds to wait for somebody to hang up; -1 for as long as it takes.
+            timeout: Seconds to wait for a hang-up; -1 to wait without limit.
 
         """
         if self._epoll is not None:
             if timeout:
-                self._epoll.poll(timeout, 1)  # Only to wait: what it reports may be old already.
+                self._epoll.poll(timeout, 1)  # Only to wait: its report may be stale by now.
             for happened in self._take_reports():
                 self._guarded(happened)
         if self._jobs:
@@ -198,7 +189,7 @@ class Reactor:
 
     def defer(self, function: Callable[[], object]) -> None:
         """
-        Call a function that may block, such as one that logs, outside the driver if need be.
+        Call a function that may block, such as one that logs, outside the driver if necessary.
 
         Args:
             function: What to call.
@@ -207,23 +198,17 @@ class Reactor:
         function()
 
     def abandon(self) -> None:
-        """
-        Let go of everything, in a child process that inherited it.
-
-        """
+        """Release everything, in a child process that inherited it."""
         if self._epoll is not None:
             self._epoll.close()
             os.close(self._bell)
 
     def wake(self) -> None:
-        """
-        Tell the driver that the earliest time has changed.
-
-        """
+        """Tell the driver that the earliest time has changed."""
 
     def _ring(self) -> None:
-        # Once is enough until it has been heard. The job is there before this is asked, and the
-        # driver looks for jobs after it has heard the bell.
+        # Once is enough until the driver has heard it. The job is queued before this check, and
+        # the driver looks for jobs after it has heard the bell.
         if not self._is_ringing:
             self._is_ringing = True
             if self._bell >= 0:
@@ -270,7 +255,7 @@ class Reactor:
             for fd, what in self._epoll.poll(0, 256):
                 report: Callable[[], object] | None = None
                 if fd == self._bell:
-                    # In this order: who finds that it rings already does not ring again.
+                    # In this order: a caller that finds it ringing does not ring again.
                     os.eventfd_read(fd)
                     self._is_ringing = False
                 elif what & ~EPOLLOUT:

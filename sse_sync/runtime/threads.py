@@ -1,7 +1,4 @@
-"""
-The world of real threads.
-
-"""
+"""The runtime of threads."""
 
 from __future__ import annotations
 
@@ -16,62 +13,38 @@ __all__ = ["ThreadReactor", "ThreadRuntime", "ThreadSignal", "ThreadTask"]
 
 
 class ThreadSignal:
-    """
-    A :class:`~sse_sync.runtime.Signal` for threads.
-
-    """
+    """A :class:`~sse_sync.runtime.Signal` for threads."""
 
     __slots__ = ("_lock",)
 
     def __init__(self) -> None:
-        # A locked lock is the cheapest thing to wait on: whoever sets the signal unlocks it.
+        # A locked lock is the cheapest thing to wait for: setting the signal unlocks it.
         self._lock = threading.Lock()
         self._lock.acquire()
 
     def set(self) -> None:
-        """
-        Let the waiter go on.
-
-        """
         try:
             self._lock.release()
         except RuntimeError:
             pass  # It is set already.
 
     def wait(self) -> None:
-        """
-        Wait until the signal is set, and reset it.
-
-        """
         self._lock.acquire()
 
     def set_and_wait(self, other: ThreadSignal) -> None:
-        """
-        Set this signal, and wait for another.
-
-        """
         self.set()
         other.wait()
 
 
 class ThreadTask:
-    """
-    A :class:`~sse_sync.runtime.Task` that nothing can interrupt.
-
-    """
+    """A :class:`~sse_sync.runtime.Task` that cannot be interrupted."""
 
     def interrupt(self, running: Callable[[], bool]) -> None:
-        """
-        Do nothing: Python cannot raise an exception in a thread that blocks.
-
-        """
+        """Do nothing: Python cannot raise an exception in a blocked thread."""
 
 
 class ThreadReactor(Reactor):
-    """
-    A reactor that a daemon thread drives. The thread starts with its first work.
-
-    """
+    """A reactor that a daemon thread drives. The thread starts when there is work."""
 
     def __init__(self) -> None:
         super().__init__(system_epoll())
@@ -80,28 +53,17 @@ class ThreadReactor(Reactor):
         self._changed = threading.Event()
 
     def watch(self, fd: int, callback: Callable[[], object]) -> bool:
-        """
-        Call back once when the peer of a socket is gone.
-
-        """
         self._start()
         return super().watch(fd, callback)
 
     def defer(self, function: Callable[[], object]) -> None:
-        """
-        Call a function here: it may block this thread for a while, but not end it.
-
-        """
+        """Call a function here: it may block this thread for a while, but cannot end it."""
         try:
             function()
         except Exception:
-            pass  # A log handler that fails has nobody left to tell.
+            pass  # A log handler failed, so it cannot be logged.
 
     def wake(self) -> None:
-        """
-        Make the thread look at the earliest time again.
-
-        """
         self._ring()
 
     def _ring(self) -> None:
@@ -131,31 +93,21 @@ class ThreadReactor(Reactor):
 
 
 class ThreadRuntime:
-    """
-    The :class:`~sse_sync.runtime.Runtime` of a server that gives each request a thread.
-
-    """
+    """The :class:`~sse_sync.runtime.Runtime` of a server that gives each request a thread."""
 
     name = "threads"
-    """Name of this world."""
+    """Name of this runtime."""
     exits: tuple[type[BaseException], ...] = ()
-    """What an interrupted function raises."""
+    """What is raised in an interrupted function."""
 
     def __init__(self) -> None:
         self.reactor: Reactor = ThreadReactor()
-        """Watches sockets and time for all streams of the process."""
+        """Watches sockets and timers for all streams of the process."""
 
     def signal(self) -> ThreadSignal:
-        """
-        Return a new signal.
-
-        """
         return ThreadSignal()
 
     def spawn(self, function: Callable[[], None], name: str) -> ThreadTask:
-        """
-        Run a function in a thread that does not keep the process from ending.
-
-        """
+        """Run a function in a daemon thread."""
         threading.Thread(target=function, name=name, daemon=True).start()
         return ThreadTask()

@@ -1,8 +1,8 @@
 """
-Whether one more stream may be opened: what the server can hold, and whether it stops.
+Decide whether another stream may open: what the server can hold, and whether it is stopping.
 
-A server answers requests beyond its capacity with silence. Counting streams leaves room to
-tell a client to come back later, and to serve ordinary requests meanwhile.
+A server does not answer requests beyond its capacity. Counting streams leaves room to tell clients
+to reconnect later, and to serve ordinary requests meanwhile.
 
 """
 
@@ -28,46 +28,40 @@ __all__ = ["Admission", "Capacity", "Refusal", "admission", "find_worker"]
 logger = logging.getLogger("sse_sync")
 
 
-# Sources that a process may leave behind, each a thread that blocks for ever. Under gevent,
-# where they are interrupted, there are as many for a moment as clients leave at once.
+# Sources that may outlive their streams, each in a thread that may block for ever. Under gevent,
+# where sources are interrupted, there are for a moment as many as clients disconnect at once.
 LINGERING_LIMIT = 100
 
 
-# What is left to ordinary requests, where a tenth would be more.
+# The most that is reserved for ordinary requests.
 MAX_RESERVE = 1000
 
 
 class Refusal(enum.Enum):
-    """
-    Why a stream is not opened.
-
-    """
+    """Why a stream is not opened."""
 
     FULL = "full"
-    """The process holds as many streams as it can."""
+    """The process has as many streams as it can hold."""
     STOPPING = "stopping"
-    """The server stops or reloads."""
+    """The server is stopping or reloading."""
     LIMITED = "limited"
     """The user or the address has as many streams as it may."""
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """
-    What one process of a server can serve at the same time.
-
-    """
+    """What one server process can serve at a time."""
 
     slots: int
-    """Requests at the same time."""
+    """Requests at a time."""
     advice: str
     """How to get more."""
 
     @property
     def streams(self) -> int:
         """
-        Streams at the same time: a tenth, and at most a thousand, is left to ordinary requests,
-        but one stream goes.
+        Streams at a time. A tenth, at most 1,000, is reserved for ordinary requests; one stream is
+        always possible.
 
         """
         return max(1, self.slots - min(max(1, self.slots // 10), MAX_RESERVE))
@@ -75,26 +69,20 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Limit:
-    """
-    How many streams there may be.
-
-    """
+    """A maximum number of streams."""
 
     streams: int
-    """How many."""
+    """The number."""
     advice: str
     """How to get more."""
 
 
 class Admission:
-    """
-    Decide for one process. What the server can hold is found out once.
-
-    """
+    """Decides for one process. The server's capacity is determined once."""
 
     def __init__(self) -> None:
         self._worker: Any = None
-        # What the server can serve at the same time, and how many connections it can have.
+        # Requests that the server can serve at a time, and connections that it can have.
         self._capacity: Capacity | None = None
         self._descriptors: Capacity | None = None
         self._known = False
@@ -102,7 +90,7 @@ class Admission:
 
     def prepare(self, environ: WSGIEnvironment, registry: Registry) -> None:
         """
-        Find out what the server can hold; warn if that is little. Only the first call works.
+        Determine what the server can hold, and warn if that is little. Later calls do nothing.
 
         Args:
             environ: Any request's WSGI environ; an empty one before the first request.
@@ -113,7 +101,7 @@ class Admission:
             return
         self._worker = find_worker()
         if self._worker is None and not environ:
-            return  # The application is being loaded, perhaps in a master process.
+            return  # The application is loading, perhaps in a master process.
         self._known = True
         if self._worker is not None:
             registry.end_when(self._is_stopping)
@@ -126,12 +114,12 @@ class Admission:
         self, registry: Registry, max_streams: int | None, *, passing: bool = False
     ) -> Refusal | None:
         """
-        Return why no stream may be opened now, or :obj:`None` if one may.
+        Return why no stream may open now, or :obj:`None` if one may.
 
         Args:
             registry: The process's streams.
             max_streams: The configured limit; :obj:`None` for what the server can hold.
-            passing: Whether it will need its request for a moment only.
+            passing: Whether the stream needs its request only for a moment.
 
         """
         if self._worker is not None and self._is_stopping():
@@ -150,7 +138,7 @@ class Admission:
 
     def is_over(self, registry: Registry, max_streams: int | None) -> bool:
         """
-        Return whether there are more streams with a request than there may be.
+        Return whether more streams hold a request than may.
 
         Args:
             registry: The process's streams.
@@ -169,13 +157,13 @@ class Admission:
         passing: bool = False,
     ) -> Refusal | None:
         """
-        Add a stream to the registry, or return why it may not be opened.
+        Add a stream to the registry, or return why it may not open.
 
         Args:
             stream: The stream.
             registry: The process's streams.
             max_streams: The configured limit; :obj:`None` for what the server can hold.
-            passing: Whether it will need its request for a moment only.
+            passing: Whether the stream needs its request only for a moment.
 
         """
         refusal = self.refusal(registry, max_streams, passing=passing)
@@ -192,11 +180,11 @@ class Admission:
 
     def limits(self, max_streams: int | None) -> tuple[Limit | None, Limit | None]:
         """
-        Return how many streams the process may hold, and how many of them may have a request;
+        Return how many streams the process may have, and how many of them may hold a request;
         :obj:`None` for any number.
 
         Args:
-            max_streams: The configured limit, which counts instead of what was found out.
+            max_streams: The configured limit, which replaces both.
 
         """
         if max_streams is not None:
@@ -219,7 +207,7 @@ class Admission:
     def _limit_of(
         self, registry: Registry, limits: tuple[Limit | None, Limit | None], *, passing: bool
     ) -> Limit | None:
-        # The one that has been reached. What passes needs no request for long.
+        # The limit that has been reached. A passing stream does not hold its request for long.
         all_, requests = limits
         if all_ is not None and registry.open >= all_.streams:
             return all_
@@ -233,7 +221,7 @@ def find_worker() -> Any:
     Return the gunicorn worker that this process is, or :obj:`None`.
 
     gunicorn/workers/base.py, ``init_signals``, makes a method of the worker the handler of
-    SIGTERM. No other way to it exists without configuration.
+    SIGTERM. Without configuration there is no other way to find it.
 
     """
     base = sys.modules.get("gunicorn.workers.base")
@@ -298,7 +286,7 @@ def _uwsgi_cores() -> int:
 
 
 def _descriptors() -> Capacity | None:
-    # A stream needs one; what the application has open already is not known.
+    # A stream needs one; 64 are for what the application has open.
     try:
         import resource
     except ImportError:
@@ -313,10 +301,7 @@ _admission = Admission()
 
 
 def admission() -> Admission:
-    """
-    Return what decides for this process.
-
-    """
+    """Return this process's admission."""
     return _admission
 
 

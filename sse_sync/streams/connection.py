@@ -1,8 +1,8 @@
 """
-The client's connection, found in what each server puts into the WSGI environ.
+Find the client's connection in each server's WSGI environ.
 
-One table, :data:`SERVERS`. A server that is not in it still streams, but a client's end is
-only noticed when something is written to it.
+:data:`SERVERS` is the table. A server that is not in it still streams, but a disconnect is noticed
+only when something is written.
 
 """
 
@@ -35,26 +35,23 @@ __all__ = ["SERVERS", "Connection", "Server", "find_connection", "find_server", 
 
 _ZERO = bytes(4)
 
-# Between looking at a descriptor and duplicating it, the server must not close it: its number
-# might be another client's by then. Nothing blocks or switches greenlets while it is held.
+# Held so that the server does not close a descriptor between our looking at it and duplicating it:
+# its number might be another client's by then. Nothing blocks or switches greenlets meanwhile.
 _lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Server:
-    """
-    What is known of one WSGI server.
-
-    """
+    """What is known about one WSGI server."""
 
     name: str
-    """What its documentation calls it."""
+    """Its name in its documentation."""
     matches: Callable[[WSGIEnvironment], bool]
-    """Tells whether a request came through it."""
+    """Returns whether a request came through it."""
     fileno: Callable[[WSGIEnvironment], int]
     """Returns the descriptor of the client's socket."""
     may_close_early: bool = False
-    """Whether it closes the socket while the response is still being made."""
+    """Whether it may close the socket before the response has ended."""
     passes_connection: bool = False
     """Whether it leaves the ``Connection`` header to the application."""
 
@@ -65,7 +62,7 @@ class Connection:
 
     Args:
         fd: Its descriptor.
-        owned: Whether the descriptor is a duplicate to be closed here.
+        owned: Whether the descriptor is a duplicate, to be closed here.
 
     """
 
@@ -77,10 +74,7 @@ class Connection:
         """Descriptor, valid until the server closes the response; -1 from then on."""
 
     def release(self) -> None:
-        """
-        Forget the socket, because the server is about to close it. Idempotent.
-
-        """
+        """Forget the socket, because the server is about to close it. Idempotent."""
         with _lock:
             fd, self.fd = self.fd, -1
         if self._owned and fd >= 0:
@@ -88,7 +82,7 @@ class Connection:
 
     def prepare(self, write_timeout: float | None) -> None:
         """
-        Have small writes leave at once, and a vanished peer noticed.
+        Send small writes at once, and notice a vanished peer.
 
         Args:
             write_timeout: Seconds after which unacknowledged data ends a TCP connection.
@@ -100,8 +94,8 @@ class Connection:
 
     def is_idle(self) -> bool:
         """
-        Return whether the peer has got everything that was written, so that a little more is taken
-        at once. Where the system cannot tell, it is not.
+        Return whether the peer has acknowledged everything, so that a small write would not block.
+        False if the system cannot tell.
 
         """
         if not _TELLS_QUEUE:
@@ -113,33 +107,29 @@ class Connection:
         return waiting == _ZERO
 
     def forget_error(self) -> None:
-        """
-        Take the socket's pending error, so that the server's next write fails with EPIPE.
-
-        """
+        """Clear the socket's pending error, so that the server's next write fails with EPIPE."""
         with self._duplicate() as sock:
             if sock is not None:
                 sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
     def stop_reading(self) -> None:
         """
-        Have the server find no further request on the connection, and so close it.
+        Let the server read the end of the connection instead of a further request, and close it.
 
         """
         self._shut_down(socket.SHUT_RD)
 
     def abort(self) -> None:
         """
-        Make a blocked write fail, and every later one. The server still closes the socket.
+        Make a blocked write fail, and all later ones. Closing the socket is left to the server.
 
         """
         self._shut_down(socket.SHUT_RDWR)
 
     @contextmanager
     def _duplicate(self) -> Iterator[_socket.socket | None]:
-        # A duplicate, because closing a socket object closes its descriptor; and the class of
-        # the C module, because SSLSocket.shutdown() would turn encryption off, and gevent's
-        # sockets are made for waiting.
+        # A duplicate, because closing a socket object closes its descriptor; and the C module's
+        # class, because SSLSocket.shutdown() would end encryption, and gevent's sockets wait.
         try:
             with _lock:
                 sock = _socket.socket(fileno=os.dup(self.fd))
@@ -157,12 +147,12 @@ class Connection:
                 try:
                     sock.shutdown(how)
                 except OSError:
-                    pass  # The peer was faster.
+                    pass  # The peer has closed it already.
 
 
 def prepare(sock: _socket.socket, write_timeout: float | None) -> None:
     """
-    Have small writes of a socket leave at once, and a vanished peer noticed.
+    Send a socket's small writes at once, and notice a vanished peer.
 
     Args:
         sock: The socket.
@@ -174,12 +164,12 @@ def prepare(sock: _socket.socket, write_timeout: float | None) -> None:
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if write_timeout is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-            # Later than our own deadline, which ends a blocked write with EPIPE; servers take that
-            # quietly, and log a traceback for ETIMEDOUT.
+            # Later than our own deadline, which ends a blocked write with EPIPE: servers ignore
+            # that, but log a traceback for ETIMEDOUT.
             milliseconds = int(write_timeout * 1_000) + 1_000
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
     except OSError:
-        pass  # Gone already, or no TCP.
+        pass  # Closed already, or not TCP.
 
 
 def find_server(environ: WSGIEnvironment) -> Server | None:
@@ -214,7 +204,7 @@ def find_connection(environ: WSGIEnvironment) -> Connection | None:
                 return Connection(os.dup(fd), owned=True)
             return Connection(fd)
     except Exception:
-        # A middleware may have replaced wsgi.input by something with other attributes.
+        # Middleware may have replaced wsgi.input with an object without these attributes.
         pass
     return None
 
@@ -255,7 +245,7 @@ SERVERS: tuple[Server, ...] = (
     # werkzeug/serving.py, WSGIRequestHandler.make_environ. Sends its own Connection: close.
     Server("Werkzeug", _has("werkzeug.socket"), _fileno_of("werkzeug.socket")),
     # waitress/task.py, WSGITask.get_environment: a method of the channel. The header is an error.
-    # With channel_request_lookahead its main thread reads the client's end, and closes.
+    # With channel_request_lookahead its main thread notices the disconnect and closes the socket.
     Server(
         "waitress",
         _has("waitress.client_disconnected"),
@@ -289,8 +279,8 @@ SERVERS: tuple[Server, ...] = (
         lambda environ: _input_class(environ) == "django.core.handlers.wsgi.LimitedStream",
         lambda environ: int(_input(environ)._read.__self__.fileno()),
     ),
-    # wsgiref/simple_server.py: the connection's makefile itself. CGI looks the same, with
-    # standard input; that is no socket.
+    # wsgiref/simple_server.py: the connection's makefile itself. CGI looks the same, but its
+    # standard input is not a socket.
     Server(
         "wsgiref",
         lambda environ: _input_class(environ) == "_io.BufferedReader",

@@ -70,7 +70,7 @@ def publish(name):
 
 @app.get("/room/<name>")
 def room(name):
-    """Relay a channel, and show who does."""
+    """Relay a channel, with presence."""
     return sse.subscribe(
         name,
         presence=request.args["user"],
@@ -82,7 +82,7 @@ def room(name):
 
 @app.get("/present/<name>")
 def present(name):
-    """Say who is there."""
+    """Return who is present."""
     return jsonify([present.user for present in sse.present(name)])
 
 
@@ -95,19 +95,19 @@ def kick():
 
 @app.get("/last")
 def last():
-    """Say what the last event ID is."""
+    """Return the last event ID."""
     return jsonify(last_event_id())
 
 
 @app.get("/marks/<key>")
 def marks(key):
-    """Say what happened."""
+    """Return the recorded marks."""
     return jsonify(MARKS[key])
 
 
 @app.get("/figures")
 def show_figures():
-    """Say what the process holds."""
+    """Return the process's figures."""
     return jsonify(figures())
 
 

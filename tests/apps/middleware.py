@@ -1,4 +1,4 @@
-"""WSGI middleware as applications have it in front of them."""
+"""WSGI middleware that applications use."""
 
 import sys
 
@@ -10,7 +10,7 @@ class Passing:
         self.application = application
 
     def __call__(self, environ, start_response):
-        """Pass everything on, of a stream's response in a way of its own."""
+        """Pass everything on, but change a stream's response."""
         if not environ["PATH_INFO"].startswith("/subscribe"):
             return self.application(environ, start_response)
 
@@ -27,7 +27,7 @@ class Passing:
 
 
 class Appending(Passing):
-    """One that writes something behind the body."""
+    """Middleware that appends to the body."""
 
     def _iterate(self, body):
         yield from super()._iterate(body)
@@ -35,7 +35,7 @@ class Appending(Passing):
 
 
 class Counting(Passing):
-    """One that changes the bytes."""
+    """Middleware that changes the bytes."""
 
     def _iterate(self, body):
         yield b": before\n"
@@ -52,7 +52,7 @@ def sentry(application):
 
 
 def _note(event):
-    # What an operator would be told of.
+    # What an operator would see in the log.
     if event.get("type") != "transaction":
         sys.stdout.write(f"SENTRY {event}\n")
 

@@ -1,4 +1,4 @@
-"""The generators that both frameworks' test applications serve, and what they leave behind."""
+"""The generators that both frameworks' test applications serve, and the marks they leave."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from sse_sync import ServerSentEvent, comment, statistics
 
 if "TEST_LOG_DELAY" in os.environ:
-    # A logger that writes to something slow.
+    # A logger with a slow handler.
     DELAY = float(os.environ["TEST_LOG_DELAY"])
     logging.getLogger("sse_sync").addFilter(lambda record: time.sleep(DELAY) or True)
 
@@ -24,7 +24,7 @@ MARKS: dict[str, list[list[object]]] = defaultdict(list)
 
 
 def mark(key, what):
-    """Note that something happened, with the time of a clock that all processes share."""
+    """Record that something happened, with the time of a clock that all processes share."""
     if key:  # Without a name nothing is kept: the leak test counts every byte.
         MARKS[key].append([what, time.monotonic()])
 
@@ -50,7 +50,7 @@ def sleeping(key):
 
 
 def waiting(key):
-    """One event, then a queue that nobody fills."""
+    """One event, then a wait for a queue that stays empty."""
     try:
         yield "ready"
         queue.Queue().get()
@@ -59,7 +59,7 @@ def waiting(key):
 
 
 def reading(key):
-    """One event, then a socket that nobody writes to."""
+    """One event, then a wait for a socket that stays silent."""
     ours, theirs = socket.socketpair()
     try:
         yield "ready"
@@ -71,7 +71,7 @@ def reading(key):
 
 
 def ticking(key, interval=0.1):
-    """An event every so often, for ever."""
+    """An event at an interval, for ever."""
     try:
         while True:
             yield "tick"
@@ -99,7 +99,7 @@ def failing(key):
 
 
 def unsendable(key):
-    """Something that is no event."""
+    """Something that is not an event."""
     try:
         yield object()
     finally:
@@ -107,7 +107,7 @@ def unsendable(key):
 
 
 def exiting(key):
-    """What a function that was made for the command line does."""
+    """Exits, as a command-line function does."""
     try:
         yield "ready"
         sys.exit(3)

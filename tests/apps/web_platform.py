@@ -1,8 +1,8 @@
 """
-What browsers are tested with: streams that do what a test has planned.
+The application for browser tests: streams that follow a test's plan.
 
-A plan is put to ``/streams/<key>``: the options of the stream, and what each visit of a client
-gets. That is a list of what the stream yields, or a dictionary that describes an ordinary response.
+A plan is PUT to ``/streams/<key>``: the stream's options, and what each visit of a client gets.
+That is a list of what the stream yields, or a dictionary that describes an ordinary response.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def stream(key):
     visit |= {"last_event_id": last_event_id(), "at": time.monotonic(), "reason": None}
     REQUESTS[key].append(visit)
     number = sum(visit["method"] == "GET" for visit in REQUESTS[key])
-    # All visits but the last end so that the browser comes back.
+    # All visits but the last end so that the browser reconnects.
     options = {"reconnect": number < len(visits), **options}
 
     def ended(reason):
@@ -68,7 +68,7 @@ def stream(key):
 
 
 def perform(steps, client):
-    """Yield events, and what cannot be yielded: a pause, and a connection that breaks."""
+    """Yield events, and perform pauses and broken connections."""
     for step in steps:
         if not isinstance(step, dict):
             yield step

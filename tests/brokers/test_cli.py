@@ -1,4 +1,4 @@
-"""The commands, as processes of their own and on a real Redis."""
+"""The commands, run as processes, on a real Redis."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def finish(process, given=None):
 
 
 def test_publish_and_listen(start, server):
-    """What one command publishes another prints; what was before, on demand."""
+    """One command prints what another publishes, and earlier events on request."""
     listening = start("listen", "news", "alerts", "--json", "--count", "3")
     assert json.loads(listening.stdout.readline())["event"] == "stream-open"
     code, first, errors = finish(start("publish", "news", "hello", "--event", "greeting"))
@@ -88,7 +88,7 @@ def test_publish_and_listen(start, server):
 
 
 def test_not_kept(start, server):
-    """An event that is only for those who listen now."""
+    """An event for current listeners only."""
     with connect(server.url) as hub:
         before = hub.position()
         publish = start("publish", "passing", "x", "--no-keep")
@@ -98,7 +98,7 @@ def test_not_kept(start, server):
 
 
 def test_token(start, server):
-    """A command that is repeated with its token publishes once."""
+    """Repeating a command with the same token publishes once."""
     arguments = ("publish", "tokens", "x", "--token", f"nightly-{os.getpid()}", "--retry-for", "2")
     first, second = (finish(start(*arguments)) for _ in range(2))
     assert first[0] == 0
@@ -106,7 +106,7 @@ def test_token(start, server):
 
 
 def test_mistakes(start):
-    """What cannot be done is one line and a status, not a traceback."""
+    """A mistake prints one line and exits with a status, without a traceback."""
     cases = [
         (("publish", "news", "{", "--json"), "the data is not valid JSON", None),
         (("publish", "a\tb", "x"), "channel must have 1 to 200 printable characters", None),
@@ -124,7 +124,7 @@ def test_mistakes(start):
 
 
 def test_interrupt(start):
-    """Ctrl-C ends listening in silence."""
+    """Ctrl-C ends listening silently."""
     process = start("listen", "quiet")
     wait_for(lambda: "stream-open" in process.stdout.readline(), "the first event", 30)
     process.send_signal(2)

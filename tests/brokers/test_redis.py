@@ -25,14 +25,14 @@ _prefixes = (f"test{number}" for number in itertools.count())
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A redis-server that all of these tests share, each with a prefix of its own."""
+    """A redis-server shared by all of these tests, each with its own prefix."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 
 @pytest.fixture
 def own_server(tmp_path):
-    """A redis-server to be mistreated."""
+    """A redis-server that the test may break."""
     with RedisServer(tmp_path) as server:
         yield server
 
@@ -91,7 +91,7 @@ class TestRedisBroker(BrokerContract):
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Three nodes, each with a replica, that these tests share."""
+    """Three nodes, each with a replica, shared by these tests."""
     with RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
 
@@ -134,7 +134,7 @@ def test_prefixes_spread_over_the_cluster(cluster, started):
 
 
 def test_cluster_fails_over(tmp_path, started):
-    """When the node with our keys dies, its replica goes on: with another epoch, and no silence."""
+    """When the node with our keys dies, its replica takes over, with another epoch."""
     with RedisCluster(tmp_path) as cluster:
         broker, received = started(cluster)
         before = broker.subscribe(["a"])
@@ -165,7 +165,7 @@ def test_slot_moves(cluster, started):
 
 
 def test_node_that_was_not_told(cluster, started, monkeypatch):
-    """Where a node says that the keys have moved, their new owner is believed before others."""
+    """When a node says that the keys have moved, their new owner is believed before other nodes."""
     broker, _ = started(cluster, prefix=next(_prefixes))
     broker.position()
     right = broker._nodes.current().address
@@ -182,7 +182,7 @@ def test_node_that_was_not_told(cluster, started, monkeypatch):
 
 
 def test_sentinel_fails_over(tmp_path, started):
-    """When a watched server dies, its replica goes on: with another epoch, and no silence."""
+    """When a watched server dies, its replica takes over, with another epoch."""
     with contextlib.ExitStack() as stack:
         primary, replica = (
             stack.enter_context(RedisServer(folder(tmp_path / name))) for name in ("one", "two")
@@ -209,7 +209,7 @@ def test_sentinel_fails_over(tmp_path, started):
 
 
 def test_lagging_replica_is_promoted(tmp_path, started):
-    """What a replica never got is not resumed over when it takes its primary's place."""
+    """No client resumes past events that a promoted replica never received."""
     primary_folder, replica_folder = folder(tmp_path / "one"), folder(tmp_path / "two")
     with RedisServer(primary_folder) as primary, RedisServer(replica_folder) as replica:
         replica.call("REPLICAOF", "127.0.0.1", primary.port)
@@ -251,7 +251,7 @@ def works(broker):
     ],
 )
 def test_urls_that_cannot_be_used(url, problem):
-    """A URL with a mistake is refused when the broker is made."""
+    """A URL with a mistake is refused when the broker is created."""
     with pytest.raises(ConfigurationError, match=problem):
         RedisBroker(url)
 
@@ -264,7 +264,7 @@ def test_urls_that_cannot_be_used(url, problem):
     ],
 )
 def test_urls_with_several_servers(url, addresses, options):
-    """All servers of a URL are known, and its options hold for each."""
+    """All servers of a URL are used, each with its options."""
     nodes = RedisBroker(url)._nodes
     assert nodes._addresses == addresses
     assert nodes._options.items() >= options.items()
@@ -272,7 +272,7 @@ def test_urls_with_several_servers(url, addresses, options):
 
 
 def test_unix_socket(tmp_path, started):
-    """A Redis may be on a unix socket."""
+    """Redis may be on a unix socket."""
     path = tmp_path / "redis.sock"
     with RedisServer(tmp_path, "--unixsocket", str(path)):
         broker = RedisBroker(f"unix://{path}")
@@ -285,7 +285,7 @@ def test_unix_socket(tmp_path, started):
 
 
 def test_long_history_is_read_in_pages(server, started, monkeypatch):
-    """However much there is to read, no script reads it all, and nothing is lost or repeated."""
+    """A long history is read in several scripts, and nothing is lost or repeated."""
     prefix = next(_prefixes)
     publisher, _ = started(server, prefix=prefix)
     start = publisher.position()
@@ -314,7 +314,7 @@ def test_long_history_is_read_in_pages(server, started, monkeypatch):
 
 
 def test_history_that_is_trimmed_while_it_is_read(server, started, monkeypatch):
-    """What goes between two pages makes the history incomplete."""
+    """Events dropped between two pages make the history incomplete."""
     prefix = next(_prefixes)
     publisher, _ = started(server, prefix=prefix, history=100)
     start = publisher.position()
@@ -336,7 +336,7 @@ def test_history_that_is_trimmed_while_it_is_read(server, started, monkeypatch):
 
 
 def test_catching_up_that_never_succeeds(server, started, monkeypatch):
-    """A process that cannot read what it missed gives up, and its clients start anew."""
+    """A process that cannot read the missed events gives up, and its clients are reset."""
     broker, received = started(server, prefix=next(_prefixes))
     broker.subscribe(["a"])
     node = broker._nodes.current()
@@ -352,7 +352,7 @@ def test_catching_up_that_never_succeeds(server, started, monkeypatch):
 
 
 def test_channels_with_histories_of_their_own(server, started):
-    """A channel may be kept for shorter, and nobody resumes over what it has dropped."""
+    """A channel may be kept for less time, and nobody resumes past its dropped events."""
     channels = {"chat-*": (2, 0.3)}
     broker, _ = started(server, prefix=next(_prefixes), channels=channels)
     start = broker.position()
@@ -368,7 +368,7 @@ def test_channels_with_histories_of_their_own(server, started):
 
 
 def test_publisher_that_keeps_less(server, started):
-    """Processes that disagree about the age of events lose none in silence."""
+    """Processes that disagree about the age of events lose none silently."""
     prefix = next(_prefixes)
     short, _ = started(server, prefix=prefix, max_age=0.2)
     long, _ = started(server, prefix=prefix)
@@ -380,7 +380,7 @@ def test_publisher_that_keeps_less(server, started):
 
 
 def test_channels_that_are_given_back(own_server, started):
-    """Redis is told of channels that nobody wants; one that is wanted again misses nothing."""
+    """Unwanted channels are unsubscribed; one that is wanted again misses nothing."""
     broker, received = started(own_server)
     names = [f"c{number}" for number in range(20)]
     broker.subscribe(names)
@@ -407,7 +407,7 @@ def test_channels_that_are_given_back(own_server, started):
 
 
 def test_two_processes(server, started):
-    """What one publishes the other receives, with positions in common."""
+    """One process receives what another publishes, with the same positions."""
     prefix = next(_prefixes)
     one, _ = started(server, prefix=prefix)
     other, received = started(server, prefix=prefix)
@@ -422,7 +422,7 @@ def test_two_processes(server, started):
 
 
 def test_prefixes_keep_apart(server, started):
-    """Projects that share a Redis do not hear each other."""
+    """Projects that share a Redis do not receive each other's events."""
     one, _ = started(server, prefix=next(_prefixes))
     other, received = started(server, prefix=next(_prefixes))
     since = other.subscribe(["a"])
@@ -434,7 +434,7 @@ def test_prefixes_keep_apart(server, started):
 
 
 def test_databases_keep_apart(server, started):
-    """Publish and subscribe know no databases; projects in two of them do not hear each other."""
+    """Pub/sub ignores databases; projects in two databases still stay separate."""
     prefix = next(_prefixes)
     one, _ = started(server, prefix=prefix)
     other, received = started(Another(server), prefix=prefix)
@@ -454,7 +454,7 @@ class Another:
 
 
 def test_what_others_publish_is_skipped(server, started):
-    """Something on our topics that no broker wrote disturbs nobody."""
+    """Foreign messages on our topics do no harm."""
     broker, received = started(server, prefix=next(_prefixes))
     broker.subscribe(["a"])
     for rubbish in ("rubbish", "a\nb\nc\nd", "\n\n\n"):
@@ -466,7 +466,7 @@ def test_what_others_publish_is_skipped(server, started):
 
 
 def test_short_memory_of_one_channel(server, started):
-    """A channel that is kept for a moment makes nobody else start anew, however quiet it was."""
+    """A channel with a very short history resets no client of others, however quiet it was."""
     broker, _ = started(server, prefix=next(_prefixes), channels={"short": (5, 0.1)})
     broker.publish("short", b"data: x\n\n")
     start = broker.publish("quiet", b"data: x\n\n")
@@ -476,7 +476,7 @@ def test_short_memory_of_one_channel(server, started):
 
 
 def test_storm_of_replays(server, started, monkeypatch):
-    """Many who come back at once ask Redis three at a time, and nobody is told of trouble."""
+    """When many clients reconnect at once, three histories at a time are read, and nobody fails."""
     broker, received = started(server, prefix=next(_prefixes))
     start = broker.publish("a", b"data: 0\n\n")
     broker.publish("a", b"data: 1\n\n")
@@ -508,7 +508,7 @@ def test_storm_of_replays(server, started, monkeypatch):
 
 
 def test_everything_expires(server, started):
-    """Nothing stays in Redis for longer than the age, but one hash."""
+    """Nothing but one hash stays in Redis longer than its age."""
     prefix = next(_prefixes)
     broker, _ = started(server, prefix=prefix, max_age=0.3)
     start = broker.position()
@@ -526,7 +526,7 @@ def test_everything_expires(server, started):
 
 
 def test_retried_publish_is_stored_once(server, started, monkeypatch):
-    """An answer that was lost does not make an event twice."""
+    """A lost answer does not store an event twice."""
     prefix = next(_prefixes)
     broker, received = started(server, prefix=prefix)
     since = broker.subscribe(["a"])
@@ -552,7 +552,7 @@ def test_retried_publish_is_stored_once(server, started, monkeypatch):
 
 
 def test_recent_events_are_in_the_process(server, started, monkeypatch):
-    """A storm of reconnects does not become a storm of questions to Redis."""
+    """A storm of reconnects does not become a storm of queries to Redis."""
     broker, received = started(server, prefix=next(_prefixes))
     since = broker.subscribe(["a", "b"])
     for number in range(10):
@@ -565,7 +565,7 @@ def test_recent_events_are_in_the_process(server, started, monkeypatch):
 
 
 def test_connection_is_killed(server, started):
-    """A process whose subscribed connection breaks fetches what it missed, in order and once."""
+    """When the subscribed connection breaks, the missed events are fetched, in order and once."""
     broker, received = started(server, prefix=next(_prefixes))
     broker.subscribe(["a", "b"])
     positions = []
@@ -579,7 +579,7 @@ def test_connection_is_killed(server, started):
 
 
 def test_many_channels_catch_up(server, started, monkeypatch):
-    """However many channels a process has, it fetches what it missed in one order."""
+    """With many channels, missed events are still fetched in order."""
     monkeypatch.setattr(redis_store, "CHANNELS_AT_ONCE", 7)
     broker, received = started(server, prefix=next(_prefixes))
     names = [f"user-{number}" for number in range(50)]
@@ -595,7 +595,7 @@ def test_many_channels_catch_up(server, started, monkeypatch):
 
 
 def test_restart_without_memory(own_server, started):
-    """A Redis that lost everything makes every client start anew, and then works."""
+    """After Redis has lost everything, every client is reset, and all works again."""
     broker, received = started(own_server)
     before = broker.subscribe(["a"])
     broker.publish("a", b"data: 1\n\n")
@@ -615,7 +615,7 @@ def test_restart_without_memory(own_server, started):
 
 
 def test_restart_from_an_older_snapshot(own_server, started):
-    """Events that were acknowledged after the snapshot are gone, and nobody resumes over it."""
+    """Events acknowledged after the snapshot are gone, and nobody resumes past them."""
     broker, received = started(own_server)
     broker.subscribe(["a"])
     kept = broker.publish("a", b"data: kept\n\n")
@@ -634,7 +634,7 @@ def test_restart_from_an_older_snapshot(own_server, started):
 
 @pytest.mark.parametrize("kind", ["events", "floor", "meta"])
 def test_deleted_keys(server, started, kind):
-    """A key that somebody deleted makes nobody resume over what it held."""
+    """After a key was deleted, nobody resumes past its events."""
     prefix = next(_prefixes)
     broker, _ = started(server, prefix=prefix, history=3)
     start = broker.position()
@@ -650,7 +650,7 @@ def test_deleted_keys(server, started, kind):
 
 
 def test_evicted_keys(tmp_path, started):
-    """A Redis that has to evict keys starts a new epoch, rather than lose events in silence."""
+    """A Redis that evicts keys starts a new epoch, rather than losing events silently."""
     options = ("--maxmemory", "3mb", "--maxmemory-policy", "allkeys-lru")
     with RedisServer(tmp_path, *options) as crowded:
         broker, _ = started(crowded)
@@ -667,7 +667,7 @@ def test_evicted_keys(tmp_path, started):
 
 
 def test_clock_is_set_back(server, started):
-    """Positions increase, and ages are told by them, whatever Redis's clock says."""
+    """Positions increase and define ages, even if Redis's clock is set back."""
     prefix = next(_prefixes)
     broker, _ = started(server, prefix=prefix, max_age=60)
     broker.position()
@@ -680,7 +680,7 @@ def test_clock_is_set_back(server, started):
 
 
 def test_connection_that_another_thread_reconnects(server, started):
-    """redis-py connects anew when a command fails; the listener notices, and nothing is missed."""
+    """When redis-py reconnects by itself, the listener notices, and nothing is missed."""
     broker, received = started(server, prefix=next(_prefixes))
     broker.subscribe(["a", "b"])
     slow = threading.Event()
@@ -721,7 +721,7 @@ def test_recent_events_after_a_reconnect(server, started, monkeypatch):
 
 
 def test_quiet_process_does_not_fall_behind(server, started, monkeypatch):
-    """However long a process hears nothing while others publish, a reconnect is no gap."""
+    """A long silence while others publish does not turn a reconnect into a gap."""
     monkeypatch.setattr(redis_listener, "PING_INTERVAL", 0.1)
     prefix = next(_prefixes)
     quiet, received = started(server, prefix=prefix, max_age=0.5)
@@ -738,7 +738,7 @@ def test_quiet_process_does_not_fall_behind(server, started, monkeypatch):
 
 @pytest.mark.parametrize("is_subscribed", [False, True])
 def test_fork(server, is_subscribed):
-    """A hub goes on in a child, with connections of its own; the parent loses nothing."""
+    """A hub works in a child, with connections of its own; the parent loses nothing."""
     with connect(server.url, channel_prefix=next(_prefixes)) as hub:
         listening = listen(hub, "a")
         if is_subscribed:
@@ -802,7 +802,7 @@ def test_hanging_server(own_server, started, monkeypatch):
 
 
 def test_away_from_the_start(own_server, started):
-    """A process that starts without Redis works as soon as it is there."""
+    """A process that starts without Redis works once Redis is up."""
     own_server.kill()
     broker, received = started(own_server)
     with pytest.raises(BrokerUnavailable):
@@ -825,7 +825,7 @@ def test_password_is_not_shown():
 
 @pytest.mark.parametrize("name", ["password", "sentinel_password"])
 def test_passwords_of_sentinels_are_not_shown(name):
-    """Nor those of its sentinels."""
+    """Nor do they show those of its sentinels."""
     broker = RedisBroker(f"redis+sentinel://127.0.0.1:1/primary/0?{name}=secret")
     with pytest.raises(BrokerUnavailable) as caught:
         broker.position()
@@ -834,7 +834,7 @@ def test_passwords_of_sentinels_are_not_shown(name):
 
 
 def test_many_channels(server, started):
-    """Channels per user, thousands of them, cost each event no more."""
+    """Thousands of channels do not make an event more expensive."""
     broker, received = started(server, prefix=next(_prefixes))
     names = [f"user-{number}" for number in range(5000)]
     broker.subscribe(names)
@@ -851,7 +851,7 @@ def test_many_channels(server, started):
 
 
 def test_at_intervals_once_by_all(server):
-    """What several processes publish at intervals comes once for each moment, to all of them."""
+    """Scheduled events of several processes arrive once per interval, in all of them."""
     prefix, interval = next(_prefixes), 0.1
     callers, received = set(), []
 

@@ -87,7 +87,7 @@ class TestRedisAttendanceOnACluster(RedisAttendanceSuite):
 
 @pytest.mark.parametrize("loss", ["FLUSHALL", "restart"])
 def test_store_that_lost_everything(tmp_path, loss):
-    """A process learns that it has to tell everything again."""
+    """A process learns that it has to report everything again."""
     with RedisServer(tmp_path) as server:
         broker = RedisBroker(server.url)
         broker.start(Receiver())
@@ -105,7 +105,7 @@ def test_store_that_lost_everything(tmp_path, loss):
 
 
 def test_store_that_came_back_from_older_data(tmp_path, monkeypatch):
-    """Who left after the snapshot has left, and a place that was given back is free."""
+    """A user who left after the snapshot has left, and a released place is free."""
     monkeypatch.setattr(redis_presence, "LEASE", 0.4)
     with RedisServer(tmp_path) as server:
         broker, other = RedisBroker(server.url), RedisBroker(server.url)
@@ -130,7 +130,7 @@ def test_store_that_came_back_from_older_data(tmp_path, monkeypatch):
 
 
 def test_clock_set_back(single, make_broker):
-    """Leases and graces go by Redis's clock, even where positions stand still."""
+    """Leases and graces follow Redis's clock, even while positions stand still."""
     broker = make_broker(single.url)
     book = broker.presence
     book.report()

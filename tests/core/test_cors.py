@@ -19,7 +19,7 @@ def headers(origin, **changes):
 
 
 def test_no_origins():
-    """Without a list nothing is sent, so that nothing of the application's is disturbed."""
+    """Without a list no headers are sent, so that the application can send its own."""
     assert headers(PAGE) == {}
     assert preflight_headers({"HTTP_ORIGIN": PAGE}, Options()) == []
 
@@ -40,7 +40,7 @@ def test_listed():
     ],
 )  # fmt: skip
 def test_not_listed(origin):
-    """Any other origin gets nothing but what caches need."""
+    """Any other origin gets only the header that caches need."""
     given = {"cors_origins": [PAGE], "cors_credentials": True}
     assert headers(origin, **given) == {"Vary": "Origin"}
     preflight = preflight_headers({"HTTP_ORIGIN": origin}, options(**given))
@@ -48,7 +48,7 @@ def test_not_listed(origin):
 
 
 def test_all():
-    """All origins may be let, but never with a visitor's cookies."""
+    """All origins may be allowed, but never with cookies."""
     assert headers(PAGE, cors_origins="*") == {"Access-Control-Allow-Origin": "*"}
     with pytest.raises(ConfigurationError, match="needs a list of origins"):
         options(cors_origins="*", cors_credentials=True)
@@ -57,7 +57,7 @@ def test_all():
 
 
 def test_preflight():
-    """A listed origin's page may send what clients made of fetch() send."""
+    """A listed origin may send the headers that fetch() clients send."""
     preflight = dict(preflight_headers({"HTTP_ORIGIN": PAGE}, options(cors_origins=[PAGE])))
     assert preflight["Access-Control-Allow-Methods"] == "GET, HEAD"
     assert "Last-Event-ID" in preflight["Access-Control-Allow-Headers"]
@@ -72,6 +72,6 @@ def test_preflight():
     ],
 )  # fmt: skip
 def test_what_is_no_origin(origins):
-    """What no browser would send is refused when it is configured."""
+    """An origin that no browser would send is refused in the configuration."""
     with pytest.raises(ConfigurationError, match="cors_origins must be a list of origins"):
         options(cors_origins=origins)

@@ -1,4 +1,4 @@
-"""Events: valid values, or none at all."""
+"""Events: always valid."""
 
 import copy
 import datetime
@@ -110,7 +110,7 @@ def test_wire(event, wire):
     ],
 )
 def test_refused(fields, message):
-    """What cannot be written is refused when the event is made, and says why."""
+    """An invalid event is refused when it is created, with the reason."""
     with pytest.raises(EventError) as caught:
         ServerSentEvent(**fields)
     assert str(caught.value) == message
@@ -127,7 +127,7 @@ def test_refused(fields, message):
     ],
 )
 def test_unsendable(item, message):
-    """What a generator yields in error is refused with a sentence."""
+    """An unsendable value is refused with advice."""
     with pytest.raises(EventError, match="^" + re.escape(message)):
         encode(item)
 
@@ -150,12 +150,12 @@ def test_recursive_data():
     ],
 )
 def test_encode(item, wire):
-    """Text becomes data, an event is taken as it is, anything else becomes JSON."""
+    """Text becomes data, an event is used as it is, anything else becomes JSON."""
     assert encode(item) == wire
 
 
 def test_dumps():
-    """JSON is made by what the framework gives."""
+    """JSON is written by the given function."""
     assert ServerSentEvent({1}).encode(lambda value: f"<{value}>") == b"data: <{1}>\n\n"
     assert encode({2}, str) == b"data: {2}\n\n"
 
@@ -186,7 +186,7 @@ def test_equality():
 
 
 def test_repr():
-    """An event shows the fields that it has."""
+    """repr() shows the fields that are set."""
     assert repr(ServerSentEvent("x", id="1")) == "ServerSentEvent(data='x', id='1')"
     assert repr(comment("hi")) == "ServerSentEvent(comment='hi')"
 
@@ -211,8 +211,8 @@ def test_round_trip(sent):
         assert got.id == (last_id or None)
 
 
-# Two clients that were written elsewhere. Both split lines as str.splitlines() does, against the
-# standard, and so cannot be given the characters it splits at; they read UTF-8 text otherwise.
+# Two other clients. Both split lines as str.splitlines() does, against the
+# standard, so they cannot take the characters it splits at; otherwise they read UTF-8.
 elsewhere = st.text(
     st.characters(
         exclude_categories=["Cs"], exclude_characters="\0\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"

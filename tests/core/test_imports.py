@@ -11,19 +11,19 @@ import sse_sync
 
 ROOT = Path(sse_sync.__file__).parent
 
-# The parts of the package: each imports itself and what stands before it, imports for type checkers
+# The parts of the package: each imports itself and earlier parts, imports for type checkers
 # included.
 ORDER = [
     *("exceptions", "event", "parser", "proxies", "settings", "cors", "closing", "runtime", "feed"),
     *("brokers", "channels", "streams", "wsgi", "testing", "cli", "__init__", "__main__"),
 ]
-# Made for one framework or one server: they import the core, and none of them another.
+# For one framework or one server each: they import the core, but not each other.
 FRONTS = {
     "flask": {"flask", "werkzeug", "click", "itsdangerous"},
     "django": {"django"},
     "gunicorn": {"gunicorn"},
 }
-# A world is chosen where it is needed, not at import.
+# The runtime is chosen when it is needed, not at import.
 LAZY = {("runtime", "runtime.threads"), ("runtime", "runtime.greenlets")}
 # Modules of the core that need more than the standard library.
 DRIVERS = {
@@ -43,7 +43,7 @@ NAMES = {name for name, _ in modules()}
 
 
 def imports(name, path):
-    """Everything a module imports, as (name, whether it is of this package)."""
+    """Return everything a module imports, as (name, whether it is of this package)."""
     package = ["sse_sync", *path.relative_to(ROOT).parts[:-1]]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -71,7 +71,7 @@ def arrows():
 
 
 def test_direction():
-    """No part imports what stands after it, no front another, and no module itself by others."""
+    """No part imports a later one, no front another, and no module itself indirectly."""
     place = {part: number for number, part in enumerate(ORDER)}
     wrong = []
     for name, imported in sorted(arrows() - LAZY):
@@ -86,7 +86,7 @@ def test_direction():
 
 
 def test_drivers():
-    """The core needs the standard library only, and a front its framework only."""
+    """The core needs only the standard library, and a front only its framework."""
     wrong = []
     for name, path in modules():
         allowed = DRIVERS.get(name) or FRONTS.get(name.split(".")[0], set())
@@ -97,7 +97,7 @@ def test_drivers():
 
 
 def test_standard_library_only():
-    """The package and its testing module need nothing that is not in the standard library."""
+    """The package and its testing module need only the standard library."""
     code = (
         "import sys; import sse_sync, sse_sync.wsgi, sse_sync.testing, sse_sync.settings;"
         "print([n for n in ('gevent','greenlet','flask','django','redis','gunicorn')"
@@ -111,7 +111,7 @@ def test_standard_library_only():
 
 @pytest.mark.parametrize("front", ["flask", "django"])
 def test_missing_framework(front):
-    """A front without its framework names what to install."""
+    """Without its framework, a front says what to install."""
     code = (
         f"import sys; sys.modules[{front!r}] = None\n"
         "try:\n"
@@ -126,7 +126,7 @@ def test_missing_framework(front):
 
 
 def test_exports():
-    """Whatever the package exports is exported by the module that defines it."""
+    """Every export of the package is also exported by the module that defines it."""
     for name in sse_sync.__all__:
         value = getattr(sse_sync, name)
         module = getattr(value, "__module__", None)

@@ -140,7 +140,7 @@ def test_cr_ends_a_line_at_once():
 
 
 def test_comments():
-    """Comments are returned if wanted, in their place."""
+    """Comments are returned on request, in order."""
     parser = EventStreamParser(comments=True)
     assert parser.feed(b":\n\n: hi\ndata: x\n\n:  two\n") == [
         comment(),
@@ -151,17 +151,17 @@ def test_comments():
 
 
 def test_invalid_utf_8():
-    """Bytes that are no UTF-8 become U+FFFD, as the standard decodes them."""
+    """Bytes that are not UTF-8 become U+FFFD, as in the standard."""
     parser = EventStreamParser()
     assert parser.feed(b"data: \xff\xc3\n\n")[0].data == "\ufffd\ufffd"
 
 
 def test_long_lines():
-    """A line of many megabytes that comes in pieces takes time in proportion to its length."""
+    """A line of many megabytes in pieces takes linear time."""
     parser = EventStreamParser()
     assert parser.feed(b"data: ") == []
     for _ in range(64):
-        assert parser.feed(b"x" * 250_000) == []  # Square time would be hours.
+        assert parser.feed(b"x" * 250_000) == []  # Quadratic time would be hours.
     (event,) = parser.feed(b"\n\n")
     assert len(event.data) == 16_000_000
 
@@ -174,7 +174,7 @@ ends = st.sampled_from(["\n", "\r", "\r\n"])
 
 @given(st.lists(st.tuples(fields, ends)), st.data())
 def test_any_pieces(lines, data):
-    """A stream means the same however it is cut."""
+    """A stream parses the same however it is cut."""
     stream = "".join(line + end for line, end in lines).encode()
     whole = EventStreamParser(comments=True)
     expected = whole.feed(stream)

@@ -11,7 +11,7 @@ from sse_sync.settings import Options
     ("proxies", "peer", "forwarded", "address"),
     [
         ([], "192.0.2.1", None, "192.0.2.1"),
-        # Without a trusted proxy anybody could have written it.
+        # Without a trusted proxy, anybody could have written it.
         ([], "192.0.2.1", "198.51.100.7", "192.0.2.1"),
         (["10.0.0.0/8"], "192.0.2.1", "198.51.100.7", "192.0.2.1"),
         (["10.0.0.0/8"], "10.1.2.3", "198.51.100.7", "198.51.100.7"),
@@ -27,14 +27,14 @@ from sse_sync.settings import Options
         ([], "", None, "unknown"),
         (["::ffff:10.0.0.0/104"], "10.1.2.3", "198.51.100.7", "198.51.100.7"),
         (["::1", "127.0.0.1"], "::ffff:127.0.0.1", "::ffff:198.51.100.7", "198.51.100.7"),
-        # A customer has a network of 64 bits to choose addresses from.
+        # A customer can choose addresses from a /64 network.
         ([], "2001:db8:1:2:3:4:5:6", None, "2001:db8:1:2::/64"),
         (["127.0.0.1"], "127.0.0.1", "[2001:db8:1:2:3:4:5:6]:99", "2001:db8:1:2::/64"),
         ([], "fe80::1%eth0", None, "fe80::/64"),
     ],
 )
 def test_client_address(proxies, peer, forwarded, address):
-    """Only what a trusted proxy wrote is believed."""
+    """Only what a trusted proxy wrote counts."""
     environ = {"REMOTE_ADDR": peer}
     if forwarded is not None:
         environ["HTTP_X_FORWARDED_FOR"] = forwarded
@@ -43,7 +43,7 @@ def test_client_address(proxies, peer, forwarded, address):
 
 @pytest.mark.parametrize("given", [7, ["10.0.0.0/99"], [None], ["nginx"], "localhost"])
 def test_what_is_no_proxy(given):
-    """The error says what is wanted."""
+    """The error says what is expected."""
     with pytest.raises(ConfigurationError, match="a list of addresses and networks"):
         Options.read({"TRUSTED_PROXIES": given}, "")
 

@@ -18,7 +18,7 @@ def test_table_and_class_agree():
 
 
 def test_read():
-    """A configuration is read by prefix; what it leaves out has its default."""
+    """A configuration is read by prefix; missing options have their defaults."""
     given = {"SSE_RETRY": 5, "SSE_HEARTBEAT": 1, "RETRY": 6, "SSE_OTHER": object()}
     options = Options.read(given, "SSE_", debug=True)
     assert options == Options(retry=5, heartbeat=1.0, debug=True)
@@ -39,7 +39,7 @@ def test_read():
     ],
 )
 def test_values(name, value, checked):
-    """Usable values are brought into one form."""
+    """Valid values are normalised."""
     assert getattr(Options.read({name.upper(): value}, ""), name) == checked
 
 
@@ -65,7 +65,7 @@ def test_values(name, value, checked):
     ],
 )
 def test_unusable_values(name, value):
-    """An unusable value is refused by the name that the user wrote."""
+    """An invalid value is refused under the name that the user wrote."""
     key = f"X_{name.upper()}"
     with pytest.raises(ConfigurationError, match=f"^{key} must be .*, not ") as caught:
         Options.read({key: value}, "X_")
@@ -73,7 +73,7 @@ def test_unusable_values(name, value):
 
 
 def test_replace():
-    """A stream may differ in what concerns it alone."""
+    """A stream may override per-stream options."""
     options = Options(retry=5)
     assert options.replace({}) is options
     assert options.replace({"heartbeat": None}) == Options(retry=5, heartbeat=None)
@@ -96,7 +96,7 @@ def test_problems():
 
 
 def test_misspelt():
-    """What looks like an option is noticed; other keys are somebody else's."""
+    """A misspelt option is reported; other keys are left alone."""
     given = {"SSE_HEARTBEET": 1, "SSE_REDIS_URL": "x", "OTHER": 1, "SSE_RETRY": 1}
     assert [str(problem) for problem in misspelt(given, "SSE_")] == [
         "SSE_HEARTBEET is not an option; did you mean SSE_HEARTBEAT?"

@@ -23,13 +23,13 @@ def test_read_events_with_a_limit():
 
 
 def test_read_events_with_comments():
-    """Comments count if wanted."""
+    """Comments count on request."""
     events = read_events(EventStream([comment("hi")]), comments=True)
     assert events[:2] == [comment(), comment("hi")]
 
 
 def test_time_flies():
-    """A fake world waits without waiting, in the order of its times."""
+    """FakeRuntime waits without real time, in order of its timers."""
     runtime, seen = FakeRuntime(), []
 
     def task(name, seconds):
@@ -45,7 +45,7 @@ def test_time_flies():
 
 
 def test_endless_wait_is_an_error():
-    """A test in which deadlock: every task waits fails instead of hanging."""
+    """A test that deadlocks fails instead of hanging."""
     runtime = FakeRuntime()
     with pytest.raises(AssertionError, match="deadlock: every task waits"):
         runtime.signal().wait()

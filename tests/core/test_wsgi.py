@@ -70,7 +70,7 @@ def test_finished():
 
 
 def test_http_2_of_gunicorn(caplog):
-    """A server whose connections a stream would block gets an error, and the log the reason."""
+    """Where a stream would block the whole connection, it is refused, and the log says why."""
     app = application(lambda environ: ["a"])
     values = {"gunicorn.http2.send_trailers": lambda trailers: None}
     status, _, body = call(app, **values)
@@ -80,7 +80,7 @@ def test_http_2_of_gunicorn(caplog):
 
 
 def test_full():
-    """Who is no event source is told by status to come back."""
+    """A client that is not an event source gets a status and Retry-After."""
     options = Options(max_streams=1)
     first = answer(environ(SERVER_SOFTWARE="x"), ["a"], options)
     next(first.stream)
@@ -106,7 +106,7 @@ def test_full():
 
 
 def test_not_a_source():
-    """Whatever the answer, what is no source is a mistake."""
+    """A value that is not a source is always an error."""
     for values in ({}, {"HTTP_LAST_EVENT_ID": END_ID}):
         with pytest.raises(SourceError):
             answer(environ(**values), "text", Options())
@@ -142,7 +142,7 @@ def test_last_event_id(values, expected):
     ("protocol", "expected"), [("HTTP/1.1", "keep-alive"), ("HTTP/1.0", "close")]
 )
 def test_connection_header(protocol, expected):
-    """Where the application has to, it says whether the connection persists."""
+    """Where the application has to, it sends the Connection header."""
     pywsgi = type("Input", (), {"__module__": "gevent.pywsgi"})()
     values = {"wsgi.input": pywsgi, "SERVER_PROTOCOL": protocol}
     headers = dict(answer(environ(**values), ["a"], Options()).headers)

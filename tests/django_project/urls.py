@@ -43,7 +43,7 @@ def private(request):
 
 @event_stream
 def maybe(request):
-    """A view that may answer with something else."""
+    """A view that may return another response."""
     if "away" in request.GET:
         return redirect("/plain")
     return iter(["here"])
@@ -76,7 +76,7 @@ def users(request):
 
 @transaction.non_atomic_requests
 def connections(request):
-    """Say whether a database connection is open while the stream runs."""
+    """Return whether a database connection is open while the stream runs."""
     User.objects.count()
 
     def source():
@@ -115,7 +115,7 @@ def announce(request, name):
 
 
 def room(request, name):
-    """Relay a channel, and show who does."""
+    """Relay a channel, with presence."""
     return subscribe(
         request,
         name,
@@ -126,7 +126,7 @@ def room(request, name):
 
 
 def who(request, name):
-    """Say who is there."""
+    """Return who is present."""
     return JsonResponse([each.user for each in present(name)], safe=False)
 
 
@@ -137,17 +137,17 @@ def kick(request):
 
 
 def last(request):
-    """Say what the last event ID is."""
+    """Return the last event ID."""
     return JsonResponse(last_event_id(request), safe=False)
 
 
 def marks(request, key):
-    """Say what happened."""
+    """Return the recorded marks."""
     return JsonResponse(MARKS[key], safe=False)
 
 
 def show_figures(request):
-    """Say what the process holds."""
+    """Return the process's figures."""
     return JsonResponse(figures())
 
 

@@ -79,7 +79,7 @@ def test_login_required(client):
 
 
 def test_other_answers_pass(client):
-    """A view may answer with something else."""
+    """A view may return another response."""
     assert client.get("/maybe?away").status_code == 302
     assert read_events(client.get("/maybe"))[0] == ServerSentEvent("here")
 
@@ -162,7 +162,7 @@ def test_misspelt_settings_are_logged(caplog):
 
 
 def test_options_are_checked_at_decoration():
-    """A mistake shows when the module is imported, and not at the first request."""
+    """A mistake is reported when the module is imported, not at the first request."""
     with pytest.raises(ConfigurationError, match="did you mean heartbeat"):
         event_stream(heartbeet=5)(lambda request: iter([]))
 
@@ -191,7 +191,7 @@ def test_head_on_the_wsgi_handler():
 
 @pytest.mark.django_db
 def test_options_and_hooks():
-    """Options, headers and on_close are those of the call."""
+    """Options, headers and on_close come from the call."""
     seen = []
     response = EventSourceResponse(
         RequestFactory().get("/"),
@@ -216,7 +216,7 @@ def test_bad_options():
 
 
 def test_bad_views():
-    """What cannot be a stream says why."""
+    """A value that cannot be streamed is refused with the reason."""
 
     async def view(request):
         """Asynchronous by mistake."""
@@ -348,7 +348,7 @@ def test_publish_on_commit(client):
 
 @pytest.mark.django_db
 def test_channel_view():
-    """A ready-made view relays the channels that the project names."""
+    """A ready-made view relays the given channels."""
 
     class Mine(LoginRequiredMixin, ChannelView):
         """Channels that depend on the request."""
@@ -382,13 +382,13 @@ def test_channel_view_without_channels(channels):
 
 
 def may_read(request, channel):
-    """What AUTHORIZE names in these tests."""
+    """The AUTHORIZE function of these tests."""
     return channel == request.headers.get("X-Channel")
 
 
 @override_settings(SSE_SYNC={"AUTHORIZE": f"{__name__}.may_read"})
 def test_channel_that_the_client_names(client):
-    """The ready-made endpoint gives a client what AUTHORIZE allows, and nothing else."""
+    """The ready-made endpoint gives a client only what AUTHORIZE allows."""
     response = client.get("/named/?channel=a", headers={"X-Channel": "a"})
     assert response.status_code == 200
     assert read_events(response, 1)[0].event == "stream-open"
@@ -403,13 +403,13 @@ def test_channel_that_the_client_names(client):
 
 
 def test_nothing_is_set(client, caplog):
-    """Without AUTHORIZE nothing that a client names may be read."""
+    """Without AUTHORIZE, all client-named channels are refused."""
     assert client.get("/named/?channel=a").status_code == 403
     assert "AUTHORIZE is not set" in caplog.text
 
 
 def test_requested_channel_view():
-    """A view may decide by itself."""
+    """A view may override authorize()."""
 
     class Rooms(RequestedChannelView):
         """Only one room."""
@@ -426,7 +426,7 @@ def test_requested_channel_view():
 
 
 def test_subscribe_with_authorize(client):
-    """A view may have each of its channels asked about."""
+    """A view may have each of its channels authorized."""
     request = RequestFactory().get("/", headers={"X-Channel": "a"})
     with override_settings(SSE_SYNC={"AUTHORIZE": may_read}):
         assert subscribe(request, "a", authorize=True).status_code == 200
@@ -438,14 +438,14 @@ def test_subscribe_with_authorize(client):
 
 
 def test_authorize_is_checked():
-    """A hook that is not there is noticed by the system checks."""
+    """A missing hook is reported by the system checks."""
     with override_settings(SSE_SYNC={"AUTHORIZE": "nowhere.may_read"}):
         found = [message for message in checks.run_checks() if message.id == "sse_sync.E003"]
         assert ["nowhere.may_read" in message.msg for message in found] == [True]
 
 
 def test_signed_token(client, monkeypatch):
-    """A token gives what was signed, until it expires, and nothing else."""
+    """A token grants what was signed, until it expires, and nothing else."""
     token = sign_channels("a", "b", user="7", ttl=60)
     assert (check_token(token).channels, check_token(token).user) == (("a", "b"), "7")
     response = client.get("/named/", {"token": token, "channel": "c"})

@@ -1,4 +1,4 @@
-"""Whose streams there are, through Django's test client."""
+"""Users' streams, through Django's test client."""
 
 import threading
 import time
@@ -39,7 +39,7 @@ factory = RequestFactory()
 
 @pytest.fixture(autouse=True)
 def own_hub():
-    """Channels of this test alone."""
+    """A hub for this test alone."""
     with override_settings(SSE_SYNC={"CORS_ORIGINS": ["https://a.example"]}):
         yield
 
@@ -56,7 +56,7 @@ def names(response):
 
 @pytest.mark.django_db
 def test_presence():
-    """Who subscribes is there until the stream is closed."""
+    """A user is present until the stream is closed."""
     response = subscribe(factory.get("/"), "room", presence=7, info="x", grace=0)
     assert read_events(response, 1)[0].event == "stream-open"
     assert [(p.user, p.info) for p in present("room")] == [("7", "x")]
@@ -67,7 +67,7 @@ def test_presence():
 
 
 def test_publish_to_user():
-    """One user's streams get it, wherever they are."""
+    """All streams of the user get it."""
     response = subscribe(factory.get("/"), user_channel(7))
     assert read_events(response, 1)[0].event == "stream-open"
     publish_to_user(7, "hello")
@@ -96,7 +96,7 @@ def test_disconnect():
 
 
 def test_channel_view_knows_its_user():
-    """Its streams are those of whoever is logged in."""
+    """Its streams belong to the logged-in user."""
     view = ChannelView.as_view(channels=["room"])
     ann, nobody = view(request_of(User(pk=7))), view(request_of(AnonymousUser()))
     for stream in (ann, nobody):
@@ -107,7 +107,7 @@ def test_channel_view_knows_its_user():
 
 
 def test_order_while_permission_is_asked():
-    """Who is disconnected while the hook is asked does not read on."""
+    """A client that is disconnected during its authorization does not read on."""
 
     class View(RequestedChannelView):
         def authorize(self, channel):
@@ -145,7 +145,7 @@ def test_recheck():
 
 
 def test_publish_every_as_it_was_said(monkeypatch):
-    """Nothing that is said is left out."""
+    """All arguments are passed on."""
     monkeypatch.setattr(schedule, "_by_channel", {})
     given = {"event": "e", "key": "k", "after": ["a"], "keep": True}
     publish_every(2, "room", **given)(print)
@@ -155,7 +155,7 @@ def test_publish_every_as_it_was_said(monkeypatch):
 
 
 def test_not_kept():
-    """Who is there gets it; who comes back does not."""
+    """Connected clients get it; reconnecting ones do not."""
     here = subscribe(factory.get("/"), "room")
     assert read_events(here, 1)[0].event == "stream-open"
     first = publish("room", "said")
@@ -167,7 +167,7 @@ def test_not_kept():
 
 @pytest.mark.django_db(transaction=True)
 def test_publish_every(monkeypatch):
-    """It may use the database, and leaves no connection behind."""
+    """The function may use the database, and leaves no connection open."""
     monkeypatch.setattr(schedule, "_by_channel", {})
     User.objects.create_user("ann")
     calls = []
@@ -204,7 +204,7 @@ def test_publish_every(monkeypatch):
     ],
 )
 def test_permission_classes(permission, user, allowed):
-    """Permissions of Django REST framework decide about ready-made views."""
+    """Ready-made views obey Django REST framework's permissions."""
     view = ChannelView.as_view(channels=["room"], permission_classes=[permission])
     if allowed:
         assert read_events(view(request_of(user)), 1)[0].event == "stream-open"
@@ -214,13 +214,13 @@ def test_permission_classes(permission, user, allowed):
 
 
 class EventStreamRenderer(BaseRenderer):
-    """As in the documentation: makes the framework accept what an EventSource asks for."""
+    """As in the documentation: makes the framework accept an EventSource."""
 
     media_type = "text/event-stream"
     format = "event-stream"
 
     def render(self, data, accepted_media_type=None, renderer_context=None):
-        """Errors only; streams are no data."""
+        """Used for errors only."""
         return b""
 
 
@@ -265,7 +265,7 @@ def test_preflight_before_login():
 
 
 def test_vary_of_the_view():
-    """The view's own Vary is kept beside ours."""
+    """The view's own Vary is kept."""
     request = factory.get("/", headers={"Origin": "https://a.example"})
     response = EventSourceResponse(request, iter("a"), headers={"Vary": "Cookie"})
     assert response["Vary"] == "Cookie, Origin"
@@ -273,7 +273,7 @@ def test_vary_of_the_view():
 
 @pytest.mark.parametrize("wrong", [["a\nb"], ["x" * 201], [], ["a"] * 101])
 def test_names_are_checked_before_anybody_is_asked(wrong):
-    """What is no channel is the client's mistake."""
+    """An invalid channel name is the client's mistake."""
     with pytest.raises(BadRequest):
         subscribe(factory.get("/"), *wrong, authorize=True)
 
@@ -284,7 +284,7 @@ async def asynchronous(request, channel):
 
 @pytest.mark.filterwarnings("ignore:coroutine")
 def test_only_true_allows(caplog):
-    """A hook that is not written for this refuses everything."""
+    """A hook that returns anything but True refuses."""
     with override_settings(SSE_SYNC={"AUTHORIZE": asynchronous}), pytest.raises(PermissionDenied):
         subscribe(factory.get("/"), "a", authorize=True)
     assert "must return True or False" in caplog.text
@@ -298,7 +298,7 @@ def test_only_true_allows(caplog):
 
 
 def test_stream_ends_with_its_token(client):
-    """Whoever had a token may not read on when it has expired; the user is the token's."""
+    """When a token expires, its streams end; the user is the token's."""
     response = client.get("/named/", {"token": sign_channels("room", user="ann", ttl=60)})
     assert read_events(response, 1)[0].event == "stream-open"
     (user_stream,) = hub().users._open
@@ -310,7 +310,7 @@ def test_stream_ends_with_its_token(client):
 
 @pytest.mark.django_db(transaction=True)
 def test_broker_that_is_away_at_the_commit(monkeypatch, caplog):
-    """What was committed stays committed, and everything else that waits for it is done."""
+    """The commit stays, and the other on_commit functions still run."""
     done = []
 
     def away(*args, **kwargs):

@@ -82,7 +82,7 @@ def test_method_view_and_blueprint(app, client):
 
 
 def test_other_answers_pass(app, client):
-    """A view may answer with something else."""
+    """A view may return another response."""
 
     @app.get("/maybe")
     @event_stream
@@ -156,7 +156,7 @@ def test_teardown_once_at_the_end(app, client):
 
 
 def test_teardown_gets_the_error(app, client, caplog):
-    """Teardown functions are told of an exception in the generator, as for any request."""
+    """Teardown functions get the generator's exception, as for any request."""
     seen = []
     app.teardown_request(seen.append)
 
@@ -172,7 +172,7 @@ def test_teardown_gets_the_error(app, client, caplog):
 
 
 def test_two_streams_at_once(app, client):
-    """Streams that are read in turn have their own request, and end in any order."""
+    """Streams that are read alternately keep their own request, and end in any order."""
     seen = []
     app.teardown_request(lambda error: seen.append(flask.request.args["n"]))
 
@@ -304,7 +304,7 @@ def test_bad_views(app):
 
 
 def test_debug_shows_the_message(app, client):
-    """In debug mode the client learns what went wrong, unless told otherwise."""
+    """In debug mode the client sees the exception, unless SSE_DEBUG says otherwise."""
 
     @app.get("/stream")
     @event_stream
@@ -333,7 +333,7 @@ def test_explicit_debug():
 
 
 def test_json_is_the_applications(app, client):
-    """JSON is what app.json makes of it."""
+    """JSON is written by app.json."""
     app.json.ensure_ascii = False
 
     @app.get("/stream")
@@ -382,14 +382,14 @@ def test_last_event_id(app, client):
     ],
 )
 def test_last_event_id_as(app, sent, type, expected):
-    """Whatever a client sends, it is a value of that type, or the default."""
+    """Whatever a client sends, the result has that type, or is the default."""
     with app.test_request_context(query_string={"lastEventId": sent}):
         assert last_event_id(-1, type=type) == expected
         assert last_event_id("none") == (sent or "none")
 
 
 def test_last_event_id_of_a_broken_function(app):
-    """A mistake of the application's is none of the client's."""
+    """An error in the application's function is not hidden."""
     with app.test_request_context(query_string={"lastEventId": "7"}), pytest.raises(KeyError):
         last_event_id(type={}.__getitem__)
 
@@ -440,7 +440,7 @@ def test_tuples_are_refused(app, client):
 
 
 def test_misspelt_configuration(caplog):
-    """A key that is nearly an option is named in the log."""
+    """A key that resembles an option is logged."""
     app = flask.Flask(__name__)
     app.config["SSE_HEARTBEET"] = 5
     SSE(app)
@@ -448,14 +448,14 @@ def test_misspelt_configuration(caplog):
 
 
 def test_options_are_checked_at_decoration():
-    """A mistake shows when the module is imported, and not at the first request."""
+    """A mistake is reported when the module is imported, not at the first request."""
     with pytest.raises(ConfigurationError, match="did you mean heartbeat"):
         event_stream(heartbeet=5)(lambda: iter([]))
     event_stream(heartbeat=5, headers={"X-Mine": "1"}, on_close=print)(lambda: iter([]))
 
 
 def test_polled_again(app, client):
-    """A client that was told to stop stays stopped; others get the next run with reconnect."""
+    """A client that was told to stop stays stopped; with reconnect=True it gets the next run."""
 
     @app.get("/stream")
     @event_stream(reconnect=True)
@@ -602,7 +602,7 @@ def test_channels(app, client):
 
 
 def test_channels_of_two_applications(app):
-    """Applications in one process do not hear each other."""
+    """Applications in one process do not receive each other's events."""
     sse, other = SSE(), flask.Flask("other")
     sse.init_app(other)
     app.add_url_rule("/a", "a", lambda: sse.subscribe("a"))
@@ -625,7 +625,7 @@ def test_bad_channels(app):
 
 
 def test_channel_that_the_client_names(app, client, caplog):
-    """Nothing may be read that the hook does not allow, and without a hook nothing at all."""
+    """Only what the hook allows may be read; without a hook, nothing."""
     sse = SSE()
     app = flask.Flask("named")
     sse.init_app(app)
@@ -664,7 +664,7 @@ def test_channel_that_the_client_names(app, client, caplog):
 
 
 def test_authorize_by_configuration():
-    """The hook may be configured, and is this application's then, whatever others have."""
+    """The hook may be configured per application."""
     sse = SSE()
     app = flask.Flask("configured")
     app.config["SSE_AUTHORIZE"] = lambda channel: channel == "a"
@@ -694,7 +694,7 @@ def signing():
 
 
 def test_signed_token(signing):
-    """A token gives what was signed, and to whom."""
+    """A token grants what was signed, to whom it was signed."""
     sse, app = signing
     with app.app_context():
         token = sse.sign_channels("a", "ä b", user="7")
@@ -709,7 +709,7 @@ def test_signed_token(signing):
 
 
 def test_signed_token_is_refused(signing, monkeypatch):
-    """A token that was changed, is too old, or is another signature of the application."""
+    """Tokens that were changed, have expired, or were signed for another purpose are refused."""
     sse, app = signing
     client = app.test_client()
     with app.app_context():
@@ -732,7 +732,7 @@ def test_signed_token_is_refused(signing, monkeypatch):
 
 
 def test_signing_key_is_rotated(signing):
-    """Tokens of a former key are accepted as long as it is a fallback."""
+    """Tokens of a former key are accepted while it is a fallback."""
     sse, app = signing
     with app.app_context():
         app.config["SECRET_KEY"] = "old"
@@ -790,7 +790,7 @@ def own_items():
 
 
 def test_replay_of_a_channel_that_is_refused():
-    """A last event ID gives nobody what they may not read."""
+    """A last event ID does not bypass the authorization."""
     sse = SSE()
     app = flask.Flask("replay")
     sse.init_app(app)

@@ -1,4 +1,4 @@
-"""Whose streams there are, through Flask's test client."""
+"""Users' streams, through Flask's test client."""
 
 import time
 from datetime import date
@@ -46,7 +46,7 @@ def wait_for(condition):
 
 
 def test_presence(app, client, sse):
-    """Who subscribes is there until the stream is closed."""
+    """A user is present until the stream is closed."""
     response = client.get("/room/ann")
     again = client.get("/room/ann?announce=1")
     assert [event.event for event in read_events(response, 1)] == ["stream-open"]
@@ -61,7 +61,7 @@ def test_presence(app, client, sse):
 
 
 def test_publish_to_user(app, client, sse):
-    """One user's streams get it, wherever they are."""
+    """All streams of the user get it."""
     ann, bob = client.get("/room/ann"), client.get("/room/bob")
     with app.app_context():
         sse.publish_to_user("ann", {"for": "ann"}, event="note")
@@ -71,7 +71,7 @@ def test_publish_to_user(app, client, sse):
 
 @pytest.mark.parametrize("for_good", [False, True])
 def test_disconnect(app, client, sse, for_good):
-    """The page is told why; for good, a browser gets 204 when it comes back."""
+    """The page gets the reason; for good, a reconnecting browser gets 204."""
     ann, bob = client.get("/room/ann"), client.get("/room/bob")
     with app.app_context():
         sse.disconnect(user="ann", reason="bye", for_good=for_good)
@@ -85,7 +85,7 @@ def test_disconnect(app, client, sse, for_good):
 
 
 def test_generator_of_a_user(app, client, sse):
-    """A generator's stream has a user, too; the decorator asks in the request."""
+    """A generator's stream has a user, too, which the decorator finds in the request."""
 
     @app.get("/decorated")
     @event_stream(user=lambda: flask.request.args["user"])
@@ -130,7 +130,7 @@ def sse_user_streams(app):
 
 
 def test_publish_every(app, client, sse):
-    """It is called in an application context, without a request, and app.json writes its data."""
+    """The function runs in an application context, without a request; app.json writes its data."""
     asked = []
 
     @sse.publish_every(0.05, "room", event="now")
@@ -150,7 +150,7 @@ def test_publish_every(app, client, sse):
 
 
 def test_publish_every_as_it_was_said(sse):
-    """Nothing that is said is left out."""
+    """All arguments are passed on."""
     given = {"event": "e", "key": "k", "after": ["a"], "keep": True}
     sse.publish_every(2, "room", **given)(print)
     (periodic,) = sse._schedule.of("room")
@@ -159,7 +159,7 @@ def test_publish_every_as_it_was_said(sse):
 
 
 def test_not_kept(app, client, sse):
-    """Who is there gets it; who comes back does not."""
+    """Connected clients get it; reconnecting ones do not."""
     here = client.get("/room/ann")
     assert read_events(here, 1)[0].event == "stream-open"
     with app.app_context():
@@ -187,7 +187,7 @@ def test_recheck_by_configuration(sse):
 
 
 def test_limits(client, app):
-    """One stream too many of a user or an address is told to come back later."""
+    """A stream beyond a user's or an address's limit is told to reconnect later."""
     app.extensions["sse_sync"].options.__dict__["max_streams_per_user"] = 1
     first = client.get("/room/ann")
     refused = client.get("/room/ann")
@@ -220,7 +220,7 @@ def test_limit_of_an_address():
 
 @pytest.mark.parametrize("names", [["a\nb"], ["x" * 201], ["c"] * 101])
 def test_names_are_checked_before_anybody_is_asked(app, client, sse, names):
-    """What is no channel is the client's mistake; the hook need not know what channels are."""
+    """An invalid channel name is the client's mistake, and never reaches the hook."""
     asked = []
     sse.authorize(lambda channel: asked.append(channel) or True)
     app.add_url_rule("/named", view_func=lambda: sse.subscribe(*names, authorize=True))
@@ -235,7 +235,7 @@ async def asynchronous(channel):
 @pytest.mark.filterwarnings("ignore:coroutine")
 @pytest.mark.parametrize("hook", [asynchronous, lambda c: ("no", 403), lambda c: 1])
 def test_only_true_allows(app, client, sse, hook, caplog):
-    """A hook that is not written for this refuses everything, and the log says why."""
+    """A hook that returns anything but True refuses, and the log says why."""
     sse.authorize(hook)
     app.register_blueprint(sse.blueprint())
     assert client.get("/events?channel=a").status_code == 403
@@ -243,7 +243,7 @@ def test_only_true_allows(app, client, sse, hook, caplog):
 
 
 def test_preflight(app, client):
-    """A decorated view answers what browsers ask for pages of other origins."""
+    """A decorated view answers preflight requests."""
     calls = []
 
     @app.get("/stream")
@@ -265,7 +265,7 @@ def test_preflight(app, client):
 
 
 def test_vary_of_the_view(app, client):
-    """The view's own Vary is kept beside ours."""
+    """The view's own Vary is kept."""
     app.add_url_rule(
         "/stream", view_func=lambda: EventSourceResponse(iter("a"), headers={"Vary": "Cookie"})
     )
@@ -274,7 +274,7 @@ def test_vary_of_the_view(app, client):
 
 
 def test_stream_ends_with_its_token(app, client, sse):
-    """Whoever had a token may not read on when it has expired; the user is the token's."""
+    """When a token expires, its streams end; the user is the token's."""
     app.register_blueprint(sse.blueprint(lifetime=3600))
     with app.app_context():
         token = sse.sign_channels("room", user="ann", ttl=60)
@@ -287,7 +287,7 @@ def test_stream_ends_with_its_token(app, client, sse):
 
 
 def test_token_of_a_user(app, sse):
-    """Users are known as everywhere else."""
+    """The user of a token is normalised as everywhere."""
     with app.app_context():
         assert sse.check_token(sse.sign_channels("room", user=7)).user == "7"
         with pytest.raises(ConfigurationError, match="user"):
@@ -295,7 +295,7 @@ def test_token_of_a_user(app, sse):
 
 
 def test_blueprint_of_users(app, client, sse):
-    """A ready-made endpoint asks in the request whose stream it is."""
+    """A ready-made endpoint finds the user in the request."""
     app.register_blueprint(
         sse.blueprint("room", url="/mine", presence=lambda: flask.request.args["me"])
     )
@@ -307,7 +307,7 @@ def test_blueprint_of_users(app, client, sse):
 
 
 def test_no_secret_key(sse):
-    """Without a key no token is valid, and no client can make a view fail."""
+    """Without a key no token is valid, and no view fails."""
     app = flask.Flask("keyless")
     sse.init_app(app)
     app.register_blueprint(sse.blueprint())

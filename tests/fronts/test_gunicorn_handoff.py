@@ -1,4 +1,4 @@
-"""How a gunicorn worker lets a connection go, without a server."""
+"""How a gunicorn worker hands a connection off, without a server."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ from sse_sync.streams.handoff.takeover import OFFER
 
 @pytest.fixture(autouse=True)
 def dead_end(monkeypatch):
-    """One of the test's own; a worker keeps its until it ends."""
+    """A dead end for this test only; a worker keeps its own."""
     monkeypatch.setattr(offers, "_dead_end", None)
     yield
     if offers._dead_end is not None:
@@ -44,7 +44,7 @@ def begin(response, headers=(), status="200 OK"):
 
 
 def test_take(response, pair):
-    """The connection lives on; whatever the server still does does not reach the client."""
+    """The connection lives on, and nothing the server still does reaches the client."""
     ours, theirs = pair
     begin(response)
     forgotten = []
@@ -79,19 +79,19 @@ def test_take(response, pair):
     ],
 )
 def test_refusal(response, pair, headers, status, sent):
-    """It is not taken where it is not certain what is on the wire."""
+    """A connection is not taken if the bytes on the wire are not certain."""
     begin(response, headers, status)
     assert GunicornOffer(response, pair[0], print).refusal(sent)
 
 
 def test_not_begun(response, pair):
-    """Nor before the headers have been sent."""
+    """A connection is not taken before the headers are sent."""
     response.start_response("200 OK", [])
     assert GunicornOffer(response, pair[0], print).refusal(0)
 
 
 class Worker:
-    """What the mixin needs of a worker."""
+    """The parts of a worker that the mixin needs."""
 
     def __init__(self):
         self.log = SimpleNamespace(warning=lambda *arguments: self.warnings.append(arguments))
@@ -117,7 +117,7 @@ def test_offered(response, pair):
 
 
 def test_unknown_gunicorn(response, pair, monkeypatch):
-    """With a release that nobody has tested it is gunicorn's own worker, and says so."""
+    """On an untested release it works as gunicorn's own worker, and logs it."""
     monkeypatch.setattr(offers.gunicorn, "version_info", (99, 0, 0))
     worker = HandingOffWorker()
     worker.load_wsgi()
@@ -126,7 +126,7 @@ def test_unknown_gunicorn(response, pair, monkeypatch):
 
 
 def test_worlds_are_kept_apart():
-    """The thread worker needs no gevent, and naming either imports neither."""
+    """The thread worker does not need gevent, and importing the package imports neither worker."""
     code = (
         "import sys, sse_sync.gunicorn as ours; before = set(sys.modules);"
         "assert not {'gevent', 'gunicorn'} & before;"

@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/live/" in str(item.path):
             item.add_marker(pytest.mark.live)
-    # At each site of the examples, what takes its time by itself is looked at last.
+    # At each site of the examples, slow pages are checked last.
     first = {}
     for position, item in enumerate(items):
         first.setdefault(_site(item), position)
@@ -31,7 +31,7 @@ def _site(item):
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory):
-    """One running server of each kind, started when it is first asked for."""
+    """One running server of each kind, started on first use."""
     running = {}
 
     def get(which):
@@ -44,14 +44,16 @@ def servers(tmp_path_factory):
     for server in running.values():
         server.stop()
     for which, server in running.items():
-        # Clients that come and go leave no traceback but those of sources that fail on purpose.
+        # No tracebacks but those of sources that fail on purpose.
         output = server.output()
         tracebacks = output.count("Traceback (most recent call last)")
         tracebacks -= output.count("The above exception was the direct cause")
-        assert tracebacks <= output.count("failed, and its stream ends"), f"{which}:\n{output}"
+        assert tracebacks <= output.count("raised an exception; ending its stream"), (
+            f"{which}:\n{output}"
+        )
 
 
-# What only concerns streams with a request is the same in these.
+# These behave the same for streams with a request.
 SAME = ("gunicorn-handoff-gevent-django", "gunicorn-handoff-threads-flask")
 
 
@@ -66,7 +68,7 @@ def server(request, servers):
 
 @pytest.fixture
 def start(tmp_path):
-    """Start a server of one's own."""
+    """Start a server for this test only."""
     started = []
 
     def start(name, *extra, context=None, descriptors=None, **env):

@@ -28,7 +28,7 @@ START_DEADLINE = 30.0
 
 
 def wait_for(condition: Callable[[], object], what: str, timeout: float = 10.0) -> object:
-    """Return a condition's value as soon as it is true; fail with what was waited for."""
+    """Return a condition's value once it is true; on failure, say what was awaited."""
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
@@ -101,7 +101,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its URL."""
         scheme = "http" if self.context is None else "https"
         return f"{scheme}://127.0.0.1:{self.port}"
 
@@ -123,11 +123,11 @@ class Server:
         return json.loads(self.get(path))
 
     def marks(self, key: str) -> dict[str, float]:
-        """Return when what happened in a source."""
+        """Return when each mark was set in a source."""
         return dict(self.json(f"/marks/{key}"))
 
     def wait_for_mark(self, key: str, what: str, timeout: float = 10.0) -> float:
-        """Wait until something has happened in a source; return when it did."""
+        """Wait until a source has set a mark; return the time of it."""
         return wait_for(
             lambda: self.marks(key).get(what), f"{what!r} of {key} in {self.kind}", timeout
         )
@@ -271,12 +271,12 @@ SERVERS: dict[str, tuple[tuple[str, ...], bool]] = {
 }
 
 
-# What does not go together.
+# Combinations that do not work.
 LEFT_OUT = (("flask-run", "django"), ("runserver", "flask"))
 
 
 def kinds() -> list[Kind]:
-    """Return every server with every framework that it goes with."""
+    """Return every server with every framework that it supports."""
     found = []
     for server, (command, greenlets) in SERVERS.items():
         for framework in ("flask", "django"):

@@ -29,7 +29,7 @@ def server(request, servers):
     from tests.live.servers import kind
 
     server = servers(kind(request.param))
-    # Streams of other tests may still be ending, and have the places of these.
+    # Streams of other tests may still be ending, and use up the limit.
     wait_for(lambda: server.json("/figures")["open"] == 0, "streams of other tests to be gone")
     return server
 
@@ -52,7 +52,7 @@ def test_fan_out(server, key):
 
 
 def test_resume(server, key):
-    """A client that was away gets what it missed, and nothing twice."""
+    """A client that reconnects gets what it missed, and nothing twice."""
     with server.stream(f"/subscribe/{key}") as stream:
         assert next(stream).event == "stream-open"
         server.get(f"/publish/{key}?count=3")
@@ -96,7 +96,7 @@ def test_cut_off_again_and_again(server, key):
 
 
 def test_unknown_position(server, key):
-    """Who comes from where nobody can tell is asked to start anew."""
+    """A client with an unknown position is reset."""
     with server.stream(f"/subscribe/{key}", last_event_id="rubbish") as stream:
         assert next(stream).event == "stream-reset"
 
@@ -129,7 +129,7 @@ def _rest(stream):
 
 
 def test_handed_off(server, key):
-    """A worker that can let connections go has no request for them."""
+    """A worker with hand-off has no open requests for its streams."""
     handed_off = "handoff" in str(server.kind)
     with contextlib.ExitStack() as stack:
         streams = [
@@ -145,8 +145,8 @@ def test_handed_off(server, key):
 
 
 def test_nothing_is_left(server, key):
-    """Subscribers that come and go leave nothing."""
-    before = server.json("/figures")["lingering"]  # Other tests' threads that block.
+    """Subscribers that connect and disconnect leave nothing behind."""
+    before = server.json("/figures")["lingering"]  # Blocked threads of other tests.
     for _ in range(50):
         with server.stream(f"/subscribe/{key}") as stream:
             assert next(stream).event == "stream-open"

@@ -1,6 +1,6 @@
 """
-Everything goes wrong at once, and still: every client ends with every event that the broker holds,
-once and in order, and is told wherever something may be missing, and nowhere else.
+Everything goes wrong at once. Still, every client ends up with every event that the broker holds,
+once and in order, and is reset wherever events may be missing, and nowhere else.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ RUNS = int(os.environ.get("CHAOS_RUNS", "1"))
 
 @dataclass
 class Segment:
-    """What a client got since it was told where it stands."""
+    """What a client got since its last stream-open or stream-reset."""
 
     start: Position
     event: str
@@ -36,7 +36,7 @@ class Segment:
 
 
 class Client:
-    """Does what a browser does, and notes everything."""
+    """Acts as a browser, and records everything."""
 
     def __init__(self, server, channels, chance):
         self.server, self.chance = server, chance
@@ -58,7 +58,7 @@ class Client:
 
     def read(self):
         self.socket = socket.socket()
-        # Little room, so that a client that stalls is felt.
+        # Small buffers, so that a stalled client has an effect.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.socket.settimeout(10)
         self.socket.connect(("127.0.0.1", self.server.port))
@@ -100,7 +100,7 @@ def stop(clients):
 
 
 class Publisher:
-    """Publishes numbers until it is stopped, from a process without a web application."""
+    """Publishes numbers until stopped, without a web application."""
 
     def __init__(self, url, name, channel):
         self.name, self.channel = name, channel
@@ -150,8 +150,8 @@ def test_chaos(start, tmp_path, kind, seed):
         for publisher in publishers:
             publisher.stopping = True
             publisher.thread.join(20)
-        # Whoever is told to start anew only now need not get what was published before. So first
-        # it has to be quiet: everybody gets some event. Then everybody has to get the last ones.
+        # A client that is reset only now does not get earlier events. So first
+        # wait until everybody gets some event. Then everybody has to get the last ones.
         numbers = itertools.count()
         wait_for(
             lambda: everybody_gets_one(clients, publishers, f"quiet {next(numbers)}"),
@@ -215,7 +215,7 @@ def verify(clients, publishers, restarts):
     for publisher in publishers:
         published.update(publisher.acknowledged)
     for client in clients:
-        # What was stored without the publisher learning of it.
+        # Events that were stored without an acknowledgement.
         published.update(got for segment in client.segments for got in segment.got)
     for client in clients:
         assert [s.event for s in client.segments] == [

@@ -27,7 +27,7 @@ CONTROL = tuple({"--no-control-socket"} & GUNICORN_OPTIONS)
 
 
 class Site:
-    """nginx, and three workers of gunicorn behind it."""
+    """nginx in front of three gunicorn workers."""
 
     def __init__(self, nginx, gunicorn):
         self.nginx, self.gunicorn = nginx, gunicorn
@@ -56,7 +56,7 @@ def site(request, tmp_path_factory):
 
 
 def test_nothing_is_held_back(site, key):
-    """An event is at the client as soon as it is published, and heartbeats come."""
+    """Events reach the client at once, and heartbeats arrive."""
     with site.stream(f"/subscribe/{key}", comments=True) as stream:
         assert stream.headers["Content-Type"] == "text/event-stream"
         assert stream.headers["Content-Encoding"] is None
@@ -72,7 +72,7 @@ def test_nothing_is_held_back(site, key):
 
 
 def test_generators(site, key):
-    """A generator's client that leaves is noticed through nginx, and its source ends."""
+    """A disconnect is noticed through nginx, and the generator ends."""
     with site.stream(f"/stream/count?key={key}") as stream:
         assert [event.id for event in stream.take(3)] == ["1", "2", "3"]
     with site.stream(f"/stream/sleeping?key={key}") as stream:
@@ -82,7 +82,7 @@ def test_generators(site, key):
 
 
 def test_worker_is_killed(site, key):
-    """A client whose worker is killed comes back to another one, and has missed nothing."""
+    """A client whose worker is killed reconnects to another, and misses nothing."""
     with site.stream(f"/subscribe/{key}") as stream:
         assert next(stream).event == "stream-open"
         site.gunicorn.get(f"/publish/{key}?first=1")
@@ -108,7 +108,7 @@ def published(site, path):
 
 
 def test_nobody_behind(tmp_path):
-    """Without gunicorn a stream is answered so that a browser comes back; other requests fail."""
+    """Without gunicorn, the answer to a stream makes browsers reconnect; other requests fail."""
     with Nginx(tmp_path, tmp_path / "nobody.sock") as nginx:
         times = set()
         for _ in range(20):
@@ -136,7 +136,7 @@ def asked(nginx, path, **headers):
 
 
 def test_plain_http(site):
-    """Who comes without TLS is sent to it."""
+    """Plain HTTP is redirected to TLS."""
     connection = http.client.HTTPConnection("localhost", site.nginx.plain_port, timeout=10)
     with contextlib.closing(connection):
         connection.request("GET", "/subscribe/x", headers={"Host": "localhost"})
@@ -165,7 +165,7 @@ def tabs(browser, url, path, count):
 
 
 def seen(browser, handles):
-    """What each tab has got."""
+    """Return what each tab has received."""
     found = []
     for handle in handles:
         browser.driver.switch_to.window(handle)
@@ -174,7 +174,7 @@ def seen(browser, handles):
 
 
 def test_twenty_tabs(site, key, tmp_path):
-    """Over HTTP/2 all of them get every event; over HTTP/1.1 a browser opens six connections."""
+    """Over HTTP/2 all tabs get every event; over HTTP/1.1 a browser opens six connections."""
     with Chromium(tmp_path) as browser:
         path = f"/subscribe/{key}"
         many = tabs(browser, site.nginx.url, path, 20)
@@ -184,7 +184,7 @@ def test_twenty_tabs(site, key, tmp_path):
         site.gunicorn.get(f"/publish/{key}?first=1")
         wait_for(lambda: seen(browser, many) == ["1"] * 20, "twenty events")
 
-        # Without nginx. The page of a seventh tab could not even be loaded.
+        # Without nginx, the page of a seventh tab would not even load.
         few = tabs(browser, site.gunicorn.url, path, 5)
         browser.driver.switch_to.new_window("tab")
         browser.open(f"{site.gunicorn.url}/plain")
@@ -200,7 +200,7 @@ def test_twenty_tabs(site, key, tmp_path):
 
 
 def test_systemd_unit(tmp_path):
-    """Its command starts the example, tells systemd so, and is reloaded and stopped as it says."""
+    """Its command starts the example, notifies systemd, and reloads and stops as described."""
     unit = configparser.ConfigParser(strict=False, interpolation=None, delimiters="=")
     unit.optionxform = str
     lines = (DEPLOY / "sse-sync.service").read_text().splitlines()
@@ -250,7 +250,7 @@ def first_event(folder):
 
 
 def test_compose():
-    """What it mounts, copies and starts is there; the images themselves are not tried."""
+    """Everything it mounts, copies and starts exists; the images are not run."""
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
     app, nginx = compose["services"]["app"], compose["services"]["nginx"]
     files = [volume.split(":") for volume in nginx["volumes"] if volume.startswith("./")]

@@ -1,4 +1,4 @@
-"""The examples, as a person sees them in a browser, and on the frameworks' own servers."""
+"""The examples, as seen in a browser, and on the frameworks' own servers."""
 
 import contextlib
 import itertools
@@ -94,14 +94,14 @@ class Site:
         return LiveStream(self.url + path, connection=sock, **arguments)
 
     def workers(self):
-        """The processes that serve."""
+        """Return the worker processes."""
         pid = self.server.process.pid
         return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 @contextlib.contextmanager
 def serve(name, broker, proxy, folder):
-    """The examples as the documentation says: one worker, or three with Redis; and with nginx."""
+    """The examples as documented: one worker, or three with Redis; and with nginx."""
     folder.mkdir(exist_ok=True)
     kind = GUNICORN[name]
     env = {
@@ -119,7 +119,7 @@ def serve(name, broker, proxy, folder):
             hosts = itertools.product(("127.0.0.1", "localhost"), (nginx.port, nginx.other_port))
             env["SSE_CORS_ORIGINS"] = ",".join(f"https://{host}:{port}" for host, port in hosts)
             if name == "django":
-                # As in a deployment, where the server does not do it.
+                # As in a deployment, where the server does not migrate.
                 migrate = [
                     sys.executable,
                     "example_django/manage.py",
@@ -162,7 +162,7 @@ def browser(tmp_path_factory):
 
 
 def see(condition, what, timeout=10.0):
-    """Wait for what a page shows, without asking so often that the asking takes the machine."""
+    """Wait for what a page shows, without polling so often that it loads the machine."""
 
     def look():
         value = condition()
@@ -174,7 +174,7 @@ def see(condition, what, timeout=10.0):
 
 
 class Tab:
-    """A tab with a page. What it shows is read as text, whether or not the tab is in front."""
+    """A tab with a page. Its text is read whether or not the tab is in front."""
 
     def __init__(self, browser, url):
         self.browser = browser
@@ -226,7 +226,7 @@ class Tab:
 
 @pytest.fixture
 def console(browser):
-    """What the console says; when a test has not read it, it has to be empty at its end."""
+    """The console's messages; unless the test reads them, there must be none at its end."""
     first = browser.window_handles[0]
     browser.switch_to.window(first)
     browser.get_log("browser")
@@ -241,7 +241,7 @@ def console(browser):
 
 @pytest.fixture
 def page(site, browser, console):
-    """Open pages in tabs of their own, and close them at the end."""
+    """Open each page in its own tab, and close the tabs at the end."""
     before = set(browser.window_handles)
     yield lambda path: Tab(browser, site.url + path)
     for handle in set(browser.window_handles) - before:
@@ -249,12 +249,12 @@ def page(site, browser, console):
         browser.close()
 
 
-# What the page says of its connection is written down.
+# Records the states of the connection that the page shows.
 STATES = """window.states = [];
 const state = document.querySelector(".state");
 new MutationObserver(() => states.push([state.dataset.state, state.textContent]))
   .observe(state, {childList: true, characterData: true, subtree: true});"""
-# As soon as there is a tick, the stream is restarted; and what the page says of it is written down.
+# Restarts the stream at the first tick, and records the states that the page shows.
 RESTART = """window.states = [];
 const state = document.querySelector(".state");
 new MutationObserver(() => states.push(state.textContent)).observe(state, {childList: true});
@@ -266,12 +266,12 @@ new MutationObserver((records, observer) => {
 
 @pytest.fixture(scope="module")
 def slow(site):
-    """Pages on which something takes its time. Tests that look at them come last."""
+    """Pages on which something takes time. Tests that look at them run last."""
     return site.slow
 
 
 def open_slow(site, browser):
-    # By another name of the host: a browser opens no more than six connections to one.
+    # By another host name: a browser opens at most six connections to one.
     paths = {
         "five": "/counter/",
         "all": "/counter/",
@@ -285,7 +285,7 @@ def open_slow(site, browser):
     tabs["clock"].run(RESTART)
     bar = tabs["progress"]
     bar.click("#start")
-    # So far that a job that began anew would show less after the reload.
+    # Far enough that a restarted job would show less after the reload.
     bar.reached = see(lambda: number(bar.text("#percent")) >= 15 and bar.text("#percent"), "15 %")
     bar.job = bar.run("return location.hash")
     bar.reload()
@@ -313,7 +313,7 @@ EXPECTED = [(f"count {number}", f"id {number}") for number in range(1, 11)]
 
 
 def test_index(site, page):
-    """The index leads to every example and its source, and tells which worker has its stream."""
+    """The index links to every example and its source, and shows which worker has its stream."""
     tab = page("/")
     links = tab.run("return [...document.querySelectorAll('h2 a')].map((a) => a.pathname)")
     names = ["counter", "clock", "live-users", "smart-home", "chat", "updates", "updates/react"]
@@ -346,7 +346,7 @@ def test_index(site, page):
 @pytest.mark.parametrize("path", ["app.pyc", "settings.py", "..%2f..%2fsetup.cfg", "extensions.py"])
 def test_other_files_are_not_shown(site, path):
     """Only sources of examples are served."""
-    # nginx itself refuses what leads out of the root.
+    # nginx itself refuses paths outside the root.
     with pytest.raises(urllib.error.HTTPError, match=r"40[04]") as caught:
         site.ask(f"/source/{path}")
     caught.value.close()
@@ -360,12 +360,12 @@ def test_counter_is_closed_by_the_page(slow, console):
 
 
 def test_finished_counter_stays_finished(slow, console):
-    """At the end the browser comes back once, is answered 204, and gives up for good."""
+    """At the end the browser reconnects once, gets 204, and gives up for good."""
     tab = slow["all"]
     see(lambda: len(tab.items()) == 10, "ten events", 15)
     see(lambda: tab.state() == ("closed", "closed"), "the browser to stop", 15)
     assert tab.items() == EXPECTED
-    assert counted(tab, "/counter/events") <= 2  # Some browsers leave out what is answered 204.
+    assert counted(tab, "/counter/events") <= 2  # Some browsers do not list a request answered 204.
 
 
 def ids_of(tab):
@@ -373,9 +373,9 @@ def ids_of(tab):
 
 
 def test_closed_counter_stays_closed(slow, console):
-    """Nothing came, and nothing was requested, since the page closed its stream."""
+    """Nothing arrived, and nothing was requested, after the page closed its stream."""
     tab = slow["five"]
-    # The entry is there some time after the stream has been closed.
+    # The entry appears some time after the stream was closed.
     script = """const found = performance.getEntriesByType('resource')
         .find((entry) => entry.name.endsWith('/counter/events'));
         return found ? performance.now() - found.responseEnd : 0"""
@@ -393,7 +393,7 @@ def counted(tab, path):
 
 
 def test_clock_resumes(slow, console):
-    """After the server restarted the stream no tick is missing or repeated."""
+    """After the server has restarted the stream, no tick is missing or repeated."""
     tab = slow["clock"]
     see(lambda: "reconnecting" in tab.run("return states"), "the connection to break")
     see(lambda: tab.state()[0] == "open", "the browser to reconnect")
@@ -405,7 +405,7 @@ def test_clock_resumes(slow, console):
 
 
 def test_progress_survives_a_reload(slow, console):
-    """The bar goes to its end, and goes on where the job is when the page is reloaded."""
+    """The bar reaches its end, and after a reload continues where the job is."""
     tab = slow["progress"]
     assert number(tab.again) >= number(tab.reached)
     assert len(tab.job) > 1
@@ -416,7 +416,7 @@ def test_progress_survives_a_reload(slow, console):
 
 
 def test_live_users(page):
-    """Who comes and goes is counted at once, whichever worker they are at, and in every tab."""
+    """Joins and leaves are counted at once, on every worker and in every tab."""
     first = page("/live-users/")
     see(lambda: first.text("#users") == "1", "one person")
     others = [page("/live-users/") for _ in range(3)]
@@ -425,17 +425,17 @@ def test_live_users(page):
     assert_leaving_is_noticed(first, "#users", others)
     see(lambda: first.text("#users") == "1", "three to leave")
     assert first.state()[0] == "open"
-    # Every second, also when nothing changes.
+    # Every second, even without a change.
     told = int(first.text("#told"))
     see(lambda: int(first.text("#told")) >= told + 2, "two more numbers", 4)
     assert first.text("#users") == "1"
-    # The same number is not put in again: a screen reader would read it each time.
+    # The same number is not set again: a screen reader would read it each time.
     assert first.run("return changes.length") == len(others)
 
 
 def assert_leaving_is_noticed(tab, selector, others):
-    """Close the other tabs, one by one; what the page says of it has to change within a second."""
-    # Once of three times will do, because other programs may have the machine in between.
+    """Close the other tabs, one by one; the page has to show it within a second."""
+    # One success in three will do, because the machine may be busy.
     seconds = []
     tab.run(
         "window.changes = []; new MutationObserver(() => changes.push(Date.now() / 1000))"
@@ -451,20 +451,20 @@ def assert_leaving_is_noticed(tab, selector, others):
 
 
 def test_live_users_are_tabs(page):
-    """A tab is one person, also when it is reloaded; a copy of it is another one."""
+    """A tab is one person, also after a reload; a duplicate is another person."""
     tab = page("/live-users/")
     see(lambda: tab.text("#users") == "1", "one person")
     name = tab.run("return sessionStorage.name")
     tab.reload()
     see(lambda: tab.text("#users") == "1", "the page")
     assert tab.run("return sessionStorage.name") == name
-    # As a duplicated tab does, this one begins with a copy of the storage.
+    # Like a duplicated tab, this one starts with a copy of the storage.
     tab.run("window.open(location.href)")
     see(lambda: tab.text("#users") == "2", "two people")
 
 
 def test_smart_home(slow, page):
-    """Rooms have intervals of their own, and a switch is seen on every page."""
+    """Each room has its own interval, and a switch changes on every page."""
     home = slow["home"]
     see(lambda: number(home.text("#bedroom .count")) >= 2, "two events of the bedroom")
     script = """return [performance.now() / 1000,
@@ -485,7 +485,7 @@ def test_smart_home(slow, page):
 
 
 def test_quick_switches(page, browser, console):
-    """The last click counts, also when the request of the one before is slow, or fails."""
+    """The last click counts, even if the previous request is slow or fails."""
     tab, other = page("/smart-home/"), page("/smart-home/")
     light, television = (
         f"[aria-label='{name} in the livingroom']" for name in ("light", "television")
@@ -506,7 +506,7 @@ def test_quick_switches(page, browser, console):
     tab.click(light)
     tab.click(light)
     see(lambda: tab.run("return answers") == 2, "both answers")
-    # When this is seen, what was switched before has been, too.
+    # Once this is seen, the earlier switches have been, too.
     tab.click(television)
     see(lambda: other.run(box.replace(light, television)) is True, "the television")
     assert tab.run(box) is False
@@ -524,7 +524,7 @@ def test_quick_switches(page, browser, console):
 
 
 def cut_off(tab, is_cut_off=True):
-    """Let what the page requests from now on fail, or not any more. Its stream stays."""
+    """Let the page's requests fail from now on, or work again. Its stream stays."""
     tab.browser.switch_to.window(tab.handle)
     conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     tab.browser.execute_cdp_cmd("Network.enable", {})
@@ -544,7 +544,7 @@ def cut_off(tab, is_cut_off=True):
     ],
 )
 def test_what_cannot_be_sent(page, console, path, button):
-    """When the server cannot be reached, the page says so, until it can."""
+    """While the server is unreachable, the page says so."""
     tab = page(path)
     tab.run("for (const field of document.querySelectorAll(':required')) field.value ||= 'Tea'")
     cut_off(tab)
@@ -561,7 +561,7 @@ def test_what_cannot_be_sent(page, console, path, button):
 
 
 def test_many_switches(site):
-    """People switch at the same time, at any worker, and nobody gets an error."""
+    """Simultaneous switches, on any worker, cause no error."""
 
     def switch(number):
         body = json.dumps({"device": "heating", "on": number % 2 == 0}).encode()
@@ -573,13 +573,13 @@ def test_many_switches(site):
 
 
 def test_resume_in_the_middle(site):
-    """Who comes back to a counter gets the rest."""
+    """A client that reconnects to a counter gets the rest."""
     with site.stream("/counter/events", last_event_id="8") as stream:
         assert [event.id for event in stream] == ["9", "10", END_ID]
 
 
 def test_wrong_method(site):
-    """Where something can be sent, a GET is told so."""
+    """A GET to a URL for other methods is answered 405."""
     for path in ("/chat/message", "/clock/restart"):
         with pytest.raises(urllib.error.HTTPError) as caught:
             site.ask(path)
@@ -589,7 +589,7 @@ def test_wrong_method(site):
 
 
 def test_job_that_is_not_there(page, console):
-    """The page of an old link can begin another job."""
+    """The page of an old link can start another job."""
     tab = page("/progress/#there-is-no-such-job")
     see(lambda: tab.state()[0] == "closed", "the refusal")
     assert ["404" in message for message in console()] == [True]
@@ -597,14 +597,14 @@ def test_job_that_is_not_there(page, console):
     see(lambda: number(tab.text("#percent")), "another job")
     tab.run("document.querySelector('#start').focus()")
     job = tab.run("return location.hash")
-    # One is enough, and the button keeps the focus.
+    # One request is enough, and the button keeps the focus.
     tab.click("#start")
     assert tab.run("return [location.hash, document.activeElement.id]") == [job, "start"]
     assert tab.run("return document.querySelector('#start').ariaDisabled") == "true"
 
 
 def test_problems_are_text(site):
-    """What is wrong with a form is told in words."""
+    """Form errors are readable text."""
     for path, fields in (
         ("/orders/", {"item": " ", "quantity": "1"}),
         ("/orders/", {"item": "Tea", "quantity": "x"}),
@@ -618,7 +618,7 @@ def test_problems_are_text(site):
 
 
 def test_what_cannot_be_switched(site):
-    """Rooms and devices that are not there, and no JSON."""
+    """Unknown rooms and devices, and a body that is not JSON, are refused."""
     for room, body, status in (
         ("cellar", {"device": "light", "on": True}, 404),
         ("kitchen", {"device": "heating", "on": True}, 400),
@@ -633,7 +633,7 @@ def test_what_cannot_be_switched(site):
 
 
 def test_chat(page):
-    """Who is there is seen, what is said reaches everybody, and as text; leaving is noticed."""
+    """Users are listed, messages reach everybody as text, and leaving is noticed."""
     ada = page("/chat/?id=1&name=Ada")
     see(lambda: ada.texts(".people li") == ["Ada"], "Ada")
     bob = page("/chat/?id=2&name=Bob")
@@ -654,7 +654,7 @@ def test_chat(page):
 
 
 def test_chat_without_a_name(page):
-    """Who has no name is asked for it."""
+    """A visitor without a name is asked for one."""
     tab = page("/chat/")
     assert tab.run("return document.querySelector('#room').hidden")
     tab.type("[name=name]", "Eve")
@@ -664,7 +664,7 @@ def test_chat_without_a_name(page):
 
 
 def test_chat_says_what_is_missing(site):
-    """Parameters are required, of streams and of messages."""
+    """Streams and messages require their parameters."""
     assert "missing: id" in request(site, "/chat/events?name=Ada", "GET")[1]["error"]
     assert "missing: name" in request(site, "/chat/events?id=1", "GET")[1]["error"]
     for name in ("message", "id", "name"):
@@ -677,7 +677,7 @@ def test_chat_says_what_is_missing(site):
 
 
 def test_chat_stream(site):
-    """All users first, then the others as they come, and all users every two seconds."""
+    """First all users, then each join, and all users every two seconds."""
     with site.stream("/chat/events?id=77&name=Kim") as stream:
         events = stream.take(2)
         assert [event.event for event in events] == ["stream-open", "all-users"]
@@ -723,7 +723,7 @@ def test_updates_for_no_other_origin(site, browser, page, console):
 
 
 def test_clients_of_frameworks(site, page, console):
-    """With React and Vue, events come, stop when closed, and go on without a gap when restarted."""
+    """With React and Vue, events arrive, stop when closed, and resume without a gap."""
     tabs = [page("/updates/react/"), page("/updates/vue/")]
     for tab in tabs:
         see(lambda tab=tab: len(tab.items()) >= 1 and tab.state()[0] == "open", "an update")
@@ -775,13 +775,13 @@ def test_phone_and_keyboard(page, browser, path, number):
     see(lambda: len(tab.run(CONTROLS)) == number, f"{number} controls")
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
     browser.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
-    # It takes effect some time after the command has been answered.
+    # It takes effect some time after the command was answered.
     script = "return [innerWidth, document.documentElement.scrollWidth]"
     see(lambda: tab.run(script) == [PHONE["width"]] * 2, "a page as wide as the phone")
     tab.run("document.activeElement.blur()")
     controls = tab.run(CONTROLS)
     styles = {}
-    # Lists that scroll can have the focus, too, and so can what is around the page.
+    # Scrolling lists can have the focus, too, and so can the browser's own controls.
     for _ in range(3 * len(controls)):
         ActionChains(browser).send_keys(Keys.TAB).perform()
         element, style = tab.run(FOCUSED)
@@ -800,7 +800,7 @@ def says_what_to_run(tab, console):
 
 
 def test_page_without_npm(site, browser, page, console):
-    """A page whose library is not there says what to run; another page at each site."""
+    """A page whose library is missing says what to run; each site tests another page."""
     paths = ("/updates/react/", "/updates/vue/", "/htmx/", "/datastar/")
     path = dict(zip(sorted({site[:2] for site in SITES}), paths, strict=True))
     tab = page("/")
@@ -812,7 +812,7 @@ def test_page_without_npm(site, browser, page, console):
 
 @pytest.mark.parametrize("name", ["htmx", "datastar"])
 def test_library_with_its_own_client(page, console, name):
-    """Fragments arrive, what was typed is text, and the library takes the end for an end."""
+    """Fragments arrive, input is escaped, and the library stops at the end."""
     tab = page(f"/{name}/")
     see(lambda: tab.state()[0] == "closed", "the page")
     tab.type("main input", MARKUP)
@@ -820,13 +820,13 @@ def test_library_with_its_own_client(page, console, name):
     see(lambda: tab.state()[0] == "open", "the stream")
     see(lambda: len(tab.texts("#greetings li")) == 5, "five greetings")
     see(lambda: tab.state()[0] == "closed", "the end")
-    assert tab.texts("#greetings li") == [f"Hello {MARKUP}, for the {n}. time" for n in range(1, 6)]
+    assert tab.texts("#greetings li") == [f"Hello {MARKUP}, greeting {n} of 5" for n in range(1, 6)]
     assert tab.run("return document.querySelectorAll('img').length") == 0
     assert see(lambda: counted(tab, f"/{name}/events"), "the browser's own record") == 1
 
 
 def test_tokens(page):
-    """A text comes token by token; when it is stopped, the generator ends at once."""
+    """Text arrives token by token; when it is stopped, the generator ends at once."""
     tab = page("/tokens/")
     tab.click("#stop")
     assert tab.state() == ("closed", "not started")
@@ -846,7 +846,7 @@ def test_tokens(page):
 
 
 def test_orders(site, page, console):
-    """The list first, then each order once it is committed, and nothing of the others."""
+    """First the list, then each order once it is committed, and never the others."""
     tabs = [page("/orders/"), page("/orders/")]
     for tab in tabs:
         see(lambda tab=tab: tab.state()[0] == "open", "the stream")
@@ -860,7 +860,7 @@ def test_orders(site, page, console):
     tabs[0].click("#fail")
     see(lambda: "That did not work: something failed" in tabs[0].text("#problem"), "the failure")
     assert ["409" in message for message in console()] == [True]
-    # What is published later arrives later.
+    # Later events arrive later.
     tabs[0].type("[name=item]", "afterwards")
     tabs[0].click("#order")
     for tab in tabs:
@@ -874,7 +874,7 @@ def test_orders(site, page, console):
 
 @pytest.mark.parametrize(("name", "broker", "proxy"), SITES, ids=map("-".join, SITES))
 def test_workers_are_killed(name, broker, proxy, browser, console, tmp_path):
-    """Pages come back to new workers by themselves, and have missed nothing."""
+    """Pages reconnect to new workers by themselves, and miss nothing."""
     with serve(name, broker, proxy, tmp_path) as site:
         paths = ("/clock/", "/chat/?id=1&name=Ada", "/orders/", "/updates/react/", "/updates/vue/")
         tabs = clock, chat, orders, react, vue = [Tab(browser, site.url + path) for path in paths]
@@ -913,7 +913,7 @@ def test_workers_are_killed(name, broker, proxy, browser, console, tmp_path):
         assert ids == list(range(ids[0], ids[0] + len(ids)))
         for tab in tabs:
             tab.close()
-        # The browser says that connections broke, and nothing else.
+        # The console reports broken connections, and nothing else.
         browser.switch_to.window(browser.window_handles[0])
         assert all("net::ERR" in message for message in console())
 
@@ -921,7 +921,7 @@ def test_workers_are_killed(name, broker, proxy, browser, console, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
 @pytest.mark.parametrize(("name", "broker", "proxy"), SITES[::2], ids=map("-".join, SITES[::2]))
 def test_datastar_goes_on(name, broker, proxy, number, browser, console, tmp_path):
-    """Whether its stream breaks, or ends before its time, Datastar goes on where it was."""
+    """Whether its stream breaks or ends early, Datastar goes on where it was."""
     with serve(name, broker, proxy, tmp_path) as site:
         tab = Tab(browser, site.url + "/datastar/")
         tab.run(STATES)
@@ -930,7 +930,7 @@ def test_datastar_goes_on(name, broker, proxy, number, browser, console, tmp_pat
         for worker in site.workers():
             os.kill(worker, number)
         see(lambda: tab.state() == ("closed", "closed"), "the end", 20)
-        greetings = [f"Hello <b>World</b>, for the {n}. time" for n in range(1, 6)]
+        greetings = [f"Hello <b>World</b>, greeting {n} of 5" for n in range(1, 6)]
         assert tab.texts("#greetings li") == greetings
         states = [text for _, text in tab.run("return states")]
         assert states == ["connecting", "open", "reconnecting", "open", "closed"]

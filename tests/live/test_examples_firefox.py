@@ -22,7 +22,7 @@ from tests.live.test_examples import (
 )
 
 SITES = [("flask", "memory", "direct"), ("django", "redis", "nginx")]
-# Its console calls a 204, and a connection that breaks, an error.
+# Its console reports a 204, and a broken connection, as an error.
 KNOWN = ("establish a connection", "connection to", "was interrupted")
 
 
@@ -48,17 +48,17 @@ def site(request, tmp_path_factory):
 
 @pytest.fixture
 def page(site, tmp_path):
-    """Open pages in tabs; the console has to say nothing that is not known."""
+    """Open pages in tabs; the console may show only known messages."""
     with Firefox(tmp_path) as firefox:
         yield lambda path, url=site.named_url: FirefoxTab(firefox, url + path)
         assert [e for e in firefox.errors() if not any(known in e for known in KNOWN)] == []
 
 
 def test_ids_and_ends(site, page):
-    """Ends stay ends, also without the commit of an id; and what is broken off is resumed."""
+    """Finished streams stay finished, even if an id is not committed; broken ones resume."""
     paths = ("/counter/", "/counter/", "/clock/", "/progress/")
     five, finished, clock, progress = [page(path) for path in paths]
-    # By another name of the host, to which there are six connections more.
+    # By another host name, which allows six more connections.
     tokens, updates = page("/tokens/", site.url), page("/updates/", site.url)
     see(lambda: tokens.run("return !document.querySelector('#start').disabled"), "the page")
     tokens.click("#start")
@@ -94,7 +94,7 @@ def test_ids_and_ends(site, page):
 
 
 def test_workers_are_killed(site, page):
-    """Pages come back to new workers by themselves, and have missed nothing."""
+    """Pages reconnect to new workers by themselves, and miss nothing."""
     chat, clock, orders = page("/chat/?id=1&name=Ada"), page("/clock/"), page("/orders/")
     see(lambda: chat.texts(".people li") == ["Ada"], "the chat")
     see(lambda: clock.items(), "a tick")

@@ -1,4 +1,4 @@
-"""What gunicorn's workers do in a deploy, when they are full, and on other transports."""
+"""gunicorn's workers in a deploy, when full, and on other transports."""
 
 import contextlib
 import ctypes
@@ -23,10 +23,10 @@ READY = ServerSentEvent("ready")
 
 
 def rest(stream):
-    """What comes until the end, and the reconnection time that it tells."""
+    """Return the rest of a stream, and its reconnection time."""
     parser = EventStreamParser()
     data = b""
-    # Heartbeats would let it wait for ever for an end that does not come.
+    # With heartbeats it would wait for ever if the end never came.
     deadline = time.monotonic() + 60
     with contextlib.suppress(http.client.IncompleteRead, ConnectionError):
         while chunk := stream.read():
@@ -38,7 +38,7 @@ def rest(stream):
 
 @pytest.mark.parametrize("name", [*WORKERS, "gunicorn-gevent_pywsgi-flask"])
 def test_sigterm(start, key, name):
-    """A deploy does not wait for streams: each is sent away for a time of its own."""
+    """A deploy does not wait for streams: each client gets its own reconnection time."""
     server = start(name)
     streams = [server.stream(f"/stream/sleeping?key={key}-{n}") for n in range(5)]
     for stream in streams:
@@ -51,7 +51,7 @@ def test_sigterm(start, key, name):
         retries.append(retry)
     assert time.monotonic() - began < 1.5
     server.wait(10)
-    # gunicorn looks once a second; no kept-alive connection holds it longer.
+    # gunicorn checks once a second; no kept-alive connection holds it longer.
     assert time.monotonic() - began < 4
     assert all(2000 <= retry <= 4000 for retry in retries)
     assert len(set(retries)) > 1
@@ -62,7 +62,7 @@ def test_sigterm(start, key, name):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_sigterm_with_a_client_that_does_not_read(start, key, name):
-    """A client that reads nothing does not hold a deploy."""
+    """A client that reads nothing does not hold up a deploy."""
     server = start(name)
     with socket.create_connection(("127.0.0.1", server.port)) as stalled:
         request = f"GET /stream/flooding?key={key} HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -78,7 +78,7 @@ def test_sigterm_with_a_client_that_does_not_read(start, key, name):
 
 
 def test_sigterm_leaves_time_for_cleanup(start, key, tmp_path):
-    """A generator's finally that takes a moment is not cut off under gevent."""
+    """Under gevent, a generator's short finally is not cut off."""
     server = start("gunicorn-gevent-flask", TEST_FOLDER=str(tmp_path))
     with server.stream(f"/stream/tidy?key={key}") as stream:
         assert next(stream) == READY
@@ -90,7 +90,7 @@ def test_sigterm_leaves_time_for_cleanup(start, key, tmp_path):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_sighup(start, key, name):
-    """A reload moves clients to the new worker at once, and leaves no ghost."""
+    """A reload moves clients to the new worker at once, and leaves no stream behind."""
     server = start(name)
     before = server.json("/figures")["pid"]
     with server.stream(f"/stream/sleeping?key={key}") as stream:
@@ -99,7 +99,7 @@ def test_sighup(start, key, name):
         server.signal(signal.SIGHUP)
         _, retry = rest(stream)
         assert 2000 <= retry <= 4000
-        assert time.monotonic() - began < 8  # The new worker is booted first.
+        assert time.monotonic() - began < 8  # The new worker boots first.
     wait_for(lambda: not is_alive(before), "the old worker to end")
     after = server.json("/figures")["pid"]
     assert after != before
@@ -115,7 +115,7 @@ def is_alive(pid):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_max_requests(start, key, name):
-    """A worker that has served enough ends its streams, and another takes over."""
+    """At max_requests, a worker ends its streams, and another takes over."""
     server = start(name, "--max-requests", "6")
     pid = server.json("/figures")["pid"]
     with server.stream(f"/stream/sleeping?key={key}") as stream:
@@ -144,7 +144,7 @@ def _other_pid(server, pid):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_stream_on_a_stopping_worker(start, key, name):
-    """A client that opens a stream on its kept connection to a dying worker is sent away."""
+    """A stream opened on a kept-alive connection to a stopping worker ends at once."""
     server = start(name)
     with server.stream(f"/stream/sleeping?key={key}") as other:
         assert next(other) == READY
@@ -179,7 +179,7 @@ def test_stream_on_a_stopping_worker(start, key, name):
     ],
 )
 def test_full(start, key, name, extra, streams, advice):
-    """A full worker still answers: event sources are told to come back, others get 503."""
+    """A full worker still answers: event sources are told to reconnect, others get 503."""
     server = start(name, *extra)
     with contextlib.ExitStack() as stack:
         for number in range(streams):
@@ -205,13 +205,13 @@ def test_full(start, key, name, extra, streams, advice):
     ("name", "extra", "warning"),
     [
         ("gunicorn-gevent-flask", ("-k", "sync"), "run gunicorn -k gevent"),
-        ("gunicorn-gevent-flask", ("-k", "tornado"), "holds a stream back until its end"),
+        ("gunicorn-gevent-flask", ("-k", "tornado"), "buffers a stream until its end"),
         ("gunicorn-gthread-django", ("--threads", "1"), "at most 1 stream(s)"),
         ("gunicorn-gthread-flask", ("--threads", "2"), "at most 1 stream(s)"),
     ],
 )
 def test_unfit_worker(start, key, name, extra, warning):
-    """A worker that can hold few streams says so once when it starts, and serves one."""
+    """A worker that can hold few streams logs it once, and serves one."""
     server = start(name, *extra)
     assert server.output().count(warning) == 1
     with server.stream(f"/stream/count?key={key}") as stream:
@@ -220,7 +220,7 @@ def test_unfit_worker(start, key, name, extra, warning):
 
 
 def test_sync_worker_streams(start, key):
-    """Even the sync worker sends heartbeats and sees its client go."""
+    """Even the sync worker sends heartbeats and notices a disconnect."""
     server = start("gunicorn-gevent-flask", "-k", "sync")
     with server.stream(f"/stream/sleeping?key={key}", comments=True) as stream:
         assert stream.take(3) == [comment(), READY, comment()]
@@ -229,7 +229,7 @@ def test_sync_worker_streams(start, key):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_preload(start, key, name):
-    """Nothing of the master process is used in a worker."""
+    """A worker uses nothing of the master process's."""
     server = start(name, "--preload", "--workers", "2")
     with contextlib.ExitStack() as stack:
         for number in range(6):
@@ -243,7 +243,7 @@ def test_preload(start, key, name):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_unix_socket(start, key, name, tmp_path):
-    """On a unix socket, as behind nginx, everything is the same."""
+    """Everything works the same on a unix socket, as behind nginx."""
     path = tmp_path / "gunicorn.sock"
     server = start(name, "-b", f"unix:{path}")
 
@@ -270,7 +270,7 @@ def certificate(tmp_path_factory):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_tls(start, key, name, certificate):
-    """Under TLS the client's end is seen behind its encrypted farewell."""
+    """Under TLS, a disconnect is noticed after the encrypted close message."""
     cert, private = certificate
     context = ssl.create_default_context(cafile=str(cert))
     server = start(name, f"--certfile={cert}", f"--keyfile={private}", context=context)
@@ -312,7 +312,7 @@ def test_stalled_client(start, key, name, transport, tmp_path):
 
 
 def vanish(sock):
-    # A filter that lets no packet through: the peer sends, and nothing ever answers.
+    # A filter that drops every packet: the peer sends, and gets no answer.
     # linux/filter.h: BPF_RET | BPF_K with 0 bytes to keep.
     program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
     pointer = struct.pack("HL", 1, ctypes.addressof(program))
@@ -321,7 +321,7 @@ def vanish(sock):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_vanished_client(start, key, name):
-    """A client whose machine lost its power is noticed, without a traceback."""
+    """A client whose machine loses power is noticed, without a traceback."""
     server = start(name, TEST_WRITE_TIMEOUT="1")
     stream = server.stream(f"/stream/sleeping?key={key}")
     assert next(stream) == READY
@@ -336,7 +336,7 @@ def test_vanished_client(start, key, name):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_lifetime(start, key, name):
-    """A stream ends when it is old, and its client may come back."""
+    """A stream ends after its lifetime, and its client may reconnect."""
     server = start(name, TEST_LIFETIME="1")
     began = time.monotonic()
     with server.stream(f"/stream/sleeping?key={key}") as stream:
@@ -348,7 +348,7 @@ def test_lifetime(start, key, name):
 
 
 def test_pipelined_bytes(start, key):
-    """Bytes that a client sends behind its request do not hide its end."""
+    """Bytes that a client sends after its request do not hide its disconnect."""
     server = start("gunicorn-gevent-flask")
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
         lines = [f"GET /stream/sleeping?key={key} HTTP/1.1", "Host: x", "", ""]

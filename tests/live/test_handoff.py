@@ -1,4 +1,4 @@
-"""Worker classes that let connections go, on real gunicorns."""
+"""The hand-off worker classes, on real gunicorns."""
 
 import contextlib
 import http.client
@@ -32,7 +32,7 @@ def opened(stack, server, path="/subscribe/x", count=1, **arguments):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_stop(start, name):
-    """Everybody is told when to come back, and the worker is gone."""
+    """Everybody is told when to reconnect, and the worker exits."""
     server = start(name, "--access-logfile", "-")
     count = 300
     with contextlib.ExitStack() as stack:
@@ -53,7 +53,7 @@ def test_stop(start, name):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_everything_is_logged_at_the_end(start, name):
-    """A worker is not gone before its slow logger has written of every stream."""
+    """A worker exits only after its slow logger has logged every stream."""
     server = start(name, TEST_LOG_DELAY="0.005")
     with contextlib.ExitStack() as stack:
         streams = opened(stack, server, count=100)
@@ -90,7 +90,7 @@ def test_reload(start, name, tmp_path):
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
         wait_for(lambda: handed_off(server) == 1, "the hand-off")
-        # Again and again, because nobody knows when the poller has looked for the first time.
+        # Repeatedly, because it is not known when the poller first looks.
         times = itertools.count(time.time() + 10)
 
         def has_reloaded():
@@ -111,7 +111,7 @@ def answers(server):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_lifetime(start, name):
-    """A stream ends when it is old, and its client may come back."""
+    """A stream ends after its lifetime, and its client may reconnect."""
     server = start(name, TEST_LIFETIME="1")
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
@@ -126,7 +126,7 @@ def test_lifetime(start, name):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_full(start, name):
-    """Where there are no more descriptors event sources are told to come back, others get 503."""
+    """Without free descriptors, event sources are told to reconnect, others get 503."""
     server = start(name, descriptors=100)
     with contextlib.ExitStack() as stack:
         streams = opened(stack, server, count=33)
@@ -146,7 +146,7 @@ def test_full(start, name):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_vanished_client(start, name):
-    """A client whose machine lost its power is noticed."""
+    """A client whose machine loses power is noticed."""
     server = start(name, TEST_WRITE_TIMEOUT="1")
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
@@ -161,7 +161,7 @@ def test_vanished_client(start, name):
 @pytest.mark.parametrize("name", WORKERS)
 @pytest.mark.parametrize("jitter", ["0", "3"])
 def test_max_requests(start, name, jitter):
-    """A worker that has had enough requests ends what it was handed, too."""
+    """At max_requests, a worker also ends its handed-off streams."""
     server = start(name, "--max-requests", "5", "--max-requests-jitter", jitter)
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
@@ -177,7 +177,7 @@ def test_max_requests(start, name, jitter):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_more_streams_than_the_server_can_serve_requests(start, name):
-    """They count neither among threads nor among connections, and ordinary requests are served."""
+    """They count neither as threads nor as connections, and ordinary requests are served."""
     slots = ("--threads", "2") if name == THREADS else ("--worker-connections", "10")
     server = start(name, *slots)
     with contextlib.ExitStack() as stack:
@@ -191,7 +191,7 @@ def test_more_streams_than_the_server_can_serve_requests(start, name):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_client_leaves(start, name):
-    """An idle client's end is seen at once."""
+    """An idle client's disconnect is noticed at once."""
     server = start(name)
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
@@ -200,7 +200,7 @@ def test_client_leaves(start, name):
         began = time.monotonic()
         wait_for(lambda: server.json("/figures")["open"] == 0, "its end")
         assert time.monotonic() - began < 0.5
-        # A client that only says that it will send no more is gone, too, as behind any proxy.
+        # A half-closed connection counts as a disconnect, as behind any proxy.
         (stream,) = opened(stack, server)
         wait_for(lambda: handed_off(server) == 1, "the hand-off")
         stream._socket.shutdown(socket.SHUT_WR)
@@ -211,7 +211,7 @@ def test_client_leaves(start, name):
     ("middleware", "count"), [("Passing", 1), ("Appending", 1), ("Counting", 0)]
 )
 def test_middleware(start, middleware, count):
-    """What only looks at the bytes does no harm; where they are changed hand-off is disabled."""
+    """Middleware that only observes does no harm; if it changes bytes, there is no hand-off."""
     server = start(GEVENT, TEST_MIDDLEWARE=middleware)
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
@@ -225,7 +225,7 @@ def test_middleware(start, middleware, count):
 
 @pytest.mark.parametrize("middleware", ["sentry", "opentelemetry"])
 def test_tracing(start, middleware):
-    """What is there to watch requests sees a normal one, which ends at the hand-off."""
+    """Tracers see a normal request, which ends at the hand-off."""
     server = start(GEVENT, TEST_MIDDLEWARE=middleware)
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
@@ -242,7 +242,7 @@ def test_tracing(start, middleware):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_http_1_0(start, name):
-    """Without chunks, and closed at the end."""
+    """An HTTP/1.0 stream has no chunks, and is closed at the end."""
     server = start(name, TEST_LIFETIME="1")
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
         sock.sendall(b"GET /subscribe/x HTTP/1.0\r\n\r\n")
@@ -259,7 +259,7 @@ def test_http_1_0(start, name):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_unix_socket(start, name, tmp_path):
-    """As behind nginx."""
+    """Hand-off works on a unix socket, as behind nginx."""
     path = tmp_path / "gunicorn.sock"
     server = start(name, "-b", f"unix:{path}")
     with socket.socket(socket.AF_UNIX) as sock:
@@ -274,7 +274,7 @@ def test_unix_socket(start, name, tmp_path):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_tls(start, name, certificate):  # noqa: F811
-    """What gunicorn encrypts stays with its request."""
+    """A stream over gunicorn's own TLS keeps its request."""
     cert, private = certificate
     context = ssl.create_default_context(cafile=str(cert))
     server = start(name, f"--certfile={cert}", f"--keyfile={private}", context=context)
@@ -288,7 +288,7 @@ def test_tls(start, name, certificate):  # noqa: F811
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_pipelined_bytes(start, name):
-    """What a client sends behind its request disturbs nothing, and is never answered."""
+    """Bytes that a client sends after its request do no harm, and are never answered."""
     server = start(name)
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
         request = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -315,7 +315,7 @@ def test_preload(start, name):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_client_that_does_not_read(start, name):
-    """It is cut off, and delays nobody."""
+    """A client that does not read is cut off, and delays nobody."""
     server = start(name, TEST_WRITE_TIMEOUT="1", TEST_HEARTBEAT="60")
     with contextlib.ExitStack() as stack:
         (fast,) = opened(stack, server)
@@ -333,7 +333,7 @@ def test_client_that_does_not_read(start, name):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_nothing_is_left(start, name):
-    """Connections that come and go leave no descriptor, thread or greenlet."""
+    """Closed connections leave no descriptor, thread or greenlet."""
     server = start(name)
 
     def come_and_go(times):

@@ -1,4 +1,4 @@
-"""Clients that come and go leave nothing behind."""
+"""Clients that connect and disconnect leave nothing behind."""
 
 import socket
 import sys
@@ -32,7 +32,7 @@ def _come_and_go(port, path, count):
 
 @pytest.mark.parametrize(("name", "path"), KINDS)
 def test_connects_and_disconnects(start, name, path, capsys):
-    """Greenlets, descriptors, threads and memory are where they were."""
+    """Greenlets, descriptors, threads and memory return to their earlier values."""
     server = start(name)
 
     def settled():
@@ -48,5 +48,5 @@ def test_connects_and_disconnects(start, name, path, capsys):
     assert after["closed"] == {"CLIENT_GONE": 500 + COUNT}
     for what in ("descriptors", "threads", "greenlets"):
         assert abs(after[what] - before[what]) <= 2, what
-    # Room for the allocator; a leak of 200 bytes a stream would be as much again.
+    # Slack for the allocator; a leak of 200 bytes per stream would be as much again.
     assert after["resident"] - before["resident"] < 2 * 2**20

@@ -1,6 +1,6 @@
 """
-People come, go, reload, are killed with their worker, and are kicked; and at every checkpoint the
-server knows exactly who is there, and has announced each coming and leaving once.
+People join, leave, reload, lose their worker, and are disconnected. At every checkpoint the server
+knows exactly who is present, and has announced each join and leave once.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ RUNS = int(os.environ.get("PEOPLE_RUNS", "1"))
 
 
 class Tab:
-    """One page of somebody. It comes back as a browser does, until it is closed or told to stop."""
+    """A user's page. It reconnects as a browser does, until it is closed or told to stop."""
 
     def __init__(self, user):
         self.user = user
@@ -70,7 +70,7 @@ class Browsers:
         return [tab for tab in self.tabs if tab.user == user]
 
     def notice_end_of(self, pid):
-        """Wait until every tab knows that a worker is gone."""
+        """Wait until every tab has noticed that a worker is gone."""
         wait_for(lambda: all(tab.worker != pid for tab in list(self.tabs)), "the browsers")
 
     def stop(self):
@@ -133,7 +133,7 @@ class Browsers:
         worker = re.search(rb"X-Worker: (\d+)\r\n", seen)
         if worker is not None:
             tab.worker = int(worker[1])
-        # Not one that begins with its end, such as an error.
+        # Not a stream that begins with its end, such as an error.
         tab.is_open = tab.is_open or b"event: stream-open" in seen or b"event: stream-reset" in seen
         if b"event: stream-error" in seen or b"event: stream-disconnect" in seen:
             tab.is_open = False
@@ -157,7 +157,7 @@ class Browsers:
 
 
 class Watcher:
-    """Somebody who is not there, but sees everybody come and go; resumes as a browser does."""
+    """An observer, not present itself, of all joins and leaves; resumes as a browser does."""
 
     def __init__(self, server):
         self.server = server
@@ -187,7 +187,7 @@ class Watcher:
             time.sleep(0.1)
 
     def present(self):
-        """Who is there by what was announced."""
+        """Who is present according to the announcements."""
         present = set()
         for event, user in list(self.announced):
             (present.add if event == "presence-join" else present.discard)(user)
@@ -195,7 +195,7 @@ class Watcher:
 
 
 class Model:
-    """Who should be there, and how often each has come and gone."""
+    """Who should be present, and how often each has joined and left."""
 
     def __init__(self):
         self.present = set()
@@ -265,7 +265,7 @@ def disturb(chance, server, browsers, model, kill):
         if user not in model.present:
             if chance.random() < 0.5:
                 for tab in browsers.of(user):
-                    browsers.close(tab)  # It was kicked, and is opened anew.
+                    browsers.close(tab)  # It was disconnected, and is opened again.
                 for _ in range(chance.randint(1, 4)):
                     browsers.open(user)
                 model.come(user)
@@ -297,19 +297,19 @@ def disturb(chance, server, browsers, model, kill):
         if kill and number == PEOPLE // 2:
             pid = server.json("/figures")["pid"]
             os.kill(pid, signal.SIGKILL)
-            # Their machines go with the worker.
+            # Their machines die with the worker.
             for victim in victims:
                 for tab in browsers.of(victim):
                     browsers.close(tab)
                 model.go(victim)
             victims.clear()
-            # Who has not noticed yet that its worker is gone would count as open, and come back
-            # after it was kicked: a kick ends the streams that there are.
+            # A tab that has not noticed its worker's death would count as open, and reconnect
+            # after a disconnect(), which ends existing streams only.
             browsers.notice_end_of(pid)
 
 
 def check(server, browsers, watcher, model):
-    """What the server says, and what it has announced, is what the model expects."""
+    """The server's answers and announcements match the model."""
     expected = model.present
     deadline = 30
     wait_for(
@@ -326,7 +326,7 @@ def check(server, browsers, watcher, model):
 
 @pytest.mark.parametrize("kind", ["gunicorn-gevent-flask", "gunicorn-handoff-gevent-flask"])
 def test_limit_of_all_workers(start, tmp_path, kind):
-    """The limit of an address is that of all workers; behind a proxy it is the client's."""
+    """A limit per address covers all workers; behind a proxy, the client's address counts."""
     with RedisServer(tmp_path) as redis, contextlib.ExitStack() as stack:
         server = start(
             kind, "--workers", "3",

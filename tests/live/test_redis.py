@@ -36,7 +36,7 @@ def server(request, start, redis_server):
 
 
 class Client:
-    """Does what a browser does: it reconnects with its last event ID, and notes what it gets."""
+    """Acts as a browser: reconnects with its last event ID, and records what it gets."""
 
     def __init__(self, server, path):
         self.server, self.path = server, path
@@ -87,7 +87,7 @@ def clients(server, key):
 
 
 def publish(server, key, total, disturb):
-    """Publish numbers; call the disturbance now and then. Return what was acknowledged."""
+    """Publish numbers, with occasional disturbances. Return what was acknowledged."""
     acknowledged = []
     for first in range(0, total, 5):
         with contextlib.suppress(OSError, http.client.HTTPException):
@@ -101,7 +101,7 @@ def publish(server, key, total, disturb):
 
 def test_every_worker(server, key, clients):
     """An event that any worker publishes reaches the subscribers of all."""
-    # Which worker a request reaches is the kernel's choice; over all tests it is every one.
+    # The kernel chooses the worker of a request; over all tests every worker gets some.
     expected = publish(server, key, 200, lambda: None)
     wait_for(lambda: all(client.got == expected for client in clients), "all events")
 
@@ -115,7 +115,7 @@ def test_clients_are_cut_off(server, key, clients):
 
 
 def test_workers_are_killed(server, key, clients):
-    """A worker that is killed takes nothing with it that was acknowledged."""
+    """No acknowledged event is lost when a worker is killed."""
 
     def kill():
         with contextlib.suppress(OSError, http.client.HTTPException):
@@ -129,7 +129,7 @@ def test_workers_are_killed(server, key, clients):
 
     wait_for(everybody_has_everything, "all acknowledged events", 30)
     for client in clients:
-        # What was not acknowledged may have been stored; nothing comes twice or out of order.
+        # Unacknowledged events may have been stored; nothing arrives twice or out of order.
         assert client.got == sorted(set(client.got))
         assert client.resets == 0
 
@@ -145,7 +145,7 @@ def test_redis_connections_are_killed(server, key, clients, redis_server):
 
 
 def test_redis_is_restarted(server, key, clients, redis_server):
-    """When Redis comes back empty every client is told to start anew, and then all goes on."""
+    """When Redis comes back empty, every client is reset, and all works again."""
     before = publish(server, key, 50, lambda: None)
     wait_for(lambda: all(client.got == before for client in clients), "the first events")
     redis_server.kill()
@@ -164,7 +164,7 @@ def _publishes(server, key):
 
 
 def test_one_connection_for_a_thousand_channels(start, redis_server):
-    """A process has one subscribed connection, whatever it has of channels, and then none."""
+    """A process has one subscribed connection for all its channels, and none at the end."""
     server = start(
         "gunicorn-gevent-flask", "--worker-connections", "1300", TEST_BROKER_URL=redis_server.url
     )
@@ -181,7 +181,7 @@ def test_one_connection_for_a_thousand_channels(start, redis_server):
             streams.append(stack.enter_context(server.stream(f"/subscribe/user-{number}")))
             assert next(streams[-1]).event == "stream-open"
         assert subscribed() == 1
-        # Two more than were asked for: what carries orders, and what says that all is well.
+        # Two more: the control channel, and the empty channel that is always subscribed.
         assert len(channels()) == 1002
         for number in (3, 500, 999):
             server.get(f"/publish/user-{number}?first={number}")
@@ -215,5 +215,5 @@ def test_memory_is_bounded(start, redis_server, capsys):
             most = max(most, server.json("/figures")["resident"])
     with capsys.disabled():
         sys.stdout.write(f"\nresident: {before:,} before, at most {most:,} bytes\n")
-    # The process's recent events, one mailbox's worth of those, and some slack.
+    # The process's recent events, the content of one mailbox, and some slack.
     assert most - before < 64 << 20

@@ -13,7 +13,7 @@ PROMPT = 1.0
 
 
 def test_headers(server, key):
-    """The headers on the wire are those of an event stream that nobody may hold back."""
+    """The headers on the wire are those of an unbuffered event stream."""
     with server.stream(f"/stream/count?key={key}") as stream:
         assert stream.status == 200
         assert stream.headers["Content-Type"] == "text/event-stream"
@@ -23,7 +23,7 @@ def test_headers(server, key):
             assert len(stream.headers.get_all(name, [])) <= 1
         for name in ("Content-Length", "Content-Encoding"):
             assert name not in stream.headers
-        # These close every connection whose length they do not know beforehand.
+        # These close every connection whose length is unknown.
         if server.kind.server not in ("flask-run", "runserver", "waitress", "waitress-lookahead"):
             assert stream.headers["Connection"] in ("keep-alive", None)
 
@@ -39,13 +39,13 @@ def test_first_bytes_at_once(server, key):
 
 
 def test_heartbeat_while_blocked(server, key):
-    """Comments come while the source sleeps."""
+    """Comments are sent while the source sleeps."""
     with server.stream(f"/stream/sleeping?key={key}", comments=True) as stream:
         assert stream.take(4) == [comment(), ServerSentEvent("ready"), comment(), comment()]
 
 
 def test_end_marker(server, key):
-    """A finished stream tells the client to stop, and again when it comes back."""
+    """A finished stream tells the client to stop, and again when it reconnects."""
     with server.stream(f"/stream/count?key={key}") as stream:
         events = list(stream)
     assert [event.id for event in events] == ["1", "2", "3", END_ID]
@@ -63,9 +63,9 @@ def test_end_marker(server, key):
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("source", ["sleeping", "waiting", "reading"])
 def test_disconnect_while_blocked(server, key, source, how):
-    """The end of an idle client is seen at once; under gevent its source ends at once."""
+    """An idle client's disconnect is noticed at once; under gevent its source ends at once."""
     stream = server.stream(f"/stream/{source}?key={key}", comments=True)
-    # After a heartbeat it is certain that the source blocks, and is not at its yield any more.
+    # After a heartbeat the source certainly blocks, and is no longer at its yield.
     assert stream.take(3) == [comment(), ServerSentEvent("ready"), comment()]
     gone = time.monotonic()
     getattr(stream, how)()
@@ -78,7 +78,7 @@ def test_disconnect_while_blocked(server, key, source, how):
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_disconnect_between_events(server, key, how):
-    """A source that goes on ends at its next step, everywhere."""
+    """A running source ends at its next step, on every server."""
     stream = server.stream(f"/stream/ticking?key={key}")
     assert next(stream) == ServerSentEvent("tick")
     gone = time.monotonic()
@@ -88,7 +88,7 @@ def test_disconnect_between_events(server, key, how):
 
 
 def test_disconnect_in_a_flood(server, key):
-    """A client that leaves while more is sent than it takes ends its source too."""
+    """A disconnect during a flood of events ends the source, too."""
     stream = server.stream(f"/stream/flooding?key={key}")
     next(stream)
     gone = time.monotonic()
@@ -136,7 +136,7 @@ def test_head(server, key):
 
 
 def test_keep_alive_after_the_end(server, key):
-    """Where the server keeps connections, the next request on this one works."""
+    """If the server keeps connections alive, the next request on this one works."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     for _ in range(3):
         connection.request("GET", f"/stream/count?key={key}")
@@ -148,7 +148,7 @@ def test_keep_alive_after_the_end(server, key):
 
 @pytest.mark.parametrize("connection", ["close", "keep-alive"])
 def test_http_1_0(server, key, connection):
-    """An HTTP/1.0 client gets its events, and sees the end by the closed connection."""
+    """An HTTP/1.0 client gets its events, and the closed connection is the end."""
     raw = b"".join(_http_1_0(server, f"/stream/count?key={key}", connection))
     head, _, body = raw.partition(b"\r\n\r\n")
     assert b" 200 " in head.split(b"\r\n")[0]

@@ -1,11 +1,11 @@
 """
-What the library writes is what browsers read, also at the edges of the format.
+Browsers read what the library writes, even at the edges of the format.
 
-The tests follow the ``eventsource`` directory of the Web Platform Tests as far as that exercises
-what a server sends: format, fields, reconnection, last event ID, status codes, redirects, other
-origins. Left out is what is the browser's alone, such as the constructor, interfaces, workers and
-the back-forward cache, and bytes that the library never writes, such as a bogus reconnection time;
-that it refuses to is tested instead. Where the browsers differ, a test says how.
+The tests follow the ``eventsource`` directory of the Web Platform Tests as far as it exercises what
+a server sends: format, fields, reconnection, last event ID, status codes, redirects, other origins.
+They leave out what concerns only the browser, such as the constructor, interfaces, workers and the
+back-forward cache, and bytes that the library never writes, such as a bogus reconnection time;
+instead, they test that the library refuses these. Where the browsers differ, a test says how.
 """
 
 import contextlib
@@ -23,12 +23,12 @@ WORKERS = ["gunicorn-gevent", "gunicorn-handoff-gevent"]
 OPEN, RECONNECTING, CLOSED = ["open", 1], ["error", 0], ["error", 2]
 END = ["stream-end", "", END_ID]
 TYPES = {"message", "stream-open", "stream-end", "stream-disconnect", "stream-reset"}
-# Milliseconds in which a browser that means to come back does so; Firefox waits at least 500.
+# Milliseconds within which a browser reconnects, if it does; Firefox waits at least 500.
 LINGER = 700
 
 
 def message(data, id="", type="message"):
-    """What the page notes of an event."""
+    """What the page records of an event."""
     return [type, data, id]
 
 
@@ -49,7 +49,7 @@ def sites(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browsers(sites, tmp_path_factory):
-    """One of each browser, started when it is first asked for."""
+    """One of each browser, started on first use."""
     running = {}
     with contextlib.ExitStack() as stack:
 
@@ -79,15 +79,15 @@ class Page:
 
     @property
     def other_origin(self):
-        """The URL of the stream at another origin than the page's."""
+        """The URL of the stream on another origin than the page's."""
         return f"http://{self.site.extra[-1]}{self.path}"
 
     def plan(self, *visits, path=None, **options):
-        """Say what each visit gets."""
+        """Plan what each visit gets."""
         self.send("PUT", path or self.path, {"visits": visits, "options": options})
 
     def begin(self, url=None, *, until=END, types=(), credentials=False, linger=0):
-        """Open an EventSource, which is closed at the entry that begins like this."""
+        """Open an EventSource, which is closed at the first entry with this prefix."""
         how = {"until": until, "types": sorted(TYPES.union(types))}
         how |= {"credentials": credentials, "linger": linger}
         self.browser.run("watch(...arguments)", url or self.path, how)
@@ -106,7 +106,7 @@ class Page:
         return self.all()
 
     def requests(self, path=None):
-        """Return what the server was asked."""
+        """Return the requests that the server got."""
         return self.site.json((path or self.path).replace("streams", "requests"))
 
     def last_event_ids(self, path=None):
@@ -136,7 +136,7 @@ def room(request, browser, sites, key):
 
 
 def test_browser(browser, sites):
-    """What the tests stand on: values both ways, the console's errors, pictures."""
+    """The tests' foundation: values both ways, console errors, pictures."""
     browser.open(sites["gunicorn-gevent"].url + "/")
     value = [None, 1.5, {"é": "\0\u2028\U0001f600"}]
     assert browser.run("return await Promise.resolve([...arguments])", *value) == value
@@ -210,14 +210,14 @@ FORMATS = {name: [(text, message(text)) for text in texts] for name, texts in TE
 
 @pytest.mark.parametrize("steps", FORMATS.values(), ids=FORMATS)
 def test_format(page, steps):
-    """What a generator yields arrives as it is, but for the kind of its line breaks."""
+    """What a generator yields arrives unchanged, except for the kind of line break."""
     page.plan([yielded for yielded, _ in steps])
     seen = [seen for _, seen in steps if seen is not None]
     assert page.watch(types={type for type, *_ in seen}) == [OPEN, *seen, END]
 
 
 def test_null_character(page):
-    """NUL is data in Chromium; Firefox leaves it out of what follows a space."""
+    """NUL is data in Chromium; Firefox drops it after a space."""
     texts = ["\0", "a\0b", "\0\n\0"]
     page.plan(texts)
     seen = texts if page.browser.name == "chromium" else ["", "ab", "\n"]
@@ -242,7 +242,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("fields", REFUSED, ids=repr)
 def test_refused(fields):
-    """What browsers would ignore, or take for something else, cannot be made."""
+    """An event that browsers would ignore or misread cannot be created."""
     with pytest.raises(EventError):
         ServerSentEvent(**fields)
 
@@ -263,7 +263,7 @@ def test_many_events(page):
 
 
 def test_heartbeats_are_no_events(page):
-    """What keeps a connection busy is seen by nobody."""
+    """Heartbeats are invisible to the page."""
     page.plan(["a", {"wait": 0.3}, "b"], heartbeat=0.02)
     assert page.watch() == [OPEN, message("a"), message("b"), END]
 
@@ -288,7 +288,7 @@ PUBLISHED = [
 
 
 def test_channel(room):
-    """What is published arrives in the same way, each with an id of its own."""
+    """Published events arrive in the same way, each with its own id."""
     room.begin(until=["message", "last"], types=["test"])
     wait_until_open(room)
     if "handoff" in str(room.site.kind):
@@ -301,7 +301,7 @@ def test_channel(room):
 
 
 def test_channel_resumes(room):
-    """After the server has sent its clients away they come back and miss nothing."""
+    """Clients that the server disconnects come back and miss nothing."""
     room.begin(until=["message", "last"])
     wait_until_open(room)
     room.send("POST", room.path, [{"data": "one"}, {"data": "two"}])
@@ -316,7 +316,7 @@ def test_channel_resumes(room):
 
 
 def test_channel_ends(room):
-    """Clients that are sent away for good do not come back after they were told 204."""
+    """Clients that are disconnected for good get 204, and do not come back."""
     room.begin(until=CLOSED, linger=LINGER)
     wait_until_open(room)
     room.send("POST", room.path + "/disconnect", {"for_good": True, "reason": "bye\nbye"})
@@ -324,7 +324,7 @@ def test_channel_ends(room):
     assert entries[2:] == [message("bye\nbye", END_ID, "stream-end"), RECONNECTING, CLOSED]
 
 
-# Opening, closing and coming back.
+# Opening, closing and reconnecting.
 
 
 def test_open(page):
@@ -336,7 +336,7 @@ def test_open(page):
 
 
 def test_request(page):
-    """An EventSource asks as the library expects it to, and is answered as it expects."""
+    """An EventSource's request and the library's answer match each other."""
     page.browser.run("document.cookie = 'visitor=me; path=/'")
     page.plan(["x"])
     assert page.watch(until=["message"]) == [OPEN, message("x")]
@@ -354,7 +354,7 @@ def test_request(page):
 
 
 def test_end(page):
-    """A browser comes back once after the end, is told 204, and stays away."""
+    """A browser reconnects once after the end, gets 204, and stays away."""
     page.plan([{"data": "x", "id": "1"}])
     log = page.watch(until=CLOSED, linger=LINGER)
     assert log == [OPEN, message("x", "1"), END, RECONNECTING, CLOSED]
@@ -362,7 +362,7 @@ def test_end(page):
 
 
 def test_finished_body(page):
-    """After an end that is none the browser comes back by itself, again and again."""
+    """After an end without the marker, the browser keeps reconnecting."""
     page.plan(["one"], [{"data": "two", "id": "2"}], ["three"])
     assert page.watch() == [
         *(OPEN, message("one"), RECONNECTING),
@@ -373,7 +373,7 @@ def test_finished_body(page):
 
 
 def test_broken_connection(page):
-    """After the connection broke the browser tells the last event it has got."""
+    """After a broken connection, the browser sends the id of the last event."""
     page.plan([{"data": "one", "id": "1"}, {"break": True}, "lost"], ["two"])
     log = page.watch()
     assert log == [OPEN, message("one", "1"), RECONNECTING, OPEN, message("two", "1"), END]
@@ -381,7 +381,7 @@ def test_broken_connection(page):
 
 
 def test_failing_reconnection(page):
-    """A browser that comes back and is refused gives up."""
+    """A browser that is refused when it reconnects gives up."""
     page.plan(["opened"], ["reconnected"], {"status": 404})
     assert page.watch(until=CLOSED, linger=LINGER) == [
         *(OPEN, message("opened"), RECONNECTING),
@@ -390,7 +390,7 @@ def test_failing_reconnection(page):
     assert len(page.requests()) == 3
 
 
-# Some of these the Fetch standard calls unsafe in a request to another origin.
+# The Fetch standard calls some of these unsafe in a request to another origin.
 IDS = {
     "ascii": "1",
     "zero": "0",
@@ -402,7 +402,7 @@ IDS = {
 
 @pytest.mark.parametrize("id", IDS.values(), ids=IDS)
 def test_last_event_id(page, id):
-    """An id comes back as it was sent."""
+    """An id is sent back unchanged."""
     page.plan([{"data": "x", "id": id}], ["y"])
     assert page.watch() == [OPEN, message("x", id), RECONNECTING, OPEN, message("y", id), END]
     assert page.last_event_ids() == [None, id]
@@ -419,7 +419,7 @@ def test_empty_last_event_id(page):
 
 
 def test_id_without_data(page):
-    """Chromium takes an id that comes without data; Firefox forgets it. The end has data."""
+    """Chromium keeps an id without data; Firefox ignores it. The end has data."""
     page.plan([{"data": "x", "id": "1"}, {"id": "2"}], ["y"])
     taken = {"chromium": "2", "firefox": "1"}[page.browser.name]
     log = page.watch()
@@ -428,7 +428,7 @@ def test_id_without_data(page):
 
 
 def test_retry(page):
-    """Browsers wait as long as they are told; the next stream's first bytes put it back."""
+    """Browsers wait for the reconnection time; the next stream's first bytes reset it."""
     page.plan([{"retry": 1500}], ["one"], ["two"])
     assert page.watch()[-2:] == [message("two"), END]
     first, second, third = (visit["at"] for visit in page.requests())
@@ -452,7 +452,7 @@ def test_status(page, status):
 
 @pytest.mark.parametrize("type", ["text/x-bogus", "text/plain", "text/html", "application/json"])
 def test_wrong_type(page, type):
-    """So does a type that is no event stream's."""
+    """So does a wrong content type."""
     page.plan({"status": 200, "body": "data: x\n\n", "headers": {"Content-Type": type}})
     assert page.watch(until=CLOSED) == [CLOSED]
     assert len(page.requests()) == 1
@@ -463,8 +463,8 @@ def test_redirect(page, status):
     """
     A view may redirect to its stream.
 
-    By the standard browsers come back to the URL that the page has named. Chromium comes back to
-    where it was redirected, Firefox does so where that was permanent. All of them are told 204.
+    By the standard, browsers reconnect to the URL that the page has named. Chromium reconnects to
+    the target, and Firefox does so after a permanent redirect. All of them get 204.
     """
     target = page.path + "-target"
     page.plan({"status": status, "headers": {"Location": target}})
@@ -498,7 +498,7 @@ OTHER_ORIGINS = {
     ("options", "credentials", "allowed"), OTHER_ORIGINS.values(), ids=OTHER_ORIGINS
 )
 def test_other_origin(page, options, credentials, allowed):
-    """A page of another origin reads a stream if it is listed, with cookies if that is allowed."""
+    """A page of a listed origin reads a stream, with cookies if these are allowed."""
     page.browser.run("document.cookie = 'visitor=me; path=/'")
     origins = [page.site.url if it == PAGE else it for it in options.get("cors_origins", ())]
     page.plan(["x"], **{**options, "cors_origins": origins})
@@ -522,7 +522,7 @@ def test_redirect_to_other_origin(page):
 
 @pytest.mark.parametrize("id", IDS.values(), ids=IDS)
 def test_last_event_id_of_other_origin(page, id):
-    """An id comes back to another origin, too, and no browser asks for permission before."""
+    """An id is sent back to another origin, too, without a preflight."""
     page.plan([{"data": "x", "id": id}], ["y"], cors_origins=[page.site.url])
     log = page.watch(page.other_origin)
     assert log == [OPEN, message("x", id), RECONNECTING, OPEN, message("y", id), END]

@@ -1,7 +1,4 @@
-"""
-The broker on Redis.
-
-"""
+"""The broker on Redis."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-The broker for several processes and machines: Redis.
-
-"""
+"""The broker for several processes and machines: Redis."""
 
 from __future__ import annotations
 
@@ -22,36 +19,36 @@ from .topology import Topology
 
 __all__ = ["RedisBroker"]
 
-# How many clients' histories are read at the same time, so that connections are left for those who
-# publish; and seconds that the others wait.
+# How many clients' histories are read at a time, so that connections are left for publishing; and
+# for how many seconds the others wait.
 READERS = 3
 READ_PATIENCE = 20.0
 
 
 class RedisBroker:
     """
-    Keep events in Redis streams, and carry them by publish and subscribe.
+    Store events in Redis streams, and carry them by pub/sub.
 
-    One Lua script gives an event its position, stores it, drops what is too old or too much, and
-    publishes it, in one step. A process has one subscribed connection. When it breaks, the
-    process connects again, subscribes again, and reads what it missed from the streams.
+    One Lua script gives an event its position, stores it, trims the stream, and publishes it, in
+    one step. A process has one subscribed connection. When it breaks, the process reconnects,
+    subscribes again, and reads what it missed from the streams.
 
-    A Redis that was restarted or promoted, or that has evicted keys, may hold less than what was
-    acknowledged before; it starts a new epoch.
+    A Redis that was restarted or promoted, or has evicted keys, may have lost acknowledged events;
+    it starts a new epoch.
 
-    All keys have one hash tag, the prefix, because one last event ID stands for all channels: on a
-    cluster they are on one node, with sharded publish and subscribe. Needs Redis 6.2 or
-    newer; a cluster Redis 7.
+    All keys have one hash tag, the prefix, because one last event ID covers all channels: on a
+    cluster they are on one node, with sharded pub/sub. Needs Redis 6.2 or newer; a cluster needs
+    Redis 7.
 
     Differs from the contract: nothing.
 
     Args:
-        url: Where Redis is; see :class:`~sse_sync.brokers.redis.topology.Topology`.
-        prefix: What all keys and channels begin with, in braces.
-        history: How many events of a channel are kept.
-        max_age: Seconds that an event is kept.
-        channels: What differs, by channel; see :class:`~sse_sync.brokers.retention.Retention`.
-        clock: Tells the time.
+        url: URL of Redis; see :class:`~sse_sync.brokers.redis.topology.Topology`.
+        prefix: Prefix of all keys and topics, which is put in braces.
+        history: Number of events to keep per channel.
+        max_age: Seconds for which to keep an event.
+        channels: Exceptions by channel; see :class:`~sse_sync.brokers.retention.Retention`.
+        clock: Returns the time.
 
     Raises:
         ConfigurationError: If the URL or the prefix is unusable.
@@ -80,26 +77,19 @@ class RedisBroker:
         self._nodes = Topology(self._url, self._prefix, clock=self._clock)
         self._store = Store(self._nodes, self._prefix, self._retention)
         self._recent = ReplayCache()
-        # Held by those who read what the process has not received.
+        # Held while reading a history that the process has not received.
         self._reading = threading.BoundedSemaphore(READERS)
         self.presence: PresenceStore = RedisPresenceStore(self._store)
-        """Who is there, in all processes."""
+        """The presence store of all processes."""
         self._listener: Listener | None = None
 
     def after_fork(self) -> None:
-        """
-        Begin anew, with connections of the child's own.
-
-        """
         if self._listener is not None:
             self._listener.abandon()
         self._begin()
 
     def start(self, receiver: Receiver) -> None:
-        """
-        Begin to receive. Nothing is connected before the first subscription.
-
-        """
+        """Begin to receive. It connects only for the first subscription."""
         self._listener = Listener(self._store, self._recent, receiver, clock=self._clock)
 
     def publish(
@@ -114,12 +104,7 @@ class RedisBroker:
         keep: bool = True,
         token_age: float = TOKEN_AGE,
     ) -> Position:
-        """
-        Store an event and give it to every process that has subscribed to its channel.
-
-        A connection that breaks is tried once more.
-
-        """
+        """Publish an event. If the connection breaks, it is retried once."""
         return self._store.publish(
             channel,
             body,
@@ -132,10 +117,6 @@ class RedisBroker:
         )
 
     def subscribe(self, channels: Sequence[str]) -> Position:
-        """
-        Receive the events of some channels from now on, too.
-
-        """
         self._store.check_open()
         assert self._listener is not None
         self._listener.subscribe(channels)
@@ -144,29 +125,19 @@ class RedisBroker:
         return since
 
     def unsubscribe(self, channels: Sequence[str]) -> None:
-        """
-        Receive the events of some channels no more.
-
-        """
         if self._listener is not None:
             self._listener.unsubscribe(channels)
         self._recent.forget(channels)
 
     def position(self) -> Position:
-        """
-        Return the position of the latest event of any channel.
-
-        """
         return self._store.position()
 
     def history(
         self, channels: Sequence[str], after: Position, limit: int | None = None
     ) -> History:
         """
-        Return what is still there of some channels after a position.
-
-        What Redis is asked for is kept for those who come next: after a deploy all clients come
-        back at once, to processes that have received nothing yet.
+        Return the events after a position. What is read from Redis is cached for the next clients:
+        after a deploy they all reconnect at once, to processes that have received nothing yet.
 
         """
         self._store.check_open()
@@ -191,10 +162,6 @@ class RedisBroker:
             self._reading.release()
 
     def close(self) -> None:
-        """
-        Stop receiving, and release every connection.
-
-        """
         self._store.closed = True
         if self._listener is not None:
             self._listener.close()

@@ -1,11 +1,11 @@
 """
 The one subscribed connection of a process.
 
-Theory of operation. A thread or greenlet connects, subscribes to what is wanted, waits until Redis
-has confirmed that, reads from the streams what it missed, and then hands on what arrives. Who
-wants another channel sends for it on the same connection, and waits for the confirmation.
-Channels that nobody wants any more are given back by the listener itself when it gets to it.
-When the connection breaks, all that begins again.
+Theory of operation. A thread or greenlet connects, subscribes to the wanted channels, waits until
+Redis has confirmed them, reads the events it missed from the streams, and then passes on what
+arrives. A subscriber to another channel sends its command on the same connection, and waits for
+the confirmation. The listener itself unsubscribes from channels that nobody wants any more. When
+the connection breaks, all this starts over.
 
 """
 
@@ -30,28 +30,28 @@ __all__ = ["Listener"]
 
 logger = logging.getLogger("sse_sync")
 
-# Seconds between two signs of life that are asked of the subscribed connection, and how long
-# without any sign it is taken for dead.
+# Seconds between two pings on the subscribed connection, and seconds of silence after which it is
+# taken for dead.
 PING_INTERVAL = 5.0
 SILENCE = 10.0
-# Seconds between two times that the receiver is asked for channels to give back. When it has none
-# left, the connection is closed.
+# Seconds between two reviews, in which the receiver gives up channels. When it has none left, the
+# connection is closed.
 REVIEW_INTERVAL = 5.0
-# Bounds of the pause between two attempts to connect again, in seconds.
+# Shortest and longest pause between two attempts to reconnect, in seconds.
 PAUSES = (0.05, 5.0)
-# Times that reading what was missed may fail before it is given up.
+# How often reading the missed events may fail before it is given up.
 CATCH_UPS = 3
 
 
 class Listener:
     """
-    Receive what is published to some channels.
+    Receive the events of some channels.
 
     Args:
-        store: What the events come from.
-        recent: What was received.
-        receiver: Whom to give events to.
-        clock: Tells the time.
+        store: Where the events come from.
+        recent: Keeps the events received lately.
+        receiver: Takes the events.
+        clock: Returns the time.
 
     """
 
@@ -64,7 +64,7 @@ class Listener:
         self._clock = clock
         self._closed = False
         self._started = False
-        # What the listener shares with those who subscribe.
+        # Guards everything that the listener shares with callers of subscribe().
         self._changed = threading.Condition()
         self._pubsub: _PubSub | None = None
         self._channels: set[str] = set()
@@ -74,10 +74,10 @@ class Listener:
 
     def subscribe(self, channels: Sequence[str]) -> None:
         """
-        Receive more channels. Blocks until Redis has confirmed it.
+        Subscribe to more channels. Blocks until Redis has confirmed them.
 
         Raises:
-            BrokerUnavailable: If it has not in time.
+            BrokerUnavailable: If it does not in time.
 
         """
         deadline = self._clock() + TIMEOUT
@@ -87,13 +87,13 @@ class Listener:
                 threading.Thread(target=self._run, name="sse-sync redis", daemon=True).start()
             pubsub = self._pubsub
             self._channels.update(channels)
-            # What is still subscribed to needs no command.
+            # Channels that are still subscribed need no command.
             self._unwanted.difference_update(channels)
             new = [channel for channel in channels if channel not in self._confirmed]
         try:
             if pubsub is not None and new:
-                # With nothing held: it may block. A listener that connects again at this very
-                # moment subscribes to the same channels, which does no harm.
+                # Without the lock, because it may block. A listener that reconnects at this moment
+                # subscribes to the same channels, which is harmless.
                 with pubsub.sending:
                     pubsub.want(*self._topics(new))
         except redis.RedisError as exc:
@@ -103,24 +103,18 @@ class Listener:
                 left = deadline - self._clock()
                 if left <= 0 or self._closed:
                     if pubsub is not None:
-                        pubsub.broken = True  # A late confirmation must not be taken for another.
+                        pubsub.broken = True  # A late confirmation must not count for a later try.
                     raise self._unconfirmed()
                 self._changed.wait(left)
 
     def unsubscribe(self, channels: Sequence[str]) -> None:
-        """
-        Receive channels no more. It never blocks; Redis is told later.
-
-        """
+        """Unsubscribe from channels. It never blocks; Redis is told later."""
         with self._changed:
             self._channels.difference_update(channels)
             self._unwanted.update(channels)
 
     def close(self) -> None:
-        """
-        Stop. Idempotent.
-
-        """
+        """Stop. Idempotent."""
         with self._changed:
             self._closed = True
             pubsub = self._pubsub
@@ -130,8 +124,8 @@ class Listener:
 
     def abandon(self) -> None:
         """
-        Let go of the subscribed connection in a child that inherited it: it is its parent's, but a
-        greenlet that was inherited, too, would read from it.
+        Abandon the subscribed connection in a child process: it is the parent's, but an inherited
+        greenlet would read from it.
 
         """
         self._closed = True
@@ -147,7 +141,7 @@ class Listener:
         while not self._closed and not self._has_stopped():
             pubsub: _PubSub | None = None
             try:
-                # A breakdown makes the broker's own commands look for the node, too.
+                # After a failure, the broker's own commands look for the node again, too.
                 with self._store.nodes.noticing() as node:
                     pubsub = _PubSub(node, sharded=self._store.nodes.is_cluster)
                     self._connect(pubsub)
@@ -156,7 +150,7 @@ class Listener:
             except BrokerClosed:
                 return
             except Exception as exc:
-                # Anything: redis-py's own errors, or its surprise at being closed while it reads.
+                # redis-py's own errors, or any other if the connection is closed while it reads.
                 if not self._closed:
                     self._receiver.degraded(str(exc) or type(exc).__name__)
             finally:
@@ -167,7 +161,7 @@ class Listener:
                 pause = min(pause * 2, PAUSES[1])
 
     def _has_stopped(self) -> bool:
-        # The channels go before the thread does, and who subscribes meanwhile finds it running.
+        # Checked under the lock: a subscriber either finds the thread running, or starts another.
         with self._changed:
             if self._channels:
                 return False
@@ -180,12 +174,12 @@ class Listener:
             self._confirmed.clear()
             self._unwanted.clear()
             channels = list(self._channels)
-        # The empty channel, too, so that there is always something to be subscribed to.
+        # The empty channel, too, so that there is always a subscription.
         pubsub.want(*self._topics(["", *channels]))
         early = self._wait_for_confirmation(pubsub, {"", *channels})
         self._catch_up(channels)
         with self._changed:
-            # From here on who subscribes to a channel does so itself.
+            # From here on, callers of subscribe() send their own command.
             late = self._channels.difference(channels)
             self._pubsub = pubsub
             self._confirmed.update(channels)
@@ -198,7 +192,7 @@ class Listener:
         self._receiver.degraded(None)
 
     def _wait_for_confirmation(self, pubsub: _PubSub, waiting: set[str]) -> list[Message]:
-        # Returns the events that came meanwhile.
+        # Returns the events that arrived meanwhile.
         deadline = self._clock() + TIMEOUT
         early = []
         while waiting:
@@ -222,7 +216,7 @@ class Listener:
 
     def _catch_up(self, channels: Sequence[str]) -> None:
         last = self._recent.last
-        # Everything behind this position comes by the subscription, which holds already.
+        # Events after this position arrive by the subscription, which is confirmed already.
         here = self._store.position(own=True)
         missed: Sequence[Message] | None = None
         if last is not None and here.epoch == last.epoch and self._failed_catch_ups < CATCH_UPS:
@@ -245,7 +239,7 @@ class Listener:
             now = self._clock()
             if now - heard > SILENCE:
                 raise redis.TimeoutError("the subscribed connection is silent")
-            # One at a time: an answer stands for everything before its own question.
+            # One ping at a time: a pong means that everything before its own ping has arrived.
             if here is None and now - asked > PING_INTERVAL:
                 asked, here = now, self._store.position(own=True)
                 if self._store.nodes.current() is not pubsub.node:
@@ -259,8 +253,8 @@ class Listener:
                 continue
             heard = now
             if message["type"] == "pong" and here is not None:
-                # What came before it was asked for has arrived. So a quiet process does not fall
-                # behind its history, and a flushed store is noticed.
+                # Everything up to that position has arrived. So a quiet process's position stays
+                # within the history, and a flushed store is noticed.
                 if self._recent.reach(here) is Continuity.GAP:
                     self._receiver.interrupted()
                 self._receiver.reached(here)
@@ -277,14 +271,14 @@ class Listener:
                 self._confirmed.add(self._store.channel(message["channel"]))
                 self._changed.notify_all()
         elif message["type"] in _UNSUBSCRIBED and not self._store.channel(message["channel"]):
-            # Nobody gave that back: the slot has moved to another node.
+            # Not by our command: the slot has moved to another node.
             raise redis.ConnectionError("the channels have moved to another node")
 
     def _give_back(self, pubsub: _PubSub) -> None:
         if not self._unwanted:
             return
-        # What is given back is chosen while nobody else sends: who wants one of the channels
-        # again either takes it off the list in time, or sends for it afterwards.
+        # Chosen while nobody else sends: a caller that wants one of the channels again either takes
+        # it off the list in time, or sends its command afterwards.
         with pubsub.sending:
             with self._changed:
                 unwanted = self._unwanted & self._confirmed
@@ -300,7 +294,7 @@ class Listener:
         if continuity is Continuity.GAP:
             self._receiver.interrupted()
         if message.channel in self._channels:
-            # Otherwise it was given back, but Redis did not know yet.
+            # Otherwise it was given up, but Redis did not know yet.
             self._receiver.receive([message])
 
     def _disconnect(self, pubsub: _PubSub) -> None:
@@ -326,8 +320,8 @@ _PUBLISHED = ("message", "smessage")
 
 
 class _PubSub(redis.client.PubSub):  # type: ignore[misc,unused-ignore]
-    # redis-py connects again when a command fails, in whatever thread sent it. The listener has to
-    # know, since what was published meanwhile is missing.
+    # redis-py reconnects when a command fails, in whichever thread sent it. The listener has to
+    # know, because events published meanwhile are missing.
 
     def __init__(self, node: Node, *, sharded: bool) -> None:
         super().__init__(node.own_pool)

@@ -1,12 +1,12 @@
 """
-The presence store of several processes: kept in Redis, written by one script at a time.
+The presence store of several processes: in Redis, changed by one script at a time.
 
-Keys, behind the prefix: ``processes`` has when each process's lease ends, in milliseconds of
-Redis's clock; ``held:`` with a process, what it holds; ``here:`` with a channel, who is there, and
-who holds each; ``leaving``, when to look whether somebody is held at all; ``streams:`` with a name,
-how many each process has of it. A process whose lease is over becomes one of the ``dead``, and the
-next scripts of any process undo what it held, some hundred at a time. Should it live after all, it
-takes another name, and tells everything again.
+Keys, after the prefix: ``processes`` has the end of each process's lease, in milliseconds of
+Redis's clock; ``held:`` and a process, what it holds; ``here:`` and a channel, who is present, and
+which processes hold each user; ``leaving``, when to check whether a user is still held;
+``streams:`` and a name, how many streams each process has. A process whose lease has ended becomes
+one of the ``dead``, and the next scripts of any process undo what it held, some hundred entries at
+a time. If it lives after all, it takes another name, and reports everything again.
 
 """
 
@@ -24,19 +24,19 @@ from .store import Store
 
 __all__ = ["RedisPresenceStore"]
 
-# What one script is told; it undoes as much. Nothing else can interrupt it.
+# Reports per script, and entries that it undoes. While a script runs, Redis does nothing else.
 AT_ONCE = 200
 
-# KEYS: the hash of the store; its field "seen" is when anybody reported last.
-# ARGV: a new epoch, the prefix, what topics begin with, the command that publishes, the process,
-# its lease in milliseconds.
+# KEYS: the hash of the store; its field "seen" is the time of the latest report.
+# ARGV: a new epoch, the prefix, the prefix of topics, the command that publishes, the process, its
+# lease in milliseconds.
 _BEGIN = (
     PUBLISHING
     + """
 local prefix, topics, command = ARGV[2], ARGV[3], ARGV[4]
 local process, lease = ARGV[5], tonumber(ARGV[6])
 local at_once = AT_ONCE
--- Redis's clock as it is: that of positions stands still after it has been set back.
+-- Redis's clock itself: the numbers of positions stand still after it has been set back.
 local clock = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local processes, leaving, dead = prefix .. ':processes', prefix .. ':leaving', prefix .. ':dead'
 local seen = tonumber(redis.call('HGET', KEYS[1], 'seen') or '0')
@@ -47,8 +47,8 @@ end
 """.replace("AT_ONCE", str(AT_ONCE))
 )
 
-# Whoever runs it lives. Where nobody has reported for a while nobody could, and who lived then
-# still does.
+# The process that runs this is alive. If none has reported for a while, none could, and those that
+# lived then are taken to live still.
 _LIVE = """
 local known = redis.call('ZSCORE', processes, process) and 1 or 0
 if is_silent then
@@ -66,7 +66,7 @@ local announce = function (channel, what, kept)
   publish(prefix .. ':events:' .. channel, prefix .. ':floor:' .. channel,
     topics .. channel, command, what[1], what[2], unpack(kept))
 end
--- Nobody is left who holds the user, or whose grace is not over.
+-- Remove the user if no process holds it, and no grace is left.
 local settle = function (channel, user, gone)
   local here = prefix .. ':here:' .. channel
   local stored = redis.call('HGET', here, user)
@@ -110,7 +110,7 @@ end
 if #due == at_once then more = 1 end
 """
 
-# How many the process has of something.
+# States how many streams of a name the process has.
 _STATE = """
 local state = function (name, own)
   local streams, what = prefix .. ':streams:' .. name, cjson.encode({name})
@@ -124,7 +124,7 @@ local state = function (name, own)
 end
 """
 
-# ARGV, further: a list of reports, and one of names and counts, as JSON. Returns the epoch, whether
+# More ARGV: a list of reports, and a list of names and counts, as JSON. Returns the epoch, whether
 # the process was known, and whether there is more to undo.
 _REPORT = (
     _BEGIN
@@ -161,8 +161,7 @@ return {epoch, known, more}
 """
 )
 
-# ARGV, further: the channel. Returns whether there is more to undo, and users with what is known
-# of each.
+# More ARGV: the channel. Returns whether there is more to undo, and the users with their entries.
 _PRESENT = (
     _BEGIN
     + _SWEEP
@@ -171,8 +170,8 @@ return {more, redis.call('HGETALL', prefix .. ':here:' .. ARGV[7])}
 """
 )
 
-# ARGV, further: the name, how many the process wants, how many all may have or ''. Returns whether
-# it may have them, whether the process was known, and the epoch.
+# More ARGV: the name, how many the process wants, how many all may have or ''. Returns whether it
+# may have them, whether the process was known, and the epoch.
 _COUNT = (
     _BEGIN
     + _LIVE
@@ -184,7 +183,7 @@ local streams, sum = prefix .. ':streams:' .. name, own
 local counts = redis.call('HGETALL', streams)
 for at = 1, #counts, 2 do
   if counts[at] == process then
-    -- It is stated anew.
+    -- It is stated anew below.
   elseif redis.call('ZSCORE', processes, counts[at]) then
     sum = sum + tonumber(counts[at + 1])
   else
@@ -200,12 +199,12 @@ return {allowed and 1 or 0, known, epoch}
 
 class RedisPresenceStore:
     """
-    Keep who is there in Redis.
+    Keep who is present in Redis.
 
     Differs from the contract: nothing.
 
     Args:
-        store: What the events are in.
+        store: The broker's store.
 
     """
 
@@ -213,9 +212,9 @@ class RedisPresenceStore:
         self._store = store
         self._process = secrets.token_hex(8)
         self._epoch: bytes | None = None
-        # Whether nothing has been told under this name yet.
+        # Whether nothing has been reported under this name yet.
         self._is_new = True
-        # Whether what was told may be lost, as somebody has noticed who only counts.
+        # Whether count() has noticed that earlier reports may be lost.
         self._is_forgotten = False
 
     def report(
@@ -223,10 +222,6 @@ class RedisPresenceStore:
         reports: Sequence[Join | Leave] = (),
         counts: Mapping[str, int] = MappingProxyType({}),
     ) -> bool:
-        """
-        Note who came and went.
-
-        """
         has_begun, forgotten = self._epoch is not None, self._is_forgotten
         self._is_forgotten = False
         told, counted = [self._as_json(each) for each in reports], list(counts.items())
@@ -236,37 +231,25 @@ class RedisPresenceStore:
             some = json.dumps(told[:AT_ONCE]), json.dumps(counted[:AT_ONCE])
             epoch, known, more = self._run(_REPORT, *some)
             told, counted = told[AT_ONCE:], counted[AT_ONCE:]
-            # A store that may have lost something may have lost this, too.
+            # A store that may have lost events may have lost this, too.
             is_known = is_known and (bool(known) or self._is_new) and epoch == self._epoch
             self._epoch, self._is_new = epoch, False
         if has_begun and not is_known:
-            # What is still there under the old name goes when its lease is over.
+            # What is left under the old name goes when its lease ends.
             self._process, self._is_new = secrets.token_hex(8), True
         return is_known
 
     def sweep(self) -> None:
-        """
-        Let go of those whose time is over.
-
-        """
         while self._run(_BEGIN + _SWEEP + "return more"):
             pass
 
     def present(self, channel: str) -> list[Present]:
-        """
-        Return who is on a channel.
-
-        """
         more = 1
         while more:
             more, found = self._run(_PRESENT, channel)
         return sorted(_present(found), key=lambda present: (present.since, present.user))
 
     def count(self, name: str, own: int, limit: int | None = None) -> bool:
-        """
-        State how many of something this process has.
-
-        """
         allowed, known, epoch = self._run(_COUNT, name, own, "" if limit is None else limit)
         if self._epoch is not None and not ((known or self._is_new) and epoch == self._epoch):
             self._is_forgotten = True

@@ -1,7 +1,4 @@
-"""
-The events that a process has received lately.
-
-"""
+"""The events that a process has received recently."""
 
 from __future__ import annotations
 
@@ -14,60 +11,54 @@ from ..base import History, Message, Position
 
 __all__ = ["Continuity", "ReplayCache"]
 
-# What a process keeps at most, of all its channels together.
+# Limits for all channels of a process together.
 MAX_EVENTS = 20_000
 MAX_BYTES = 16 << 20
 
 
 class Continuity(enum.Enum):
-    """
-    What a message is to those who have received everything before.
-
-    """
+    """How a message relates to everything received before."""
 
     NEXT = enum.auto()
-    """It follows."""
+    """It is new."""
     DUPLICATE = enum.auto()
-    """They have it."""
+    """It was received before."""
     GAP = enum.auto()
-    """It belongs to another epoch, so that something may be missing before it."""
+    """It belongs to another epoch, so events may be missing before it."""
 
 
 class ReplayCache:
     """
-    Keep the latest events of a process's channels, so that clients that come back need not ask
-    the broker's server.
+    Keep the latest events of a process's channels, so that reconnecting clients do not cost a query
+    to Redis.
 
-    For every channel it knows since when it has received all of it. The oldest event of any
-    channel goes first. Any thread or greenlet may use it; it never blocks.
+    For every channel it knows the number after which it has every event. The oldest event of any
+    channel is dropped first. Any thread or greenlet may use it; it never blocks.
 
     """
 
     def __init__(self) -> None:
         self._lock = native_lock()
         self._last: Position | None = None
-        # Number behind which everything of the channel is here.
+        # Number after which every event of the channel is here.
         self._since: dict[str, int] = {}
         self._events: dict[str, deque[Message]] = {}
-        # All of them in their order; those of channels that were forgotten stay until their turn.
+        # All events in order; those of forgotten channels stay until they are the oldest.
         self._order: deque[Message] = deque()
         self._bytes = 0
 
     @property
     def last(self) -> Position | None:
-        """
-        Everything up to this position was received; :obj:`None` before the first.
-
-        """
+        """The position up to which everything was received; :obj:`None` before the first."""
         return self._last
 
     def restart(self, channels: Iterable[str], at: Position) -> None:
         """
-        Forget everything, and go on from a position.
+        Forget everything, and continue from a position.
 
         Args:
-            channels: What is received.
-            at: From where on.
+            channels: The channels that are received.
+            at: The position.
 
         """
         with self._lock:
@@ -76,10 +67,7 @@ class ReplayCache:
             self._since.update(dict.fromkeys(channels, at.number))
 
     def stop(self) -> None:
-        """
-        Forget everything, and that anything was received.
-
-        """
+        """Forget everything, including the last position."""
         with self._lock:
             self._clear()
             self._last = None
@@ -89,14 +77,14 @@ class ReplayCache:
         Keep the events of more channels.
 
         Args:
-            channels: Which.
-            since: Behind it, everything of them is received.
+            channels: The channels.
+            since: Position after which all of their events are received.
 
         """
         with self._lock:
             last = self._last
             if last is not None and last.epoch != since.epoch:
-                return  # Of another epoch, which will be noticed; nothing is kept until then.
+                return  # Of another epoch, which will be noticed; keep nothing until then.
             number = since.number
             if last is None:
                 self._last = since
@@ -106,20 +94,14 @@ class ReplayCache:
             self._since.update(dict.fromkeys(channels, number))
 
     def forget(self, channels: Iterable[str]) -> None:
-        """
-        Keep the events of some channels no more.
-
-        """
+        """Drop the events of some channels."""
         with self._lock:
             for channel in channels:
                 self._since.pop(channel, None)
                 self._events.pop(channel, None)
 
     def add(self, message: Message) -> Continuity:
-        """
-        Keep an event, if it is new, the history has it, and its channel is kept.
-
-        """
+        """Keep an event if it is new, is stored in the history, and its channel is kept."""
         with self._lock:
             last = self._last
             continuity = Continuity.NEXT
@@ -138,10 +120,7 @@ class ReplayCache:
         return continuity
 
     def reach(self, here: Position) -> Continuity:
-        """
-        Note that everything up to a position was received.
-
-        """
+        """Record that everything up to a position was received."""
         with self._lock:
             last = self._last
             if last is not None and last.epoch == here.epoch:
@@ -152,12 +131,10 @@ class ReplayCache:
             return Continuity.GAP
 
     def history(self, channels: Iterable[str], after: Position) -> History | None:
-        """
-        Return what came after a position, or :obj:`None` if not all of it is here.
-
-        """
+        """Return the events after a position, or :obj:`None` if not all of them are here."""
         found: list[Message] = []
-        # All channels in one step, or an event of one could be taken for older than another's.
+        # All channels in one step, or one channel's events could include a later event than
+        # another's.
         with self._lock:
             last = self._last
             if last is None or last.epoch != after.epoch or after.number > last.number:
@@ -166,7 +143,7 @@ class ReplayCache:
                 since = self._since.get(channel)
                 if since is None or since > after.number:
                     return None
-                # From the end, since clients mostly miss little.
+                # From the end, because most clients miss little.
                 for message in reversed(self._events.get(channel, ())):
                     if message.position.number <= after.number:
                         break
@@ -176,7 +153,7 @@ class ReplayCache:
 
     def known(self, channels: Iterable[str]) -> Mapping[str, int] | None:
         """
-        Return the number since when each channel is received, or :obj:`None` if one is not.
+        Return the number after which each channel is complete, or :obj:`None` if one is not kept.
 
         """
         with self._lock:
@@ -193,13 +170,13 @@ class ReplayCache:
         known: Mapping[str, int],
     ) -> None:
         """
-        Keep what was read of the time before, too, unless that would be too much.
+        Also keep older events that were read from Redis, unless that would be too much.
 
         Args:
-            channels: Of which channels.
-            after: Behind what it was read.
-            messages: All there is of them from there on, at least up to what was known.
-            known: What :meth:`known` returned before it was read.
+            channels: Their channels.
+            after: Position after which they were read.
+            messages: All events of these channels after it, at least up to the known numbers.
+            known: Result of :meth:`known` before the reading.
 
         """
         size = sum(len(message.body) for message in messages)
@@ -210,7 +187,7 @@ class ReplayCache:
             if not room or self._bytes + size > MAX_BYTES // 2:
                 return
             for channel in channels:
-                # Otherwise it was given up, dropped in part, or extended by somebody else.
+                # Otherwise it was given up, dropped in part, or extended by another thread.
                 if self._since.get(channel) != known[channel] or known[channel] <= after.number:
                     continue
                 older = [

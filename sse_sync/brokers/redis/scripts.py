@@ -1,11 +1,10 @@
 """
 The Lua scripts of the Redis broker. Each runs as one step.
 
-KEYS[1] is a hash with the store's epoch, the number of its latest event, what tells the Redis that
-wrote them from any other state of it, and the shortest time that any publisher keeps events for
-where nothing else is said of a channel.
-Numbers are microseconds of Redis's clock, or one more than the latest; they fit a double exactly
-until the year 2255.
+KEYS[1] is a hash with the store's epoch, the number of its latest event, a fingerprint of the Redis
+that wrote them, and the shortest retention that any publisher uses for channels without an
+exception. Numbers are microseconds of Redis's clock, or one more than the latest; they fit a double
+exactly until the year 2255.
 
 """
 
@@ -13,9 +12,9 @@ from __future__ import annotations
 
 __all__ = ["HISTORY", "POSITION", "PUBLISH", "PUBLISHING"]
 
-# A restarted Redis has another run id, a promoted replica another replication id, and one that had
-# to evict keys may have evicted ours. What they hold may be less than what was acknowledged, so
-# positions that were given out before cannot be compared with those to come.
+# A restarted Redis has another run id, a promoted replica another replication id, and a Redis that
+# had to evict keys may have evicted ours. Each may have lost acknowledged events, so positions from
+# before cannot be compared with later ones.
 _BEGIN = """
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
   .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
@@ -23,7 +22,7 @@ local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'number', 'run', 'age')
 local epoch, number, shortest = meta[1], tonumber(meta[2] or '0'), tonumber(meta[4])
 local time = redis.call('TIME')
--- Not before the latest number, should the clock have been set back.
+-- Not before the latest number, in case the clock has been set back.
 local now = math.max(tonumber(time[1]) * 1000000 + tonumber(time[2]), number)
 local text = function (value) return string.format('%.0f', value) end
 if not epoch or meta[3] ~= run then
@@ -35,9 +34,9 @@ end
 
 POSITION = _BEGIN + "return {epoch, text(number)}"
 
-# The floor of a channel: the number up to which its events may have been dropped. It is kept with
-# the number of the channel's latest event, for at least the usual time. So where neither it nor
-# any event is left, whatever is older than that may have been dropped, and nothing else.
+# The floor of a channel: the number up to which its events may have been dropped. It is stored with
+# the number of the channel's latest event, for at least the usual time. So if neither it nor any
+# event is left, only events older than that may have been dropped.
 _FLOOR = """
 local floor_of = function (stream, key, memory)
   local known = redis.call('GET', key)
@@ -48,8 +47,8 @@ local floor_of = function (stream, key, memory)
 end
 """
 
-# Gives an event its number, stores it in a channel's stream unless none are kept, drops what is too
-# old or too much, and publishes it.
+# Gives an event its number, stores it in the channel's stream unless nothing is kept, trims the
+# stream by age and count, and publishes the event.
 PUBLISHING = (
     _BEGIN
     + _FLOOR
@@ -62,7 +61,7 @@ local store = function (stream, key, header, body, most, age, memory, usual)
   end
   local added = redis.pcall('XADD', stream, text(number) .. '-0', 'h', header, 'b', body)
   if type(added) == 'table' and added.err then
-    -- A stream of another age, with later numbers than the clock now gives.
+    -- A stream from an earlier epoch, with numbers that are later than the clock.
     redis.call('DEL', stream)
     floor = number - 1
     redis.call('XADD', stream, text(number) .. '-0', 'h', header, 'b', body)
@@ -90,7 +89,7 @@ end
 
 # KEYS: the hash, the channel's stream, its floor, the token.
 # ARGV: a new epoch, the topic, header, body, the command that publishes, the token's age in
-# milliseconds, and how much of the channel is kept: four numbers.
+# milliseconds, and the channel's retention: four numbers.
 PUBLISH = (
     PUBLISHING
     + """
@@ -108,12 +107,12 @@ return {epoch, text(number)}
 
 # KEYS: the hash, and for each channel its stream and its floor.
 # ARGV: a new epoch, the position's epoch, the number up to which to read or '', how many events and
-# bytes to read, and for each channel the number behind which to read, and for how many microseconds
+# bytes to read, and for each channel the number after which to read, and for how many microseconds
 # it is remembered that events were dropped.
 #
-# Returns whether nothing is missing, the number up to which was read, and for each channel its
-# events and whether that is all. It stops at the first channel of which it is not: one script must
-# not hold up everybody who uses this Redis.
+# Returns whether nothing is missing, the number up to which it read, and for each channel its
+# events and whether these are all. It stops at the first channel with more: one script must not
+# hold up everything else that uses this Redis.
 HISTORY = (
     _BEGIN
     + _FLOOR
@@ -124,7 +123,7 @@ if epoch ~= ARGV[2] then return {0} end
 local found = {}
 for at = 2, #KEYS, 2 do
   local after, memory = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
-  -- Behind the latest event of all nothing can be missing, however old it is.
+  -- After the latest event of all, nothing can be missing, however old it is.
   if after > number or after < number and floor_of(KEYS[at], KEYS[at + 1], memory) > after then
     return {0}
   end

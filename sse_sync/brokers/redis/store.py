@@ -1,7 +1,4 @@
-"""
-What the Redis broker keeps in Redis: asked and changed by one script each.
-
-"""
+"""The Redis broker's data in Redis. Each operation is one script."""
 
 from __future__ import annotations
 
@@ -20,12 +17,11 @@ from .topology import Node, Topology, redis
 
 __all__ = ["Store"]
 
-# What one script reads, which nothing else can interrupt.
+# What one script reads at most, because Redis does nothing else meanwhile.
 CHANNELS_AT_ONCE = 500
 EVENTS_AT_ONCE = 2000
 BYTES_AT_ONCE = 512 << 10
-# Seconds that a publish without a token of the caller's is known by one that only tells a repeated
-# attempt.
+# Seconds for which a publish without a caller's token is remembered, to recognise its retry.
 ATTEMPT_AGE = 30.0
 
 
@@ -34,9 +30,9 @@ class Store:
     Publish to Redis, and read what it holds.
 
     Args:
-        nodes: Where Redis is.
-        prefix: What all keys begin with, the hash tag of a cluster.
-        retention: How much of a channel is kept.
+        nodes: Finds Redis.
+        prefix: Prefix of all keys, the hash tag on a cluster.
+        retention: Knows how much of each channel is kept.
 
     """
 
@@ -59,10 +55,7 @@ class Store:
         keep: bool,
         token_age: float,
     ) -> Position:
-        """
-        Store an event, and publish it to the processes that have subscribed.
-
-        """
+        """Store and publish an event."""
         header = json.dumps([event, key, meta, *([] if keep else [False])], separators=(",", ":"))
         stream, floor = self._keys(channel)
         kind = f"given:{token}" if token is not None else secrets.token_hex(8)
@@ -78,8 +71,8 @@ class Store:
         Return the position of the latest event.
 
         Args:
-            own: Whether to use the listener's own connections, so that it need not wait for those
-                who publish and replay.
+            own: Whether to use the listener's own connections, so that it does not wait for
+                publishers and replays.
 
         """
         keys, args = [self._meta()], [_new_epoch()]
@@ -100,11 +93,11 @@ class Store:
         Return the events of some channels between two positions.
 
         Args:
-            channels: Which channels.
-            after: Behind what.
-            until: Up to what; :obj:`None` for the latest at the time of asking. What is
-                published while a long history is read is not in it.
-            limit: Bytes after which it stops; :obj:`None` for however many there are.
+            channels: The channels.
+            after: The earlier position, itself excluded.
+            until: The later position; :obj:`None` for the latest now. Events published while a
+                long history is read are not included.
+            limit: Bytes after which it stops; :obj:`None` for no limit.
 
         """
         left = dict.fromkeys(channels, after.number)
@@ -120,9 +113,9 @@ class Store:
                 found += _messages(name, after.epoch, entries)
                 del left[name]
                 if not is_all:
-                    left[name] = found[-1].position.number  # At the end: the others first.
+                    left[name] = found[-1].position.number  # Last in turn, after the others.
             if limit is not None and left:
-                # Up to where all channels have been read.
+                # The number up to which all channels have been read.
                 bound = min(left.values())
                 certain = [m for m in found if m.position.number <= bound]
                 if sum(len(message.body) for message in certain) >= limit:
@@ -135,8 +128,8 @@ class Store:
         Run a script that begins as :data:`~sse_sync.brokers.redis.scripts.PUBLISHING` does.
 
         Args:
-            script: Its text; the same one each time.
-            args: Its arguments behind the new epoch, the prefix, what topics begin with, and the
+            script: Its text, which is cached.
+            args: Its arguments after the new epoch, the prefix, the prefix of topics, and the
                 command that publishes.
 
         """
@@ -144,34 +137,22 @@ class Store:
         return self._ask(lambda node: node.run(script, [self._meta()], [*before, *args]))
 
     def kept(self, channel: str) -> Kept:
-        """
-        Return how much of a channel is kept.
-
-        """
+        """Return how much of a channel is kept."""
         return self._retention.of(channel)
 
     def topic(self, channel: str) -> str:
-        """
-        Return what a channel's events are published to. The empty channel has one, too.
-
-        """
-        # With the database, because publish and subscribe know none.
+        """Return the topic of a channel. The empty channel has one, too."""
+        # With the database's number, because pub/sub ignores databases.
         return f"{self._prefix}:live{self.nodes.database}:{channel}"
 
     def channel(self, topic: bytes) -> str:
-        """
-        Return the channel of a topic.
-
-        """
+        """Return the channel of a topic."""
         return topic.decode().removeprefix(self.topic(""))
 
     def parse(self, topic: bytes, data: bytes) -> Message:
-        """
-        Return what was published to a topic.
-
-        """
+        """Return the message that was published to a topic."""
         epoch, number, header, body = data.split(b"\n", 3)
-        # Thousands of these are kept: what they have in common is kept once.
+        # Thousands of these are kept, so they share their common strings.
         position = Position(sys.intern(epoch.decode()), int(number))
         event, key, meta, *kept = json.loads(header)
         if event is not None:
@@ -179,10 +160,7 @@ class Store:
         return Message(sys.intern(self.channel(topic)), position, body, event, key, meta, *kept)
 
     def check_open(self) -> None:
-        """
-        Raise :exc:`BrokerClosed` if it is closed.
-
-        """
+        """Raise :exc:`BrokerClosed` if it is closed."""
         if self.closed:
             raise BrokerClosed
 
@@ -199,9 +177,8 @@ class Store:
         return (int(rest[0]), rest[1]) if complete else None
 
     def _ask(self, what: Callable[[Node], Any]) -> Any:
-        # Twice, since a connection that broke while it was idle is noticed only now, and another
-        # node may have to be asked. A script that was run already does no harm: a publish carries
-        # a token.
+        # Twice, because a connection that broke while idle is noticed only now, and another node
+        # may have to be asked. Running a script again is harmless: a publish carries a token.
         self.check_open()
         try:
             try:
@@ -235,5 +212,5 @@ def _position(answer: Sequence[bytes]) -> Position:
 
 
 def _new_epoch() -> str:
-    # Used only if the store needs a new one.
+    # Used only if the store starts a new epoch.
     return to_base36(int(time.time() * 1000)) + secrets.token_hex(2)

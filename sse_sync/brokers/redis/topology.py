@@ -1,5 +1,5 @@
 """
-Where Redis is: one server, the node of a cluster that holds our keys, or what a sentinel names.
+Find Redis: one server, the cluster node that holds our keys, or the primary that sentinels name.
 
 """
 
@@ -29,24 +29,24 @@ except ModuleNotFoundError as exc:
         'redis-py is not installed: pip install "sse-sync[redis]"', name="redis"
     ) from None
 
-# With redis-py itself, so that its absence is explained in one place.
+# With redis-py itself, so that only this module has to explain its absence.
 __all__ = ["TIMEOUT", "Node", "Topology", "redis"]
 
-# Seconds that one command may take, so that no worker blocks for long when Redis is away.
+# Seconds that one command may take, so that no worker blocks for long when Redis is unavailable.
 TIMEOUT = 2.0
-# Connections of one process, with the subscribed one.
+# Connections of one process, apart from the listener's own.
 CONNECTIONS = 8
-# Seconds after a search that failed until the next one; until then the same error is raised.
+# Seconds between a failed search and the next one; meanwhile the same error is raised.
 SEARCH_PAUSE = 0.5
-# Seconds after which a search asks nobody else; the one it is asking may take its time still.
+# Seconds after which a search asks no further node; the current one may still take its time.
 SEARCH = 4.0
 
 Address = tuple[str, int]
 
-# Options of connections that are meant for sentinels, too.
+# Connection options that also apply to sentinels.
 _TO_SENTINELS = ("socket_", "ssl_", "retry")
 
-# What tells that another node has to be asked.
+# Errors after which another node has to be asked.
 _MISPLACED: tuple[type[Exception], ...] = (
     redis.ConnectionError,
     redis.exceptions.MovedError,
@@ -54,7 +54,7 @@ _MISPLACED: tuple[type[Exception], ...] = (
     redis.exceptions.ClusterDownError,
     redis.exceptions.ReadOnlyError,
 )
-# The same of one that may have been run; a server that hangs may have been replaced.
+# The same, but the command may have run: a server that hangs may have been replaced.
 _DOUBTFUL: tuple[type[Exception], ...] = (*_MISPLACED, redis.TimeoutError)
 
 
@@ -63,7 +63,7 @@ class Node:
     One Redis server.
 
     Args:
-        address: Where it is; :obj:`None` if the options say so.
+        address: Its address; :obj:`None` if the options have it.
         options: Arguments of redis-py's connections.
 
     """
@@ -73,7 +73,7 @@ class Node:
         where = {} if address is None else {"host": address[0], "port": address[1]}
         given = {"max_connections": CONNECTIONS, "timeout": TIMEOUT, **options, **where}
         self.pool = redis.BlockingConnectionPool(**given)
-        # The listener's: one is subscribed, and one asks.
+        # The listener's own: one is subscribed, and one sends commands.
         self.own_pool = redis.BlockingConnectionPool(**{**given, "max_connections": 2})
         client = redis.Redis(connection_pool=self.pool)
         self.publish = client.register_script(scripts.PUBLISH)
@@ -102,18 +102,18 @@ class Node:
 
 class Topology:
     """
-    Find the server that holds our keys, and find it anew when it is not where it was.
+    Find the server that holds our keys, and find it again when it has moved.
 
     All keys have the same hash tag, so on a cluster they are on one node.
 
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://`` as redis-py reads them;
             ``redis+cluster://host:port,host:port`` with some of a cluster's nodes;
-            ``redis+sentinel://host:port,host:port/name/db`` with sentinels and the name of
-            what they watch; ``?sentinel_username=…&sentinel_password=…`` if these want a login of
-            their own. ``rediss+…`` for TLS.
+            ``redis+sentinel://host:port,host:port/name/db`` with sentinels and the name of the
+            primary that they watch, and ``?sentinel_username=…&sentinel_password=…`` if they
+            require a login of their own. ``rediss+…`` for TLS.
         key: Any of our keys.
-        clock: Tells the time.
+        clock: Returns the time.
 
     Raises:
         ConfigurationError: If the URL is unusable.
@@ -126,9 +126,9 @@ class Topology:
         except ValueError:
             raise ConfigurationError("broker_url", "is not a valid URL") from None
         self.name = _without_password(url)
-        """The URL without what is secret."""
+        """The URL without secrets."""
         self.is_cluster = kind == "cluster"
-        """Whether messages have to be published to a shard."""
+        """Whether to use sharded pub/sub."""
         self._clock = clock
         self._key = key
         self._secure = scheme == "rediss"
@@ -136,7 +136,7 @@ class Topology:
         try:
             given = parse_url(plain)
         except ValueError:
-            # What exactly is wrong might quote a part of the password.
+            # The original message might quote a part of the password.
             raise ConfigurationError(
                 "broker_url",
                 "cannot be parsed; in a password, write / # ? @ as %2F %23 %3F %40",
@@ -155,7 +155,7 @@ class Topology:
         self._options = {
             "socket_timeout": TIMEOUT,
             "socket_connect_timeout": TIMEOUT,
-            # Commands are tried again here, where another node may be asked.
+            # The store retries commands, because it can ask another node.
             "retry": Retry(NoBackoff(), 0),
             **given,
         }
@@ -193,7 +193,7 @@ class Topology:
     @contextmanager
     def noticing(self) -> Iterator[Node]:
         """
-        Give the current server; look for it anew the next time if it turns out not to be it.
+        Yield the current server, and search again next time if it turns out to be the wrong one.
 
         """
         node = self.current()
@@ -202,9 +202,9 @@ class Topology:
                 yield node
         except _DOUBTFUL as exc:
             if "No connection available" in str(exc):
-                raise  # Of our own pool, which says nothing about the node.
+                raise  # Our own pool is exhausted, which says nothing about the node.
             if isinstance(exc, redis.exceptions.MovedError) and exc.host:
-                # Asked first: others, replicas above all, may not have heard of it yet.
+                # Ask this one first: others, above all replicas, may not know it yet.
                 new = str(exc.host), int(exc.port)
                 self._addresses = list(dict.fromkeys([new, *self._addresses]))
             if node is self._node:
@@ -212,17 +212,11 @@ class Topology:
             raise
 
     def is_another_try_worth_it(self, error: BaseException | None) -> bool:
-        """
-        Return whether a command that failed with that error may succeed at once.
-
-        """
+        """Return whether a command that failed with this error may succeed if retried at once."""
         return isinstance(error, _MISPLACED) and "No connection available" not in str(error)
 
     def close(self) -> None:
-        """
-        Close all connections. Idempotent.
-
-        """
+        """Close all connections. Idempotent."""
         if self._node is not None:
             self._node.pool.disconnect()
             self._node.own_pool.disconnect()
@@ -237,7 +231,7 @@ class Topology:
             raise
         self._failure = None
         if self._node is None or address != self._node.address:
-            # The connections to another one close when nobody uses them any more.
+            # Connections to the previous one close when they are no longer used.
             self._node = Node(address, self._options)
         self._doubted = False
 
@@ -252,7 +246,7 @@ class Topology:
                 if self._clock() > deadline:
                     break
                 continue
-            # Asked last the next time: what it says may be out of date.
+            # Ask it last next time: its answer may be out of date.
             self._addresses.remove(address)
             self._addresses.append(address)
             return found
@@ -262,7 +256,7 @@ class Topology:
         where = {"host": address[0], "port": address[1]}
         pool = redis.ConnectionPool(**{**self._options, **where})
         try:
-            # Its arguments apart, so that redis-py gives the answer as it came.
+            # As separate arguments, so that redis-py returns the raw answer.
             answer: list[Any] = redis.Redis(connection_pool=pool).execute_command(
                 "CLUSTER", "SLOTS"
             )
@@ -281,7 +275,7 @@ class Topology:
                 found = addresses[0]
         if found is None:
             raise redis.exceptions.ClusterDownError("no node of the cluster holds our keys")
-        # The node that holds our keys last: it is the one that most likely went.
+        # The node that holds our keys last: it is the one most likely to be gone.
         known.sort(key=lambda address: address == found)
         self._addresses = list(dict.fromkeys([*known, *self._addresses]))
         return found
@@ -289,7 +283,7 @@ class Topology:
     def _ask_sentinels(self) -> Address:
         options = {k: v for k, v in self._options.items() if k.startswith(_TO_SENTINELS)}
         options.update(self._login, ssl=self._secure)
-        # To the sentinels themselves; what redis-py passes on by itself leaves out TLS.
+        # For connections to the sentinels: by default, redis-py leaves out TLS.
         sentinel = Sentinel(self._addresses, sentinel_kwargs=options)
         host, port = sentinel.discover_master(self._service)
         return str(host), int(port)
@@ -297,7 +291,7 @@ class Topology:
 
 @contextmanager
 def _redirections() -> Iterator[None]:
-    # redis-py knows these answers of a cluster's nodes only in its own cluster client until 5.1.
+    # Before 5.1, redis-py recognises these answers of cluster nodes only in its cluster client.
     try:
         yield
     except redis.ResponseError as exc:
@@ -322,7 +316,7 @@ def _address(node: Any, asked: Address) -> Address:
 
 
 def _split(url: str, scheme: str, kind: str) -> tuple[list[Address], str, str]:
-    # Addresses, the name that sentinels know, and the URL of the first as redis-py reads it.
+    # The addresses, the name that sentinels know, and the URL of the first address for redis-py.
     parts = urlsplit(url)
     if kind == "":
         return [], "", url

@@ -1,4 +1,4 @@
-"""What every broker has to do. Run by a test module for each broker."""
+"""The contract of brokers. Each broker's test module runs it."""
 
 import threading
 
@@ -9,7 +9,7 @@ from sse_sync.exceptions import BrokerClosed
 
 
 class Receiver:
-    """Notes what it is given."""
+    """Records what it receives."""
 
     def __init__(self):
         self.messages = []
@@ -50,7 +50,7 @@ class BrokerContract:
         broker.close()
 
     def test_publish_and_receive(self, broker, receiver, wait_until):
-        """An event arrives as it was published, if its channel is subscribed to."""
+        """An event arrives as published if its channel is subscribed."""
         broker.subscribe(["a", "b"])
         first = broker.publish("a", b"data: 1\n\n", event="e", key="k", meta={"m": [1]})
         broker.publish("c", b"data: 2\n\n")
@@ -77,7 +77,7 @@ class BrokerContract:
         assert len(str(position)) < 40
 
     def test_unsubscribe(self, broker, receiver, wait_until):
-        """A channel that was given back is not received."""
+        """A channel is not received after unsubscribe()."""
         broker.subscribe(["a", "b"])
         broker.unsubscribe(["a"])
         broker.publish("a", b"data: 1\n\n")
@@ -99,7 +99,7 @@ class BrokerContract:
         assert broker.history(["never"], start) == ([], True)
 
     def test_events_that_are_not_kept(self, broker, receiver, wait_until):
-        """They arrive in order with the others, and the history has none of them."""
+        """They arrive in order with the others, but are not in the history."""
         broker.subscribe(["a"])
         start = broker.position()
         first = broker.publish("a", b"data: 1\n\n")
@@ -114,20 +114,20 @@ class BrokerContract:
         messages, complete = broker.history(["a"], start)
         assert complete
         assert [m.position for m in messages] == [first, third]
-        # A client whose last event was one of them has missed nothing.
+        # A client whose last event was one of these has missed nothing.
         messages, complete = broker.history(["a"], passing)
         assert complete
         assert [m.position for m in messages] == [third]
 
     def test_nothing_is_kept(self, broker):
-        """A channel whose events are not kept begins no history, and drops none."""
+        """Events that are not kept start no history, and push none out."""
         start = broker.position()
         for _ in range(3):
             broker.publish("a", b"data: x\n\n", keep=False)
         assert broker.history(["a"], start) == ([], True)
 
     def test_token_of_what_is_not_kept(self, broker, receiver, wait_until):
-        """It is known again like any other."""
+        """Its token is remembered like any other."""
         broker.subscribe(["a"])
         first = broker.publish("a", b"data: 1\n\n", token="t", keep=False)
         assert broker.publish("a", b"data: 1\n\n", token="t", keep=False) == first
@@ -142,7 +142,7 @@ class BrokerContract:
         assert broker.history(["a"], later) == ([], False)
 
     def test_trimmed_history(self, make, receiver):
-        """When events were dropped that a client has not seen, the history says so."""
+        """If events that a client has not seen were dropped, the history is incomplete."""
         broker = make(history=3)
         broker.start(receiver)
         start = broker.position()
@@ -155,7 +155,7 @@ class BrokerContract:
         broker.close()
 
     def test_subscription_has_no_gap(self, broker, receiver, wait_until):
-        """What is published after the position that subscribe() gave, is received."""
+        """Every event after the position that subscribe() returns is received."""
         stop = threading.Event()
         published = []
 
@@ -196,7 +196,7 @@ class BrokerContract:
             assert own == [b"data: %d %d\n\n" % (name, number) for number in range(50)]
 
     def test_token(self, broker, receiver, wait_until):
-        """Whoever publishes again with the same token publishes once."""
+        """Publishing twice with the same token stores one event."""
         since = broker.subscribe(["a"])
         first = broker.publish("a", b"data: 1\n\n", token="t")
         other = broker.publish("a", b"data: 2\n\n", token="u")
@@ -207,7 +207,7 @@ class BrokerContract:
         assert receiver.bodies() == [b"data: 1\n\n", b"data: 2\n\n", b"data: 3\n\n"]
 
     def test_channels_of_their_own(self, make):
-        """Channels may be kept for more or fewer events than the others."""
+        """Channels may keep more or fewer events than others."""
         broker = make(history=3, channels={"chat-*": (1, 60), "chat-9": (5, 60), "big": (5, 60)})
         start = broker.position()
         kept = {}
@@ -220,7 +220,7 @@ class BrokerContract:
         assert all(len(history.messages) == 1 and history.complete for history in kept.values())
         assert broker.history(["chat-9"], start) == ([], False)
         assert not broker.history(["big"], start).complete
-        # The first pattern that fits counts.
+        # The first match counts.
         first = broker.publish("chat-9", b"data: x\n\n")
         broker.publish("chat-9", b"data: x\n\n")
         assert broker.history(["chat-9"], first).complete

@@ -1,4 +1,4 @@
-"""What every broker's presence store has to do. Run by a test module for each broker."""
+"""The contract of presence stores. Each broker's test module runs it."""
 
 import json
 
@@ -9,7 +9,7 @@ from tests.core.brokers.broker_contract import Receiver
 
 
 def arrival(channel, user, info=None, announced=True):
-    """Somebody comes."""
+    """A user joins."""
     if not announced:
         return Join(channel, user, info)
     told = [
@@ -20,7 +20,7 @@ def arrival(channel, user, info=None, announced=True):
 
 
 def users(book, channel="room"):
-    """Who is there."""
+    """Return the users who are present."""
     return [present.user for present in book.present(channel)]
 
 
@@ -55,7 +55,7 @@ class PresenceContract:
         return announced
 
     def test_come_and_go(self, book, announced):
-        """Who comes is there, and who goes is not; each is announced once."""
+        """A user is present from joining to leaving; each is announced once."""
         book.report([arrival("room", "ann", {"name": "Ann", "tags": [], "n": 2**40})])
         (ann,) = book.present("room")
         assert (ann.user, ann.info) == ("ann", {"name": "Ann", "tags": [], "n": 2**40})
@@ -88,7 +88,7 @@ class PresenceContract:
         assert broker.position() == start
 
     def test_told_twice(self, book, announced):
-        """What is told twice is told once; the latest information counts."""
+        """Reports are idempotent; the latest info counts."""
         book.report([arrival("room", "ann", 1)])
         book.report([arrival("room", "ann", 2)])
         assert [present.info for present in book.present("room")] == [2]
@@ -97,7 +97,7 @@ class PresenceContract:
         announced(("join", "ann"), ("leave", "ann"))
 
     def test_some_announce(self, book, announced):
-        """Of somebody's streams, the first that announces counts, and then the leave is, too."""
+        """The first stream that announces publishes the join; then the leave is published, too."""
         book.report([arrival("room", "ann", announced=False)])
         book.report([arrival("room", "ann")])
         book.report([arrival("room", "ann", 7, announced=False)])
@@ -106,7 +106,7 @@ class PresenceContract:
         announced(("join", "ann"), ("leave", "ann"))
 
     def test_grace(self, book, announced, sleep):
-        """Who comes back in time was never away."""
+        """A user who returns within the grace never left."""
         book.report([arrival("room", "ann")])
         since = book.present("room")[0].since
         book.report([Leave("room", "ann", 0.2)])
@@ -117,12 +117,12 @@ class PresenceContract:
         assert [present.since for present in book.present("room")] == [since]
         book.report([Leave("room", "ann", 0.2)])
         sleep(0.3)
-        # Whoever looks sees it, and so does everybody.
+        # present() shows it, and the announcement is published.
         assert users(book) == []
         announced(("join", "ann"), ("leave", "ann"))
 
     def test_grace_is_over(self, book, announced, sleep):
-        """Anybody's report lets go of those whose time is over."""
+        """Any process's report removes what has expired."""
         book.report([arrival("room", "ann"), Leave("room", "ann", 0.1)])
         sleep(0.2)
         book.report()
@@ -131,26 +131,26 @@ class PresenceContract:
         announced(("join", "ann"), ("leave", "ann"), ("join", "ann"))
 
     def test_known(self, book):
-        """A process learns whether what it told is still known."""
+        """A process learns whether its earlier reports are still known."""
         assert not book.report()
         assert book.report([arrival("room", "ann")])
         assert book.report()
 
     def test_many(self, book):
-        """However many there are."""
+        """Many users at once."""
         book.report([arrival("room", f"user{n}", announced=False) for n in range(1000)])
         assert len(users(book)) == 1000
         book.report([Leave("room", f"user{n}", 0) for n in range(1000)])
         assert users(book) == []
 
     def test_odd_names(self, book):
-        """Names are whatever text."""
+        """Names may be any text."""
         for name in ("a b", "{x}", "ü\U0001f600", '"', "\\", "1", "[1]"):
             book.report([arrival(name, name, name)])
             assert [(p.user, p.info) for p in book.present(name)] == [(name, name)]
 
     def test_count(self, book):
-        """A limit refuses one too many, and only then."""
+        """A limit refuses exactly the streams beyond it."""
         book.report()
         assert book.count("user:ann", 1, 2)
         assert book.count("user:ann", 2, 2)
@@ -162,10 +162,10 @@ class PresenceContract:
 
 
 class SharedPresenceContract(PresenceContract):
-    """The suite of several processes. A subclass has ``two()`` books of one store, too."""
+    """The suite for several processes. A subclass also has ``two()`` stores on the same data."""
 
     def test_two_processes(self, two, sleep):
-        """A user is there as long as any process holds one."""
+        """A user is present as long as any process holds one."""
         one, other = two
         one.report([arrival("room", "ann")])
         other.report([arrival("room", "ann")])
@@ -175,7 +175,7 @@ class SharedPresenceContract(PresenceContract):
         assert users(one) == []
 
     def test_process_that_was_killed(self, two, sleep, short_lease):
-        """What a process held that does not report any more is undone, and nothing else."""
+        """Only what a dead process held is undone."""
         one, other = two
         one.report([arrival("room", f"user{n}", announced=False) for n in range(500)])
         one.report([arrival("room", "both")])
@@ -187,14 +187,14 @@ class SharedPresenceContract(PresenceContract):
             other.report()
         assert users(other) == ["both"]
         assert other.count("user:ann", 2, 2)
-        # It only hung; it has to tell everything again.
+        # It only hung; it has to report everything again.
         assert not one.report()
         assert one.report([arrival("room", "user1")])
         assert one.report()
         assert sorted(users(other)) == ["both", "user1"]
 
     def test_everybody_was_silent(self, broker, two, sleep, short_lease, announced):
-        """Where nobody could report for longer than a lease, nobody has gone because of that."""
+        """If no process could report for longer than a lease, no user has left because of that."""
         one, other = two
         people = [arrival("room", f"user{n}") for n in range(300)]
         assert not one.report(people)
@@ -206,7 +206,7 @@ class SharedPresenceContract(PresenceContract):
         announced(*[("join", each.user) for each in people], ("join", "bob"))
 
     def test_telling_takes_long(self, broker, two, sleep, short_lease, monkeypatch, announced):
-        """Nobody goes while a process tells much, however long that takes."""
+        """Nobody expires during a long report."""
         one, other = two
         people = [arrival("room", f"user{n}") for n in range(10)]
         names = {f"name{n}": 1 for n in range(2000)}
@@ -224,7 +224,7 @@ class SharedPresenceContract(PresenceContract):
         assert not other.count("name1999", 1, 1)
 
     def test_only_counts(self, two, sleep, short_lease):
-        """A process that has nothing but a place is believed as long as its lease lasts."""
+        """A process with only a count is trusted until its lease ends."""
         one, other = two
         one.report()
         sleep(short_lease * 2)
@@ -236,7 +236,7 @@ class SharedPresenceContract(PresenceContract):
         assert other.count("user:ann", 1, 1)
 
     def test_counts_of_two(self, two):
-        """A limit is that of all processes."""
+        """A limit applies to all processes together."""
         one, other = two
         for book in two:
             book.report()
@@ -247,7 +247,7 @@ class SharedPresenceContract(PresenceContract):
         assert one.count("user:ann", 3, 3)
 
     def test_nothing_is_left(self, two, keys):
-        """When everybody has gone, the store holds nothing of them."""
+        """When everybody has left, nothing is left in the store."""
         for book in two:
             book.report([arrival("room", "ann", json.dumps("x"))])
             book.count("user:ann", 1)

@@ -54,7 +54,7 @@ def test_quiet_channels_prove_nothing_missing():
 
 
 def test_forgotten_channels():
-    """Channels that nobody publishes to any more cost nothing, and are not taken for quiet."""
+    """Abandoned channels are forgotten, and not taken for quiet ones."""
     now = [1000.0]
     broker = MemoryBroker(max_age=60, now=lambda: now[0])
     start = broker.position()
@@ -97,7 +97,7 @@ def test_negative_base36():
 
 @given(st.text(max_size=60))
 def test_parsing_anything(text):
-    """Whatever a client sends, it is a position or none."""
+    """Any input parses to a position or None."""
     position = Position.parse(text)
     assert position is None or str(position).split("-")[0] == text.split("-")[0]
 
@@ -107,12 +107,12 @@ def test_parsing_anything(text):
     ["", "-", "a-", "-1", "1", "a-1-2", "a- 1", "a-A", "ä-1", "a-²", "a-+1", "a" * 50 + "-1"],
 )
 def test_no_position(text):
-    """What was never given out is none."""
+    """Text that cannot be a position is refused."""
     assert Position.parse(text) is None
 
 
 def test_tokens_are_forgotten():
-    """A token counts for ten minutes, whatever happens to the clock, and not for ever."""
+    """A token is remembered for ten minutes, even if the clock is set, and no longer."""
     now, day = [1000.0], [5000.0]
     broker = MemoryBroker(now=lambda: day[0], clock=lambda: now[0])
     first = broker.publish("a", b"data: x\n\n", token="t")
@@ -125,7 +125,7 @@ def test_tokens_are_forgotten():
 
 
 def test_age_of_a_token():
-    """It may be forgotten sooner, also before older ones."""
+    """It may expire sooner, also before older tokens."""
     now = [1000.0]
     broker = MemoryBroker(clock=lambda: now[0])
     broker.publish("a", b"data: x\n\n", token="long")

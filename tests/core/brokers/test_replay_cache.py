@@ -1,4 +1,4 @@
-"""What a process keeps of what it received lately."""
+"""The cache of recently received events."""
 
 import random
 
@@ -26,7 +26,7 @@ def recent():
 
 
 def test_history(recent):
-    """What came after a position is told, in order, if all of it was received."""
+    """The events after a position are returned in order, if all were received."""
     for number, channel in ((101, "a"), (103, "b"), (105, "a")):
         assert recent.add(message(number, channel)) is Continuity.NEXT
     assert numbers(recent.history(["a", "b"], Position("e", 100))) == [101, 103, 105]
@@ -39,7 +39,7 @@ def test_history(recent):
 
 
 def test_repeats_and_gaps(recent):
-    """An event is new, known, or tells that something is missing before it."""
+    """An event is new, a duplicate, or follows a gap."""
     assert recent.add(message(101)) is Continuity.NEXT
     assert recent.add(message(101)) is Continuity.DUPLICATE
     assert recent.add(message(50)) is Continuity.DUPLICATE
@@ -49,7 +49,7 @@ def test_repeats_and_gaps(recent):
 
 
 def test_reach(recent):
-    """A position that was reached in silence counts; one of another epoch is a gap."""
+    """A position reached without events counts; one of another epoch is a gap."""
     assert recent.reach(Position("e", 200)) is Continuity.NEXT
     assert recent.last == Position("e", 200)
     assert recent.reach(Position("e", 150)) is Continuity.NEXT
@@ -60,7 +60,7 @@ def test_reach(recent):
 
 
 def test_begin(recent):
-    """A channel is known from where it is received, or from what has been received since."""
+    """A channel is complete from its subscription on, or from what was received since."""
     recent.add(message(110, "a"))
     recent.begin(["c"], Position("e", 105))
     recent.add(message(112, "c"))
@@ -71,7 +71,7 @@ def test_begin(recent):
 
 
 def test_forget_and_stop(recent):
-    """What was given back is not told; after a stop nothing is."""
+    """A dropped channel has no history; after a stop, none has."""
     recent.add(message(101))
     recent.forget(["a"])
     assert recent.history(["a"], Position("e", 100)) is None
@@ -83,7 +83,7 @@ def test_forget_and_stop(recent):
 
 
 def test_one_budget_for_all(recent, monkeypatch):
-    """The oldest events of all channels go first, and nobody is told of half a history."""
+    """The oldest events of all channels go first, and no partial history is returned."""
     monkeypatch.setattr(module, "MAX_EVENTS", 10)
     monkeypatch.setattr(module, "MAX_BYTES", 1000)
     recent.add(message(101, "b"))
@@ -102,7 +102,7 @@ def test_one_budget_for_all(recent, monkeypatch):
 
 
 def test_random_walk(monkeypatch):
-    """Whatever happens, a history that is told is the one that happened."""
+    """Whatever happens, a returned history is the true one."""
     monkeypatch.setattr(module, "MAX_EVENTS", 20)
     chance = random.Random(5)
     recent, happened, told = ReplayCache(), [], 0
@@ -130,11 +130,11 @@ def test_random_walk(monkeypatch):
 
 
 def test_retention_remembers_a_bounded_number(monkeypatch):
-    """However many channels there are, what is remembered of patterns is bounded."""
+    """The cache of patterns is bounded, however many channels there are."""
     monkeypatch.setattr("sse_sync.brokers.retention._REMEMBERED", 10)
     retention = Retention(5, 60, {"user-*": (2, 1), "*": (3, 2)})
     for number in range(100):
-        # What was dropped is remembered for the usual time.
+        # Drops are remembered for the usual time.
         assert retention.of(f"user-{number}") == (2, 1_000_000, 60_000_000, 60_000_000)
         assert retention.of(f"room-{number}").events == 3
     assert len(retention._known) <= 10

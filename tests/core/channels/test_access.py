@@ -11,7 +11,7 @@ def allow(channel):
 
 
 def test_hook():
-    """A hook is a function or where one is; a mistake is named."""
+    """A hook is a function or its dotted path; a mistake is reported."""
     assert load_hook(None) is None
     assert load_hook(allow) is allow
     assert load_hook(f"{__name__}.allow") is allow
@@ -22,7 +22,7 @@ def test_hook():
 
 @pytest.mark.parametrize("answer", [False, None, "", 0])
 def test_refused(answer, caplog):
-    """Nothing but a true value allows, of every single channel."""
+    """Only True, for each channel, allows."""
     assert not is_allowed(["mine", "other"], allow)
     assert "refused a client the channel 'other'" in caplog.text
     assert not is_allowed(["mine"], lambda channel: answer)
@@ -43,6 +43,6 @@ def test_refused(answer, caplog):
     ],
 )
 def test_what_cannot_be_named(channels, problem):
-    """What a client names is looked at before anybody is asked."""
+    """Channel names are checked before the hook is called."""
     assert problem in what_is_wrong_with(channels)
     assert what_is_wrong_with(["a", "ä b", "\N{SNOWMAN}"]) == ""

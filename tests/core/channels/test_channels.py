@@ -58,7 +58,7 @@ def events(stream, limit):
 
 
 def lose_everything(hub):
-    """The store begins another epoch, and the broker notices."""
+    """The store starts a new epoch, and the broker notices."""
     hub._broker._epoch += "x"
     hub.dispatcher.interrupted()
 
@@ -76,7 +76,7 @@ def data(stream, limit):
     ],
 )
 def test_first_bytes(hub, runtime, arguments, at_once):
-    """They hold the first event if nobody has to be asked for it, and never wait for it."""
+    """They include the first event if that needs no query, and never wait for it."""
 
     def first_bytes():
         stream = EventStream(Subscription(hub, ("a",), **arguments), dict(SERVED))
@@ -111,7 +111,7 @@ def test_publish_and_subscribe(hub, environ):
 
 
 def test_resume(hub, environ):
-    """A client that comes back gets what it missed, once, and then what is new."""
+    """A reconnecting client gets what it missed, once, and then new events."""
     last = hub.publish("a", "seen")
     hub.publish("a", "missed 1")
     hub.publish("b", "missed 2")
@@ -123,7 +123,7 @@ def test_resume(hub, environ):
 
 
 def test_nothing_missed(hub, environ):
-    """A client that missed nothing gets nothing but what is new."""
+    """A client that missed nothing gets only new events."""
     last = hub.publish("a", "seen")
     stream = opened(hub, environ=environ, last_event_id=last)
     new = hub.publish("a", "new")
@@ -135,7 +135,7 @@ def test_nothing_missed(hub, environ):
     "last", ["rubbish", "other-1", "", "\x00", "x" * 500, "sse-sync.end", "1-zzzzzzzzzzzz"]
 )
 def test_reset(hub, environ, last):
-    """Who comes back from where nobody can tell, has to ask for the state anew."""
+    """A client with an unknown position has to reload its state."""
     hub.publish("a", "before")
     stream = opened(hub, environ=environ, last_event_id=last)
     (reset,) = events(stream, 1)
@@ -150,7 +150,7 @@ def test_reset(hub, environ, last):
 
 
 def test_position_of_stream_open_resumes(hub, environ):
-    """A client that got nothing but its position misses nothing."""
+    """A client that received only its position misses nothing."""
     stream = opened(hub, environ=environ)
     (first,) = events(stream, 1)
     stream.close()
@@ -161,7 +161,7 @@ def test_position_of_stream_open_resumes(hub, environ):
 
 
 def test_trimmed_history(environ):
-    """When the history does not reach back, nothing of it is sent."""
+    """If the history does not go back far enough, none of it is sent."""
     hub = Hub(MemoryBroker(history=2))
     last = hub.publish("a", "seen")
     for number in range(5):
@@ -172,7 +172,7 @@ def test_trimmed_history(environ):
 
 
 def test_replay_while_events_are_published(runtime):
-    """What is published between registering and reading the history comes once and in order."""
+    """Events published between registering and reading the history arrive once and in order."""
     broker = MemoryBroker()
     hub = Hub(broker)
     last = hub.publish("a", "seen")
@@ -192,7 +192,7 @@ def test_replay_while_events_are_published(runtime):
 
 
 def test_filter(hub, environ):
-    """A filter sees type, key and meta, and decides for one client."""
+    """A filter gets type, key and meta, and decides for one client."""
     seen = []
 
     def only_mine(event, key, meta):
@@ -245,7 +245,7 @@ def test_snapshot(hub, environ):
 
 
 def test_slow_client_is_disconnected(hub, runtime):
-    """A client that is too slow gets what fits, and the rest when it comes back."""
+    """A slow client gets what fits, and the rest after reconnecting."""
     seen = []
     stream = opened(hub, max_events=3, on_close=seen.append)
     events(stream, 1)
@@ -261,7 +261,7 @@ def test_slow_client_is_disconnected(hub, runtime):
 
 
 def test_other_policies(hub, runtime):
-    """A slow client may as well get the latest only."""
+    """A slow client may instead get only the latest events."""
     oldest = opened(hub, max_events=3, overflow=Overflow.DROP_OLDEST)
     latest = opened(hub, overflow=Overflow.LATEST)
     for stream in (oldest, latest):
@@ -275,7 +275,7 @@ def test_other_policies(hub, runtime):
 
 
 def test_many_events_in_one_chunk(hub, runtime):
-    """What has come together is written together, up to a bound."""
+    """Events that arrive together are written together, up to a limit."""
     stream = opened(hub)
     events(stream, 1)
     for number in range(100):
@@ -371,7 +371,7 @@ def test_broker_is_away(runtime, caplog):
 
 @pytest.mark.parametrize("accepts", [None, lambda event, key, meta: bool(variable.get())])
 def test_interruption(hub, runtime, accepts):
-    """When the broker cannot tell what is missing, every client has to ask anew."""
+    """If the broker cannot tell what is missing, every client is reset."""
     variable.set("the view's")
     stream = opened(hub, filter=accepts, snapshot=lambda: [variable.get()])
     variable.set("elsewhere")
@@ -385,13 +385,13 @@ def test_interruption(hub, runtime, accepts):
 
 
 def test_interruption_that_missed_nothing(runtime):
-    """A client whose history is whole is not asked to start anew, and gets what was missed."""
+    """A client whose history is complete is not reset, and gets what it missed."""
     broker = MemoryBroker()
     hub = Hub(broker)
     stream = opened(hub)
     events(stream, 1)
     hub.publish("a", "1")
-    # As after a broken connection: the process does not get the second one.
+    # As after a broken connection: the process does not receive the second event.
     broker._receiver, receiver = None, broker._receiver
     hub.publish("a", "2")
     broker._receiver = receiver
@@ -403,7 +403,7 @@ def test_interruption_that_missed_nothing(runtime):
 
 
 def test_reset_before_the_process_knows(runtime):
-    """A client that comes back to a new epoch is reset once, whatever the process knows of it."""
+    """A client that reconnects to a new epoch is reset once, even before the process knows."""
     broker = MemoryBroker()
     hub = Hub(broker)
     first = opened(hub)
@@ -422,7 +422,7 @@ def test_reset_before_the_process_knows(runtime):
 
 
 def test_subscriber_that_fails(hub, runtime, caplog):
-    """A subscriber whose mailbox cannot be reached costs the others nothing."""
+    """A subscriber that fails costs the others nothing."""
     broken, fine = opened(hub), opened(hub)
     for stream in (broken, fine):
         events(stream, 1)
@@ -441,7 +441,7 @@ def test_subscriber_that_fails(hub, runtime, caplog):
 
 
 def test_event_of_a_new_epoch_before_its_interruption(runtime):
-    """A client gets no position of a new epoch before it was told of the reset."""
+    """A client gets no position of a new epoch before its reset."""
     broker = MemoryBroker()
     hub = Hub(broker)
     stream = opened(hub)
@@ -457,7 +457,7 @@ def test_event_of_a_new_epoch_before_its_interruption(runtime):
 
 
 def test_interruption_during_a_start(runtime):
-    """What a broker answered before an interruption is not believed after it."""
+    """An answer from before an interruption is not trusted after it."""
     asked = []
 
     class Interrupting(MemoryBroker):
@@ -469,14 +469,14 @@ def test_interruption_during_a_start(runtime):
             return since
 
     stream = opened(Hub(Interrupting()))
-    # It was told of the interruption while it began, and so begins anew.
+    # The interruption was reported while it started, so it starts again.
     assert {event.event for event in events(stream, 1)} <= {"stream-open", "stream-reset"}
     assert len(asked) >= 2
     stream.close()
 
 
 def test_broker_that_hangs(monkeypatch, runtime):
-    """Who waits for others that wait for the broker, waits for a bounded time."""
+    """Waiting for others who wait for the broker is bounded."""
     monkeypatch.setattr("sse_sync.channels.dispatcher.PATIENCE", 0.05)
     hub = Hub(MemoryBroker())
     hub.dispatcher._asking.acquire()
@@ -499,7 +499,7 @@ def test_degraded(hub, caplog):
 
 
 def test_idle_channels_are_given_back(hub, runtime):
-    """Channels that nobody listens to do not pile up."""
+    """Channels without subscribers do not accumulate."""
     for number in range(IDLE_CHANNELS * 4):
         stream = opened(hub, f"user-{number}")
         next(stream)
@@ -541,13 +541,13 @@ def test_channel_names(hub, channel):
 
 
 def test_no_channels(hub):
-    """A subscription to nothing is a mistake."""
+    """A subscription without channels is an error."""
     with pytest.raises(ConfigurationError, match="at least one channel"):
         Subscription(hub, ())
 
 
 def test_unsendable(hub):
-    """What cannot be sent is refused where it is published."""
+    """Data that cannot be sent is refused when published."""
     with pytest.raises(EventError, match="neither text nor"):
         hub.publish("a", object())
     with pytest.raises(EventError, match="line break"):
@@ -555,7 +555,7 @@ def test_unsendable(hub):
 
 
 def test_fork(runtime):
-    """In a child the hub begins anew: without subscribers, locks or a history of its parent's."""
+    """In a child the hub starts afresh, without its parent's subscribers, locks or history."""
     hub = AppHub(Options()).hub()
     stream = opened(hub)
     next(stream)
@@ -579,7 +579,7 @@ def test_fork(runtime):
 
 
 def test_long_replay(environ):
-    """A client that missed much gets it in parts, none of which is larger than it may be."""
+    """A client that missed much gets it in parts of bounded size."""
     hub = Hub(MemoryBroker())
     last = hub.publish("a", "seen")
     expected = [str(number).ljust(1000, ".") for number in range(500)]
@@ -590,7 +590,7 @@ def test_long_replay(environ):
     while len(got) < 500:
         got += data(stream, 5)
         assert sum(len(chunk) for chunk in feed_of(stream)._ready) <= 12_000
-        # What comes meanwhile does not fit into the mailbox, and comes at the end all the same.
+        # Later events do not fit into the mailbox, but still arrive at the end.
         if len(expected) < 600:
             expected.append(f"new {len(expected)}".ljust(1000, "."))
             hub.publish("a", expected[-1], key="odd")
@@ -604,7 +604,7 @@ def feed_of(stream):
 
 
 def test_long_replay_with_a_filter(environ):
-    """Where the filter lets nothing of a part pass, the next one is looked at."""
+    """If the filter drops all of a part, the next part is read."""
     hub = Hub(MemoryBroker())
     last = hub.publish("a", "seen")
     for number in range(500):
@@ -623,7 +623,7 @@ def test_long_replay_with_a_filter(environ):
 
 
 def test_history_is_lost_during_a_long_replay(runtime):
-    """When the rest has been dropped meanwhile, the client has to ask for the state anew."""
+    """If the rest was dropped meanwhile, the client has to reload its state."""
     hub = Hub(MemoryBroker(history=50))
     last = hub.publish("a", "seen")
     for number in range(40):
@@ -639,7 +639,7 @@ def test_history_is_lost_during_a_long_replay(runtime):
 
 
 def test_memory_with_several_processes():
-    """A broker that cannot reach the other workers is refused, not used in silence."""
+    """A broker that cannot reach the other workers is refused, not used silently."""
     channels = AppHub(Options())
     channels.check({**SERVED, "wsgi.multiprocess": False})
     channels.check({"wsgi.multiprocess": True})
@@ -648,13 +648,13 @@ def test_memory_with_several_processes():
 
 
 def test_unknown_broker():
-    """A URL that names no broker says which there are."""
+    """For an unknown broker, the error lists the known ones."""
     with pytest.raises(ConfigurationError, match="names no broker: carrier-pigeon"):
         make_broker(Options(broker_url="carrier-pigeon://x"))
 
 
 class Unreliable(MemoryBroker):
-    """Fails some times, after or before it has stored the event."""
+    """Fails several times, before or after storing the event."""
 
     def __init__(self, failures, *, stores=True):
         super().__init__()
@@ -670,7 +670,7 @@ class Unreliable(MemoryBroker):
 
 
 class Time:
-    """A clock that goes on when somebody sleeps."""
+    """A clock that advances with each sleep."""
 
     def __init__(self):
         self.now = 0.0
@@ -684,7 +684,7 @@ class Time:
 
 @pytest.mark.parametrize("stores", [True, False])
 def test_publish_again(stores):
-    """A publish that is tried again is stored once, whether an attempt was stored or not."""
+    """A retried publish is stored once, whether or not an attempt was stored."""
     time = Time()
     broker = Unreliable(3, stores=stores)
     hub = Hub(broker, clock=time, sleep=time.sleep)
@@ -695,7 +695,7 @@ def test_publish_again(stores):
 
 
 def test_publish_gives_up():
-    """Without being asked nothing is tried again; if asked, for no longer than that."""
+    """Publishing is retried only if requested, and for no longer than that."""
     time = Time()
     hub = Hub(Unreliable(1000), clock=time, sleep=time.sleep)
     with pytest.raises(BrokerUnavailable):
@@ -724,7 +724,7 @@ def test_bad_arguments_of_publish(hub, arguments, problem):
 
 
 def test_clients_are_told_of_trouble(hub, environ):
-    """A client that wants to know is told when nothing can arrive, and when it can again."""
+    """On request, a client is told when no events can arrive, and when they can again."""
     stream = opened(hub, environ=environ, tell_degraded=True)
     other = opened(hub, environ=environ)
     (begun,) = events(stream, 1)
@@ -732,7 +732,7 @@ def test_clients_are_told_of_trouble(hub, environ):
     hub.dispatcher.degraded("redis://secret is gone")
     hub.dispatcher.degraded("still gone")
     (told,) = events(stream, 1)
-    # The client's position stays what it was.
+    # The client's position does not change.
     assert (told.event, told.data, told.id) == ("stream-degraded", "true", begun.id)
     hub.publish("a", "x")
     hub.dispatcher.degraded(None)
@@ -749,7 +749,7 @@ def test_clients_are_told_of_trouble(hub, environ):
 
 
 def test_figures(hub, runtime):
-    """The hub tells what goes through it."""
+    """The hub reports statistics."""
     one, two = opened(hub, "a", "b"), opened(hub, "a")
     next(one)
     next(two)
@@ -765,7 +765,7 @@ def test_figures(hub, runtime):
 
 
 def test_review(runtime):
-    """Channels that nobody wanted twice in a row are given back, and can be had again."""
+    """Channels unwanted in two reviews in a row are unsubscribed, and can be subscribed again."""
     broker = MemoryBroker()
     hub = Hub(broker)
     stream, other = opened(hub, "a", "b"), opened(hub, "b")
@@ -788,7 +788,7 @@ def test_review(runtime):
 
 
 def test_listen(hub):
-    """A script gets the events of channels as a client does, and goes on where it was."""
+    """A script gets the events of channels as a client does, and resumes."""
     heard = listen(hub, "a", "b")
     opened_at = next(heard)
     assert opened_at.event == "stream-open"
@@ -809,7 +809,7 @@ def test_listen(hub):
 
 
 def test_slow_listener():
-    """A script that is slower than its events misses none that are still there."""
+    """A slow script misses no event that is still stored."""
     hub = Hub(MemoryBroker(history=5000))
     heard = listen(hub, "a")
     next(heard)
@@ -821,7 +821,7 @@ def test_slow_listener():
 
 
 def test_connect():
-    """A script has a hub of its own, and a misspelt option is refused."""
+    """A script gets its own hub, and a misspelt option is refused."""
     with connect("memory://", history=2, channel_histories={"x": (1, 5)}) as hub:
         hub.publish("a", {"b": 1})
     with pytest.raises(ConfigurationError, match="heartbeat is not an option of channels"):
@@ -839,7 +839,7 @@ def test_bad_histories(kept):
 
 
 def test_event_that_is_too_large(hub, environ):
-    """A mebibyte of data is refused with what to do instead, and nothing else is disturbed."""
+    """A mebibyte of data is refused with advice, and nothing else is affected."""
     stream = opened(hub, environ=environ)
     events(stream, 1)
     with pytest.raises(EventError, match=r"data makes an event of 1,048,584 bytes, more than"):
@@ -862,14 +862,14 @@ def test_bad_bounds(hub, arguments, problem):
 
 
 def test_unknown_policy():
-    """A policy that does not exist is refused with those that do."""
+    """For an unknown policy, the error lists the known ones."""
     with pytest.raises(ConfigurationError, match="overflow must be one of 'disconnect', 'drop"):
         Overflow("newest")
     assert Overflow("latest") is Overflow.LATEST
 
 
 def test_subscriber_that_is_removed_while_it_waits():
-    """It does not wait for ever, nor does it keep its process busy."""
+    """It neither waits for ever nor keeps its process busy."""
     inside, goes_on = threading.Event(), threading.Event()
 
     class Slow(MemoryBroker):

@@ -25,7 +25,7 @@ def filled(overflow, *messages, **bounds):
 
 
 def test_order():
-    """What was put is taken once and in order."""
+    """Events are taken once and in order."""
     mailbox = filled(Overflow.DISCONNECT, message(1), message(2))
     assert len(mailbox) == 2
     assert numbers(mailbox) == [1, 2]
@@ -34,7 +34,7 @@ def test_order():
 
 @pytest.mark.parametrize("bounds", [{"max_events": 3}, {"max_bytes": 30}])
 def test_disconnect(bounds):
-    """A full mailbox keeps what it has without a gap, and takes nothing any more."""
+    """A full mailbox keeps what it has, without a gap, and accepts no more."""
     mailbox = filled(Overflow.DISCONNECT, *map(message, range(1, 6)), **bounds)
     assert mailbox.overflowed
     assert numbers(mailbox) == [1, 2, 3]
@@ -52,7 +52,7 @@ def test_drop_oldest(bounds):
 
 
 def test_latest():
-    """Of each key the latest is kept, in the order of what is kept; others as they come."""
+    """The latest event of each key is kept, in order; events without a key are all kept."""
     mailbox = filled(
         Overflow.LATEST,
         message(1, "a"),
@@ -94,7 +94,7 @@ def test_bytes_are_given_back():
 
 
 def test_threads():
-    """Nothing is lost or repeated between a thread that puts and one that takes."""
+    """Between two threads, nothing is lost or repeated."""
     mailbox, taken, done = Mailbox(max_events=10**6, max_bytes=10**9), [], threading.Event()
 
     def take():

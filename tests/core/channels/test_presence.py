@@ -1,4 +1,4 @@
-"""What a process holds, and how the broker learns it."""
+"""What a process holds, and how it reports that to the broker."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from sse_sync.channels.presence import (
 
 
 class Book:
-    """An presence store that notes what it is told, and fails when it is asked to."""
+    """A presence store that records its reports, and fails on request."""
 
     def __init__(self):
         self.told = []
@@ -67,7 +67,7 @@ COMES, GOES = (Join, "ann"), (Leave, "ann")
 
 
 def test_come_and_go(tracker, book, now, wakes):
-    """However many streams somebody has, the book is told of the first and the last."""
+    """Of a user's streams, only the first and the last are reported."""
     for _ in range(5):
         tracker.enter("room", ANN)
         assert tracker.flush() == TICK
@@ -86,7 +86,7 @@ def test_come_and_go(tracker, book, now, wakes):
 
 
 def test_back_in_time(tracker, book, now):
-    """Who comes back while the departure waits, or has been told, is there."""
+    """A user who returns before or after the leave was reported is present."""
     tracker.enter("room", ANN)
     tracker.flush()
     tracker.leave("room", ANN)
@@ -101,7 +101,7 @@ def test_back_in_time(tracker, book, now):
 
 
 def test_back_while_it_is_told(tracker, book):
-    """A departure that is on its way does not outlive a return."""
+    """A leave that is being reported does not override a return."""
     tracker.enter("room", ANN)
     tracker.flush()
     tracker.leave("room", ANN)
@@ -113,7 +113,7 @@ def test_back_while_it_is_told(tracker, book):
 
 
 def test_gone_before_anybody_knew(tracker, book):
-    """Nothing is told of it."""
+    """It is not reported."""
     tracker.enter("room", ANN)
     tracker.leave("room", ANN)
     assert tracker.flush() is None
@@ -121,7 +121,7 @@ def test_gone_before_anybody_knew(tracker, book):
 
 
 def test_latest_info(tracker, book):
-    """What a later stream tells of the user counts."""
+    """The latest stream's info counts."""
     tracker.enter("room", ANN)
     tracker.flush()
     tracker.enter("room", Presence("ann", "new"))
@@ -130,7 +130,7 @@ def test_latest_info(tracker, book):
 
 
 def test_broker_is_away(tracker, book):
-    """What could not be told is told later."""
+    """Failed reports are repeated later."""
     tracker.enter("room", ANN)
     book.fails = 1
     with pytest.raises(BrokerUnavailable):
@@ -141,7 +141,7 @@ def test_broker_is_away(tracker, book):
         tracker.flush()
     tracker.flush()
     assert [sorted(told, key=str) for told in book.told] == [[COMES, (Join, "bob")]]
-    # Whether a departure was noted before the answer got lost, nobody knows.
+    # It is not known whether the leave was recorded before the answer was lost.
     tracker.leave("room", ANN)
     book.fails = 1
     with pytest.raises(BrokerUnavailable):
@@ -151,7 +151,7 @@ def test_broker_is_away(tracker, book):
 
 
 def test_forgotten(tracker, book):
-    """A broker that has forgotten everything is told everything again."""
+    """If the broker has forgotten everything, everything is reported again."""
     tracker.enter("room", ANN)
     assert tracker.take_place("bob", 3)
     tracker.flush()
@@ -164,14 +164,14 @@ def test_forgotten(tracker, book):
 
 
 def test_lease(tracker, book, now):
-    """As long as there is somebody, the book hears of the process in time."""
+    """While a user is present, the lease is renewed in time."""
     tracker.enter("room", ANN)
     assert tracker.flush() <= LEASE / 3
     assert tracker.flush() <= LEASE / 3
 
 
 def test_places(tracker, book):
-    """One too many is refused, and a place that was given back is free."""
+    """A stream beyond the limit is refused, and a released place is free."""
     assert tracker.take_place("ann", 2)
     assert tracker.take_place("ann", 2)
     assert not tracker.take_place("ann", 2)
@@ -185,7 +185,7 @@ def test_places(tracker, book):
 
 
 def test_places_while_the_broker_is_away(tracker, book):
-    """Those of this process count, and the broker is told later."""
+    """This process's streams count, and are reported later."""
     book.fails = 1000
     assert tracker.take_place("ann", 1)
     assert not tracker.take_place("ann", 1)
@@ -210,13 +210,13 @@ def test_places_while_the_broker_is_away(tracker, book):
     ],
 )
 def test_unusable_presence(arguments):
-    """It is refused at once."""
+    """An invalid presence is refused at once."""
     with pytest.raises(ConfigurationError):
         Presence.of(*arguments)
 
 
 def test_user_key():
-    """Users are known by text, numbers or UUIDs."""
+    """A user is text, a number or a UUID."""
     assert user_key(7) == "7"
     assert user_channel("ann") == "user:ann"
     for wrong in (None, True, 1.5, b"x", "", "a\nb", "x" * 201):
@@ -225,7 +225,7 @@ def test_user_key():
 
 
 def test_told_by_somebody_else(tracker, book, now):
-    """Of many who want to be known, most find that it has been told already."""
+    """Of many concurrent reports, most find their work already done."""
     for number in range(10):
         tracker.enter("room", Presence(f"user{number}"))
     for _ in range(10):
@@ -237,7 +237,7 @@ def test_told_by_somebody_else(tracker, book, now):
 
 
 def test_places_that_were_given_back_while_it_was_told(tracker, book):
-    """What the book was told last is what holds."""
+    """The last report is the true state."""
     for _ in range(3):
         assert tracker.take_place("ann", 5)
     tracker.give_place("ann")

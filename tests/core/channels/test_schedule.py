@@ -43,7 +43,7 @@ def hub(make_hub):
 
 @pytest.fixture
 def times(runtime, schedule):
-    """When the function was called."""
+    """The times at which the function was called."""
     times = []
 
     @schedule.publish_every(2, "room", event="time")
@@ -80,7 +80,7 @@ def test_each_interval(runtime, hub, times):
 
 
 def test_nobody_subscribes(runtime, hub, times):
-    """Nothing is called for nobody, nor for those who subscribe to something else."""
+    """The function is not called without subscribers of its own channel."""
     runtime.advance(10)
     with subscribed(hub, "elsewhere"):
         runtime.advance(10)
@@ -88,7 +88,7 @@ def test_nobody_subscribes(runtime, hub, times):
 
 
 def test_the_last_leaves(runtime, hub, times):
-    """It ends with the last subscriber, and begins with the next one."""
+    """It stops with the last subscriber, and starts with the next."""
     with subscribed(hub, "room"):
         with subscribed(hub, "room"):
             runtime.advance(3)
@@ -102,7 +102,7 @@ def test_the_last_leaves(runtime, hub, times):
 
 
 def test_many_come(runtime, hub, times, monkeypatch):
-    """Who comes while it is at work costs it nothing; it looks once in each interval."""
+    """New subscribers cost nothing; it runs once per interval."""
     looks = []
     has_subscribers = hub.dispatcher.has_subscribers
     monkeypatch.setattr(
@@ -120,7 +120,7 @@ def test_many_come(runtime, hub, times, monkeypatch):
 
 
 def test_once_by_all(runtime, make_hub, schedule, monkeypatch):
-    """Every process names the moments alike, so that the broker takes each once."""
+    """All processes give an interval the same token, so the broker accepts one event."""
     tokens = []
     monkeypatch.setattr(Hub, "publish", lambda self, *a, token, **k: tokens.append(token))
     schedule.publish_every(2, "room")(functools.partial(str, 1))
@@ -135,7 +135,7 @@ def test_once_by_all(runtime, make_hub, schedule, monkeypatch):
 
 
 def test_given_twice(runtime, hub, schedule):
-    """An application that is made twice publishes once."""
+    """An application that is created twice publishes once."""
     calls = []
     for _ in range(2):
         schedule.publish_every(2, "room")(functools.partial(calls.append, 1))
@@ -145,7 +145,7 @@ def test_given_twice(runtime, hub, schedule):
 
 
 def test_nothing_to_publish(runtime, hub, schedule):
-    """None is nothing; zero and empty text are values."""
+    """None is not published; zero and empty text are values."""
     values = [None, 0, None, ""]
     schedule.publish_every(1, "room")(lambda: values.pop(0) if values else None)
     with subscribed(hub, "room") as stream:
@@ -200,7 +200,7 @@ def test_last_word(runtime, hub, schedule, monkeypatch):
 
     @schedule.publish_every(60, "room", event="told", after=["join"])
     def tell():
-        if len(tokens) == 1:  # It takes a while; somebody comes after it has looked.
+        if len(tokens) == 1:  # It takes a while; a subscriber joins after it has looked.
             publish("room", "x", event="join")
         return len(tokens)
 
@@ -210,7 +210,7 @@ def test_last_word(runtime, hub, schedule, monkeypatch):
             publish("room", "x", event="join")
             runtime.advance(1)
     names = [token.split(" after ")[1].split() for token in tokens]
-    # The position alone would be the token of every process.
+    # The position alone would be the same token in every process.
     assert [len(name) for name in names] == [1, 1, 2]
 
 
@@ -250,7 +250,7 @@ def test_circle(schedule):
 
 
 def test_closed(runtime, hub, schedule, caplog):
-    """A hub that is closed is no error."""
+    """A closed hub is not an error."""
     schedule.publish_every(1, "room")(lambda: 1)
     with subscribed(hub, "room"):
         hub.close()
@@ -259,7 +259,7 @@ def test_closed(runtime, hub, schedule, caplog):
 
 
 def test_fails(runtime, hub, schedule, caplog):
-    """An exception is logged, and the next time is not later for it."""
+    """An exception is logged, and does not delay the next call."""
     times = []
 
     @schedule.publish_every(2, "room")
@@ -275,7 +275,7 @@ def test_fails(runtime, hub, schedule, caplog):
 
 
 def test_broker_away(runtime, hub, times, caplog, monkeypatch):
-    """A broker that cannot be reached makes no noise each second, and what was due is left out."""
+    """An unreachable broker is not logged every second, and missed events are left out."""
 
     def publish(*args, **kwargs):
         raise BrokerUnavailable("redis", "gone")
@@ -291,7 +291,7 @@ def test_broker_away(runtime, hub, times, caplog, monkeypatch):
 
 
 def test_slow_function(runtime, hub, schedule):
-    """A function that takes longer than the interval is not called again for what it missed."""
+    """A function slower than its interval is not called again for the missed times."""
     times = []
 
     @schedule.publish_every(1, "room")
@@ -307,7 +307,7 @@ def test_slow_function(runtime, hub, schedule):
 
 @pytest.mark.parametrize("seconds", [30, 300, 3600])
 def test_clock_set_back(runtime, schedule, seconds):
-    """It is silent for some seconds at most, though the same moments come again."""
+    """Publishing pauses for a few seconds at most, though the same times come again."""
     shift = [0.0]
 
     def now():
@@ -324,7 +324,7 @@ def test_clock_set_back(runtime, schedule, seconds):
 
 
 def test_context(runtime, make_hub, schedule):
-    """It is called in the application's context, which is left before anything is published."""
+    """The function runs in the application's context, which is left before publishing."""
     inside = []
 
     @contextlib.contextmanager
@@ -351,7 +351,7 @@ def test_context(runtime, make_hub, schedule):
 
 
 def test_kept(runtime, hub, schedule):
-    """The history has what is said to be kept, and nothing else."""
+    """Only events with keep=True are in the history."""
     schedule.publish_every(1, "room", event="passing")(lambda: "x")
     schedule.publish_every(1, "room", event="lasting", keep=True)(lambda: "x")
     start = hub.position()
@@ -362,7 +362,7 @@ def test_kept(runtime, hub, schedule):
 
 
 def test_later(runtime, hub, schedule):
-    """What is added after the hub was made counts, too: modules are imported when needed."""
+    """Functions added after the hub was created count, too, because modules are imported lazily."""
     calls = []
     with subscribed(hub, "room"):
         schedule.publish_every(1, "room")(lambda: calls.append(1))
@@ -392,7 +392,7 @@ def test_later(runtime, hub, schedule):
     ],
 )
 def test_unusable(schedule, seconds, channel, arguments, error):
-    """It is refused where it is written, not when somebody subscribes."""
+    """A mistake is refused at the decorator, not at the first subscription."""
     with pytest.raises(error):
         schedule.publish_every(seconds, channel, **arguments)(print)
 
@@ -411,6 +411,6 @@ async def generate_async():
 
 @pytest.mark.parametrize("function", [7, generate, wait, generate_async])
 def test_not_a_function(schedule, function):
-    """What cannot be called, or returns nothing that can be sent, is refused at once."""
+    """Objects that are not plain functions are refused at once."""
     with pytest.raises(ConfigurationError, match="function"):
         schedule.publish_every(1, "room")(function)

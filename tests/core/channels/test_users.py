@@ -1,4 +1,4 @@
-"""Whose streams there are: ending them, asking again, counting them, showing who is there."""
+"""Users' streams: ending, reauthorizing and counting them, and presence."""
 
 import contextlib
 import threading
@@ -58,7 +58,7 @@ def environ(request):
 
 
 def opened(hub, *channels, environ=SERVED, user=None, presence=None, limits=(), **arguments):
-    """A stream of channels that is open; its first event has been read."""
+    """An open stream of channels, whose first event has been read."""
     channels = channels or ("a",)
     if presence is not None:
         user = presence.user
@@ -71,7 +71,7 @@ def opened(hub, *channels, environ=SERVED, user=None, presence=None, limits=(), 
 
 
 def generated(hub, user, source=None, environ=SERVED, **arguments):
-    """A generator's stream that is open."""
+    """An open stream of a generator."""
     source = iter(["x", *("y" * 1000)]) if source is None else source
     return started(source, hub.users.expect(user=user), environ, **arguments)
 
@@ -85,14 +85,14 @@ def started(source, user_stream, environ, options=OPTIONS, **arguments):
 
 
 def ends(stream):
-    """How it ends: its last event."""
+    """Return a stream's last event."""
     (*_, last) = read_events(stream)
     stream.close()
     return last
 
 
 def is_open(hub, stream, channel="a"):
-    """Whether what is published still arrives."""
+    """Return whether events still arrive."""
     published = hub.publish(channel, "ping")
     while (event := read_events(stream, 1)) and event[0].id != published:
         assert event[0].event in ("stream-open", None), event
@@ -126,7 +126,7 @@ def test_disconnect_a_channel(hub, environ):
 
 
 def test_disconnect_who_is_shown(hub):
-    """Somebody who is seen is found, even if the stream is somebody else's."""
+    """A user is found by presence, even if the stream is another user's."""
     stream = opened(hub, user="ann")
     (user_stream,) = hub.users._open
     user_stream.presence = Presence("alice")
@@ -137,13 +137,13 @@ def test_disconnect_who_is_shown(hub):
 
 @pytest.mark.parametrize("reason", [7, "\ud800", "x" * 5000])
 def test_unusable_reason(hub, reason):
-    """It is refused before anybody is disconnected."""
+    """An invalid reason is refused before any stream ends."""
     with pytest.raises(ConfigurationError, match="reason"):
         hub.disconnect(user="ann", reason=reason)
 
 
 def test_disconnect_a_user_from_a_channel(hub, environ):
-    """Of both, only streams that are both."""
+    """With both given, only streams that match both end."""
     hers = [opened(hub, name, environ=environ, user=7) for name in ("a", "b")]
     his = opened(hub, "a", environ=environ, user=8)
     hub.disconnect(user=7, channel="a")
@@ -183,7 +183,7 @@ def test_disconnect_a_generator(hub, environ, for_good, runtime):
 
 
 def test_disconnected_clients_come_back_apart(hub):
-    """Everybody draws a time of its own."""
+    """Each client gets a reconnection time of its own."""
     streams = [opened(hub) for _ in range(20)]
     hub.disconnect(channel="a")
     times = {int(b"".join(stream).split(b"retry: ")[1].split(b"\n")[0]) for stream in streams}
@@ -204,7 +204,7 @@ def test_disconnect_before_the_stream_is_open(hub, environ):
 
 
 def test_nothing_is_left(hub):
-    """When all streams have ended, the hub gives its own channel back."""
+    """When all streams have ended, the hub leaves its control channel."""
     streams = [opened(hub, user="ann"), opened(hub)]
     assert hub.statistics().subscriptions == 2
     assert hub.dispatcher._subscribers["\x01orders"]
@@ -222,7 +222,7 @@ def test_nothing_is_left(hub):
     "arguments", [{}, {"reason": "x"}, {"user": ""}, {"channel": "\x01orders"}, {"user": 1.5}]
 )
 def test_unusable_orders(hub, arguments):
-    """They are refused where they are given."""
+    """Invalid calls are refused at once."""
     with pytest.raises(ConfigurationError):
         hub.disconnect(**arguments)
     with pytest.raises(ConfigurationError):
@@ -230,7 +230,7 @@ def test_unusable_orders(hub, arguments):
 
 
 def test_orders_cannot_be_forged(hub):
-    """No application or client can name the channel of orders."""
+    """Neither the application nor a client can name the control channel."""
     with pytest.raises(ConfigurationError):
         hub.publish("\x01orders", "x")
     with pytest.raises(ConfigurationError):
@@ -238,7 +238,7 @@ def test_orders_cannot_be_forged(hub):
 
 
 def test_broker_is_away(runtime, make_hub, caplog):
-    """A generator's stream is opened all the same, and the log says what does not work."""
+    """A generator's stream opens anyway, and the log says what does not work."""
 
     class Away(MemoryBroker):
         away = True
@@ -255,7 +255,7 @@ def test_broker_is_away(runtime, make_hub, caplog):
     broker.away = False
     # Without another stream.
     runtime.advance(LISTEN_AGAIN * 2)
-    # What was ordered meanwhile is not known, so everybody has to come back.
+    # Calls made meanwhile are not known, so everybody has to reconnect.
     assert ends(stream).event == "stream-disconnect"
     other = generated(hub, "bob")
     hub.disconnect(user="bob")
@@ -263,7 +263,7 @@ def test_broker_is_away(runtime, make_hub, caplog):
 
 
 def test_one_who_fails_to_listen_disturbs_nobody(make_hub):
-    """While one waits for the broker, another one's failure takes nothing from it."""
+    """A failure of one waiting stream does not affect another."""
 
     class Slow(MemoryBroker):
         def subscribe(self, channels):
@@ -286,7 +286,7 @@ def test_one_who_fails_to_listen_disturbs_nobody(make_hub):
 
 
 def test_orders_that_were_missed(runtime, make_hub):
-    """Whoever hears first again, those who were there before have to come back."""
+    """Once the control channel works again, the streams from before have to reconnect."""
 
     class Away(MemoryBroker):
         away, asked = True, 0
@@ -301,7 +301,7 @@ def test_orders_that_were_missed(runtime, make_hub):
     hub = make_hub(broker)
     ann = generated(hub, "ann")
     runtime.advance(LISTEN_AGAIN * 10)
-    # It is tried again and again, but not all the time.
+    # It is retried, but not all the time.
     assert 5 < broker.asked < 20
     broker.away = False
     bob = generated(hub, "bob")
@@ -310,7 +310,7 @@ def test_orders_that_were_missed(runtime, make_hub):
 
 
 class Impatient:
-    """A lock that nobody waits for."""
+    """A lock without waiting."""
 
     def __init__(self, lock):
         self.lock = lock
@@ -323,7 +323,7 @@ class Impatient:
 
 
 def test_review_never_fails(hub, monkeypatch):
-    """What lets go of the dead may wait; it must not disturb who receives events."""
+    """The sweep may be postponed; it must not disturb event delivery."""
     stream = opened(hub, user="ann")
     monkeypatch.setattr(hub._broker.presence, "sweep", lambda: 1 / 0)
     hub.dispatcher.review()
@@ -541,7 +541,7 @@ def test_context_of_the_hook(make_hub, asked, runtime):
 
 
 def test_limit(hub, environ):
-    """One stream too many is told to come back much later; a free place is taken."""
+    """A stream beyond the limit is told to reconnect much later; a free place is used."""
     limits = [("the user ann", 2), ("the address x", 5)]
     streams = [opened(hub, environ=environ, user="ann", limits=limits) for _ in range(2)]
     user_stream = hub.users.expect(user="ann", channels=("a",), limits=limits)
@@ -563,7 +563,7 @@ def test_limit(hub, environ):
 
 
 def test_limit_gives_back_what_it_took(hub, runtime):
-    """Whoever is refused for one reason does not count for another."""
+    """A stream refused by one limit does not count towards another."""
     one = opened(hub, user="ann", limits=[("address", 10), ("user", 1)])
     user_stream = hub.users.expect(user="ann", limits=[("address", 10), ("user", 1)])
     assert not user_stream.begin(one)
@@ -573,14 +573,14 @@ def test_limit_gives_back_what_it_took(hub, runtime):
 
 
 def test_reload(hub, runtime):
-    """A page that is loaded anew may be faster than the news that it was left."""
+    """A reloaded page may reconnect before its disconnect is noticed."""
     one = opened(hub, user="ann", limits=[("user", 1)])
     hub.users.sleep = lambda seconds: one.close()
     opened(hub, user="ann", limits=[("user", 1)]).close()
 
 
 def test_killed_while_it_asks(hub, monkeypatch):
-    """Nothing of the stream is left."""
+    """Nothing is left of the stream."""
 
     class Killed(BaseException):
         pass
@@ -608,7 +608,7 @@ def announced(stream, limit):
 
 
 def test_presence(hub, environ, runtime):
-    """Tabs come and go; a person comes and goes once."""
+    """Tabs open and close; a user joins and leaves once."""
     watcher = opened(hub, environ=environ)
     ann = Presence("ann", {"name": "Ann"}, 5.0, ("join", "leave"))
     tabs = [opened(hub, environ=environ, presence=ann) for _ in range(3)]
@@ -626,7 +626,7 @@ def test_presence(hub, environ, runtime):
 
 
 def test_newcomer_sees_itself(hub, environ):
-    """The snapshot shows the user already, and the announcement comes behind it."""
+    """The snapshot already contains the user, and the announcement follows it."""
     presence = Presence("ann", announce=("join", "leave"))
     user_stream = hub.users.expect(user="ann", channels=("a",), presence=presence)
     subscription = Subscription(
@@ -638,7 +638,7 @@ def test_newcomer_sees_itself(hub, environ):
 
 
 def test_reload_is_no_leave(hub, runtime):
-    """Who comes back within the grace was never away."""
+    """A user who returns within the grace never left."""
     presence = Presence("ann", announce=("join", "leave"))
     watcher = opened(hub)
     for _ in range(5):
@@ -652,7 +652,7 @@ def test_reload_is_no_leave(hub, runtime):
 
 
 def test_nobody_is_left(hub, runtime):
-    """When everybody has gone nothing is done any more."""
+    """When everybody has left, nothing runs any more."""
     stream = opened(hub, presence=Presence("ann"))
     stream.close()
     runtime.advance(20)

@@ -1,11 +1,11 @@
-"""Work that nobody waits for."""
+"""Background tasks."""
 
 from sse_sync.runtime.background import PAUSE, BackgroundTask
 from sse_sync.testing import FakeRuntime
 
 
 def test_work(runtime):
-    """It is done when it is asked for, and again when it wants to be."""
+    """It runs when requested, and again when it asks to."""
     delays, done = [5.0, None, None], []
 
     def work():
@@ -28,7 +28,7 @@ def test_work(runtime):
 
 
 def test_woken_early(runtime):
-    """Who asks does not wait until it is due."""
+    """A request does not wait until the work is due."""
     done = []
 
     def work():
@@ -44,7 +44,7 @@ def test_woken_early(runtime):
 
 
 def test_woken_while_it_works(runtime):
-    """What is asked for meanwhile is done afterwards."""
+    """A request during the work is served afterwards."""
     done = []
 
     def work():
@@ -60,7 +60,7 @@ def test_woken_while_it_works(runtime):
 
 
 def test_failure(runtime, caplog):
-    """An exception is logged, and the work tried again."""
+    """An exception is logged, and the work is retried."""
     done = []
 
     def work():
@@ -76,7 +76,7 @@ def test_failure(runtime, caplog):
 
 
 def test_no_more_threads(runtime, monkeypatch, caplog):
-    """Whoever asks is not bothered, and the next one is served."""
+    """The caller gets no error, and the next call works."""
     done = []
     task = BackgroundTask(lambda: done.append(1), "the work")
     with monkeypatch.context() as patch:
@@ -93,7 +93,7 @@ class Timeout(BaseException):
 
 
 def test_failure_that_is_no_exception(runtime, caplog):
-    """It is logged, and the work tried again, as after any other."""
+    """It is logged, and the work is retried, as after any exception."""
     done = []
 
     def work():
@@ -109,7 +109,7 @@ def test_failure_that_is_no_exception(runtime, caplog):
 
 
 def test_killed(runtime, monkeypatch):
-    """Whoever asks next starts it again."""
+    """The next call starts it again."""
     monkeypatch.setattr("threading.excepthook", lambda args: None)
     done = []
 
@@ -126,7 +126,7 @@ def test_killed(runtime, monkeypatch):
 
 
 def test_home(runtime, monkeypatch):
-    """It is done where the streams are, whoever asks."""
+    """It runs in the streams' runtime, whoever calls."""
     done = []
     task = BackgroundTask(lambda: done.append(1), "the work")
     task.live_in(runtime)

@@ -1,4 +1,4 @@
-"""The world of gevent. In processes of their own, since patching cannot be undone."""
+"""The runtime of gevent. In separate processes, because patching cannot be undone."""
 
 import subprocess
 import sys
@@ -81,7 +81,7 @@ def test_signals(patched):
 
 
 def test_killed_waiter():
-    """A wake-up that comes after its waiter was killed wakes nobody else."""
+    """A wake-up for a killed waiter wakes nobody else."""
     run(
         """
         def inside():
@@ -106,7 +106,7 @@ def test_killed_waiter():
 
 
 def test_hand_over_is_fair():
-    """Two greenlets that only talk to each other leave a turn to the others."""
+    """Two greenlets that switch to each other leave turns to others."""
     run(
         """
         def inside():
@@ -134,7 +134,7 @@ def test_hand_over_is_fair():
 
 
 def test_interrupt():
-    """A blocked task is interrupted, unless it has gone on meanwhile; no error is printed."""
+    """A blocked task is interrupted, unless it has moved on; no error is printed."""
     run(
         """
         def inside():
@@ -232,7 +232,7 @@ def test_hub_of_another_thread():
 
 
 def test_runtimes_of_hubs_that_take_turns():
-    """A process with two hubs has two runtimes, however often they take turns."""
+    """A process with two hubs has two runtimes, however often they alternate."""
     run(
         """
         import os
@@ -253,7 +253,7 @@ def test_runtimes_of_hubs_that_take_turns():
 
 
 def test_log_handler_that_waits():
-    """A log handler that wants to wait does not stop the reactor, in which nothing can."""
+    """A log handler that waits does not stop the reactor."""
     run(
         """
         import logging
@@ -277,7 +277,7 @@ def test_log_handler_that_waits():
 
 
 def test_fork():
-    """A child does not take its parent's sockets from it."""
+    """A child does not take over its parent's sockets."""
     run(
         """
         import os

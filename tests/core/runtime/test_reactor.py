@@ -1,4 +1,4 @@
-"""The reactor: who hung up, and what is due."""
+"""The reactor: hang-ups and timers."""
 
 import os
 import socket
@@ -26,7 +26,7 @@ def pair():
 
 
 def test_hang_up(reactor, pair):
-    """The callback is called once when the peer closes, behind unread bytes too."""
+    """The callback is called once when the peer closes, even after unread bytes."""
     ours, theirs = pair
     seen = []
     assert reactor.watch(ours.fileno(), lambda: seen.append("gone"))
@@ -55,7 +55,7 @@ def test_unwatch(reactor, pair):
 
 
 def test_descriptors_that_are_used_again():
-    """While other threads close and open sockets, no client is told that it is gone."""
+    """While other threads close and open sockets, no client is reported as gone by mistake."""
     reactor = ThreadReactor()
     wrong, rounds = [], 300
 
@@ -97,7 +97,7 @@ def test_unwatchable(reactor, tmp_path):
 
 
 def test_times():
-    """Callbacks are called in the order of their times, again if they want to."""
+    """Callbacks are called in order of their times, and again if they ask to."""
     now = [0.0]
     reactor = Reactor(None, lambda: now[0])
     seen = []
@@ -150,7 +150,7 @@ def test_failing_callback(pair, caplog):
 
 
 def test_only_the_earliest_time_wakes():
-    """The driver is told when, and only when, it has to look earlier."""
+    """The driver is woken only if a timer is earlier than all others."""
     woken = []
 
     class Driven(Reactor):
@@ -190,7 +190,7 @@ def test_native_lock():
 
 
 def test_no_descriptors_are_left(pair):
-    """A reactor costs an epoll and its thread an eventfd, however much is watched."""
+    """A reactor costs one epoll and one eventfd, however much is watched."""
     reactor = ThreadReactor()
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(100):
@@ -201,7 +201,7 @@ def test_no_descriptors_are_left(pair):
 
 
 def test_jobs(reactor):
-    """A job is done a little in each turn, until it says that there is no more."""
+    """A job runs a little in each turn, until it reports that it is done."""
     done, left = [], [3, 1]
 
     def job(which):
@@ -225,7 +225,7 @@ def test_jobs(reactor):
 
 
 def test_job_that_fails(reactor, caplog):
-    """It is logged, and the others are done."""
+    """It is logged, and the other jobs run."""
     done = []
     reactor.call_soon(lambda: 1 / 0)
     reactor.call_soon(lambda: done.append(1))
@@ -284,13 +284,13 @@ def test_writable(reactor, pair):
 
 
 def test_bell_is_heard(monkeypatch):
-    """Somebody who rings while the bell is being heard rings again."""
+    """A caller that rings while the bell is being read rings again."""
     reactor = Reactor(system_epoll())
     read, done = os.eventfd_read, []
 
     def reading(fd):
-        # Just before, another thread adds a job; it must not find that it need not ring, if its
-        # ringing is about to be taken.
+        # Just before, another thread adds a job; it must not skip ringing if the current
+        # ring is about to be consumed.
         reactor.call_soon(lambda: done.append(1) or False)
         return read(fd)
 

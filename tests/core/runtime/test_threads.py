@@ -1,4 +1,4 @@
-"""The world of threads."""
+"""The runtime of threads."""
 
 import os
 import socket
@@ -45,7 +45,7 @@ def test_hand_over():
 
 
 def test_spawn_and_interrupt():
-    """A spawned thread runs, does not keep the process, and is not interrupted."""
+    """A spawned thread runs, does not keep the process alive, and is not interrupted."""
     world = ThreadRuntime()
     done, threads = threading.Event(), []
 
@@ -75,7 +75,7 @@ def test_reactor_thread():
 
 
 def test_failing_log_handler_does_not_end_the_thread(monkeypatch):
-    """Whatever fails in the reactor's thread, the next client's end is noticed."""
+    """Whatever fails in the reactor's thread, the next disconnect is noticed."""
 
     def fail(*args, **kwargs):
         raise ValueError("handler")
@@ -89,7 +89,7 @@ def test_failing_log_handler_does_not_end_the_thread(monkeypatch):
 
 
 def test_abandoned_reactor():
-    """A child lets go of what it inherited."""
+    """A child releases what it inherited."""
     before = len(os.listdir("/proc/self/fd"))
     reactor = ThreadReactor()
     reactor.abandon()
@@ -97,7 +97,7 @@ def test_abandoned_reactor():
 
 
 def test_reactor_thread_without_epoll(monkeypatch):
-    """Where there is no epoll, times work all the same."""
+    """Timers work without epoll."""
     monkeypatch.setattr("sse_sync.runtime.threads.system_epoll", lambda: None)
     reactor = ThreadReactor()
     due = threading.Event()

@@ -1,4 +1,4 @@
-"""Admission: what a server can hold, and whether it stops."""
+"""Admission: what a server can hold, and whether it is stopping."""
 
 import resource
 import signal
@@ -46,7 +46,7 @@ def prepared(environ, registry=None):
 
 
 def limit_of(gate, max_streams):
-    """How many streams with a request it lets in."""
+    """Return how many streams with a request are admitted."""
     return min((limit.streams for limit in gate.limits(max_streams) if limit), default=None)
 
 
@@ -55,7 +55,7 @@ def limit_of(gate, max_streams):
     [(1, 1), (2, 1), (4, 3), (16, 15), (20, 18), (1000, 900), (20_000, 19_000)],
 )
 def test_reserve(slots, streams):
-    """A tenth is left to ordinary requests, one to a thousand; but one stream goes anyway."""
+    """A tenth, 1 to 1,000, is reserved for requests; one stream is always admitted."""
     assert Capacity(slots, "").streams == streams
 
 
@@ -70,7 +70,7 @@ def test_reserve(slots, streams):
     ],
 )
 def test_gunicorn(worker, caplog, module, cfg, limit, warning):
-    """Each gunicorn worker has its limit, and the unfit ones are warned of once."""
+    """Each gunicorn worker has its limit, and unsuitable ones are logged once."""
     worker(module, **cfg)
     gate = prepared({})
     gate.prepare({}, Registry())
@@ -80,7 +80,7 @@ def test_gunicorn(worker, caplog, module, cfg, limit, warning):
 
 
 def test_waitress():
-    """waitress tells its threads."""
+    """waitress shows its number of threads."""
     channel = types.SimpleNamespace(
         server=types.SimpleNamespace(adj=types.SimpleNamespace(threads=20))
     )
@@ -97,21 +97,21 @@ def test_waitress():
     ],
 )
 def test_uwsgi(monkeypatch, caplog, opt, limit, warned):
-    """uWSGI tells its cores, and whether threads run at all."""
+    """uWSGI shows its number of cores, and whether threads run at all."""
     monkeypatch.setitem(sys.modules, "uwsgi", types.SimpleNamespace(opt=opt))
     assert limit_of(prepared({"uwsgi.version": b"2.0"}), None) == limit
     assert any("--enable-threads" in message for message in caplog.messages) == warned
 
 
 def test_descriptors(monkeypatch, worker):
-    """The limit of open files counts where it is the smallest."""
+    """The limit of open files counts if it is the smallest."""
     monkeypatch.setattr(resource, "getrlimit", lambda what: (1024, 4096))
     worker("ggevent", worker_connections=10_000)
     assert limit_of(prepared({}), None) == (1024 - 64) * 9 // 10
 
 
 def test_unknown_server():
-    """Where nothing is known there is no limit but the configured one."""
+    """For an unknown server, only the configured limit counts."""
     gate = prepared({"SERVER_SOFTWARE": "x"})
     assert limit_of(gate, None) is None
     assert gate.refusal(Registry(), None) is None
@@ -155,7 +155,7 @@ def test_full_is_logged_once(caplog):
 
 
 def test_lingering_sources_are_bounded(caplog):
-    """Too many sources that are blocked close the process for new streams."""
+    """With too many blocked sources, the process refuses new streams."""
     registry, gate = Registry(), prepared({"SERVER_SOFTWARE": "x"})
     for number in range(LINGERING_LIMIT):
         assert gate.refusal(registry, None) is None

@@ -19,7 +19,7 @@ def pair():
 
 
 def class_named(name, **attributes):
-    """An instance of a class that looks as if it came from elsewhere."""
+    """An instance of a class that claims to be from another module."""
     module, _, short = name.rpartition(".")
     return type(short, (), {"__module__": module, **attributes})()
 
@@ -55,7 +55,7 @@ def test_table(pair, name, monkeypatch):
         assert find_server(environ).name == name
         connection = find_connection(environ)
         assert os.path.sameopenfile(connection.fd, ours.fileno())
-        # waitress may close the socket early, so that its connection is a duplicate.
+        # waitress may close the socket early, so its connection is a duplicate.
         assert (connection.fd == ours.fileno()) == (name != "waitress")
         connection.release()
         assert ours.fileno() >= 0
@@ -71,7 +71,7 @@ def test_no_server():
 
 
 def test_strange_values(pair):
-    """What merely looks like a server's value is no connection."""
+    """A value that only resembles a server's is not a connection."""
     ours, _ = pair
     assert find_connection({"gunicorn.socket": object()}) is None
     assert find_connection({"waitress.client_disconnected": len}) is None
@@ -107,7 +107,7 @@ def test_prepare_others(pair):
 
 
 def test_abort(pair):
-    """Both directions end, and the descriptor stays its owner's."""
+    """Both directions are shut down, and the descriptor stays open."""
     ours, theirs = pair
     Connection(ours.fileno()).abort()
     with pytest.raises(BrokenPipeError):
@@ -117,7 +117,7 @@ def test_abort(pair):
 
 
 def test_release(pair):
-    """A released connection is nobody's any more, whoever gets its number next."""
+    """A released connection does not touch the next owner of its descriptor."""
     ours, theirs = pair
     connection = Connection(ours.fileno())
     connection.release()

@@ -1,4 +1,4 @@
-"""Connections that outlive their request: what arrives, what ends them, and what is left."""
+"""Handed-off connections: what arrives, what ends them, and what is left."""
 
 import contextlib
 import random
@@ -36,7 +36,7 @@ OPTIONS = Options(heartbeat=None, retry=1000)
 
 
 class Client:
-    """The other end of a connection, and what an offer gives."""
+    """The client's end of a connection, and its offer."""
 
     def __init__(self, chunked=True, refusal="", buffer=None):
         ours, self.socket = socket.socketpair()
@@ -71,7 +71,7 @@ class Client:
         return _socket.socket(fileno=self.ours.detach())
 
     def pull(self, most=1 << 20):
-        """Read what is there."""
+        """Read the available bytes."""
         with contextlib.suppress(BlockingIOError):
             while most > 0:
                 data = self.socket.recv(min(most, 65536))
@@ -82,7 +82,7 @@ class Client:
                 self.raw += data
 
     def read(self):
-        """Read what is there, and return all events that have come so far."""
+        """Read the available bytes, and return all events so far."""
         self.pull()
         self.body = dechunked(self.raw) if self.is_chunked else self.raw
         return list(EventStreamParser().feed(self.body))
@@ -172,7 +172,7 @@ def test_events_arrive(hub, handed, turn):
     turn()
     for client in clients:
         assert client.numbers() == list(range(5))
-    # What comes together is one chunk.
+    # Events that arrive together are one chunk.
     assert clients[0].raw.count(b"\r\n") == 2
     publish(hub, 5)
     publish(hub, 6, channel="b")
@@ -183,7 +183,7 @@ def test_events_arrive(hub, handed, turn):
 
 
 def test_client_leaves(hub, handed, turn, caplog):
-    """It is seen at once, and nothing of it is left."""
+    """A disconnect is noticed at once, and nothing is left."""
     caplog.set_level("INFO", "sse_sync")
     client, other = handed(), handed()
     publish(hub, 0)
@@ -205,7 +205,7 @@ def test_client_leaves(hub, handed, turn, caplog):
 
 
 def test_client_that_is_found_gone_when_it_is_written_to(hub, handed, turn):
-    """It disturbs nobody."""
+    """A client found gone at a write disturbs nobody."""
     client, other = handed(), handed()
     publish(hub, 0)
     turn()
@@ -225,7 +225,7 @@ def test_client_that_is_found_gone_when_it_is_written_to(hub, handed, turn):
     ],
 )
 def test_stays_with_its_request(hub, runtime, refusal, filter, on_close):
-    """Where it cannot be handed off it is a stream like any other."""
+    """A stream that cannot be handed off works like any other."""
     subscription = Subscription(hub, ("a",), filter=filter)
     with Client(refusal=refusal) as client:
         environ = {"SERVER_SOFTWARE": "test", OFFER: client}
@@ -241,7 +241,7 @@ def test_stays_with_its_request(hub, runtime, refusal, filter, on_close):
 @pytest.mark.parametrize("received", [False, True])
 @pytest.mark.parametrize("filter", [None, lambda event, key, meta: True])
 def test_who_stays_is_watched(hub, runtime, handed, received, filter):
-    """A client that leaves a stream which could not leave its request is noticed."""
+    """The disconnect of a stream that kept its request is noticed."""
     if received:
         handed()
     ours, theirs = socket.socketpair()
@@ -256,7 +256,7 @@ def test_who_stays_is_watched(hub, runtime, handed, received, filter):
 
 
 def test_longest_reconnection_time(hub, handed, turn):
-    """However long it is, an end is an end."""
+    """A stream ends properly, whatever the reconnection time."""
     longest = 2**31 - 1
     options = Options(heartbeat=None, retry=longest, retry_stopping=longest, retry_failed=longest)
     for reason in (CloseReason.SERVER_STOPPING, CloseReason.DISMISSED, CloseReason.FAILED):
@@ -269,7 +269,7 @@ def test_longest_reconnection_time(hub, handed, turn):
 
 
 def test_no_room_for_those_that_stay(hub, runtime, monkeypatch):
-    """A stream that was expected to leave its request, and does not, must not fill the server."""
+    """A stream that unexpectedly keeps its request must not fill the server."""
     monkeypatch.setattr("sse_sync.streams.admission.Admission.is_over", lambda *arguments: True)
     with Client(refusal="no") as client:
         environ = {"SERVER_SOFTWARE": "test", OFFER: client}
@@ -282,7 +282,7 @@ def test_no_room_for_those_that_stay(hub, runtime, monkeypatch):
 
 
 def test_nothing_is_lost_while_it_is_handed_off(hub, handed, turn):
-    """What comes between the last look and the first round arrives, once and in order."""
+    """Events during the hand-off arrive, once and in order."""
     handed()
     client = Client()
     client.on_take = lambda: publish(hub, 0, 3)
@@ -298,7 +298,7 @@ def test_nothing_is_lost_while_it_is_handed_off(hub, handed, turn):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_at_random(hub, handed, turn, runtime, seed):
-    """Whoever comes whenever, and however fast it reads, gets everything once and in order."""
+    """Clients that join at any time and read at any speed get everything once and in order."""
     chance = random.Random(seed)
     published, clients = 0, []
     for _ in range(120):
@@ -331,7 +331,7 @@ def test_at_random(hub, handed, turn, runtime, seed):
 
 
 def test_slow_client(hub, handed, turn):
-    """It delays nobody; when its mailbox is full it gets what it held, and ends."""
+    """It delays nobody; when its mailbox is full, it gets the mailbox, and ends."""
     slow, fast = handed(client=Client(buffer=4096), max_events=20), handed(max_events=20)
     publish(hub, 0)
     turn()
@@ -353,7 +353,7 @@ def test_slow_client(hub, handed, turn):
 
 @pytest.mark.parametrize("overflow", [Overflow.DROP_OLDEST, Overflow.LATEST])
 def test_slow_client_that_drops(hub, handed, turn, overflow):
-    """It stays, and gets the latest."""
+    """It stays, and gets the latest events."""
     slow = handed(client=Client(buffer=4096), max_events=5, overflow=overflow)
     publish(hub, 0)
     turn()
@@ -374,7 +374,7 @@ def test_slow_client_that_drops(hub, handed, turn, overflow):
 
 
 def test_client_that_does_not_read(hub, handed, turn, runtime):
-    """It is cut off when it has accepted nothing for as long as it may."""
+    """It is cut off after the write timeout."""
     client = handed(client=Client(buffer=4096), options=OPTIONS.replace({"write_timeout": 5.0}))
     publish(hub, 0, 50, size=2000)
     turn()
@@ -388,7 +388,7 @@ def test_client_that_does_not_read(hub, handed, turn, runtime):
 
 
 def test_heartbeat(hub, handed, turn, runtime):
-    """A comment when nothing was sent, to everybody, and none when something was."""
+    """Everybody gets a comment after a silence, and none after an event."""
     options = OPTIONS.replace({"heartbeat": 15.0})
     clients = [handed(options=options)]
     runtime.advance(14.5)
@@ -414,7 +414,7 @@ def test_heartbeat(hub, handed, turn, runtime):
 
 
 def test_lifetime(handed, runtime, turn):
-    """It ends by itself, so that the client comes back."""
+    """It ends after its lifetime, so that the client reconnects."""
     client = handed(options=OPTIONS.replace({"lifetime": 100.0}))
     runtime.advance(79)
     turn()
@@ -447,7 +447,7 @@ def test_disconnect(hub, handed, turn, for_good):
 
 
 def test_disconnect_while_it_is_handed_off(hub, handed, turn):
-    """An order that comes just then is not missed."""
+    """A disconnect during the hand-off is not missed."""
     client = Client()
     client.on_take = lambda: hub.disconnect(user="ann")
     handed(client=client, user_stream=hub.users.expect(user="ann", channels=("a",)))
@@ -455,7 +455,7 @@ def test_disconnect_while_it_is_handed_off(hub, handed, turn):
 
 
 def test_presence(hub, handed, turn, runtime):
-    """Somebody is there as long as the connection is."""
+    """A user is present as long as the connection is."""
     ann = Presence("ann", grace=0.0)
     client = handed(user_stream=hub.users.expect(user="ann", channels=("a",), presence=ann))
     assert [present.user for present in hub.present("a")] == ["ann"]
@@ -466,7 +466,7 @@ def test_presence(hub, handed, turn, runtime):
 
 
 def test_server_stops(hub, handed, turn, runtime):
-    """Everybody is told when to come back; who does not read is left behind after a second."""
+    """Everybody is told when to reconnect; who does not read is dropped after a second."""
     clients = [handed() for _ in range(20)]
     stuck = handed(client=Client(buffer=4096))
     publish(hub, 0, 20, size=2000)
@@ -490,7 +490,7 @@ def test_server_stops(hub, handed, turn, runtime):
 
 
 class Lossy(MemoryBroker):
-    """One that can pretend to have lost something."""
+    """A broker that can pretend to have lost events."""
 
     epoch = None
     away = False
@@ -510,13 +510,13 @@ class TestInterruption:
         return Lossy(now=lambda: runtime.now)
 
     def miss(self, hub, first, count):
-        """Publish what the process does not get."""
+        """Publish an event that the process does not receive."""
         receiver, hub._broker._receiver = hub._broker._receiver, None
         publish(hub, first, count)
         hub._broker._receiver = receiver
 
     def test_resumes(self, hub, handed, turn):
-        """Everybody gets what is in the history, in order, and nothing twice."""
+        """Everybody gets the missed events, in order and once."""
         clients = [handed(), handed()]
         publish(hub, 0, 2)
         turn()
@@ -530,7 +530,7 @@ class TestInterruption:
             assert client.numbers() == list(range(8))
 
     def test_who_is_behind_resumes(self, hub, handed, turn):
-        """So does who has not read everything."""
+        """So does a client that lags."""
         slow = handed(client=Client(buffer=4096))
         publish(hub, 0, 10, size=2000)
         turn()
@@ -544,7 +544,7 @@ class TestInterruption:
         assert slow.numbers() == list(range(14))
 
     def test_reset(self, hub, broker, handed, turn):
-        """Where the history cannot tell, everybody is told to start anew."""
+        """If the history is incomplete, everybody is reset."""
         clients = [handed(), handed()]
         publish(hub, 0)
         turn()
@@ -558,7 +558,7 @@ class TestInterruption:
             assert not client.has_ended
 
     def test_reset_with_a_snapshot(self, hub, broker, handed, turn):
-        """The state only a request can tell, so the client comes back for it."""
+        """A new snapshot needs a request, so the client reconnects."""
         client = handed(snapshot=lambda: [ServerSentEvent("state")])
         publish(hub, 0)
         turn()
@@ -572,7 +572,7 @@ class TestInterruption:
         assert statistics().closed == {CloseReason.INTERRUPTED: 1}
 
     def test_broker_is_away(self, hub, broker, handed, turn):
-        """The client gets an error, and comes back."""
+        """The client gets an error, and reconnects."""
         client = handed()
         publish(hub, 0)
         turn()
@@ -585,7 +585,7 @@ class TestInterruption:
 
 
 def test_degraded(hub, handed, turn):
-    """Who wants to know is told when nothing arrives."""
+    """On request, clients are told when no events arrive."""
     told, untold = handed(tell_degraded=True), handed()
     publish(hub, 0)
     turn()
@@ -601,7 +601,7 @@ def test_degraded(hub, handed, turn):
 
 
 def test_others_get_their_turn(hub, handed, runtime, turn):
-    """A large fan-out is done in parts; in between the reactor gets to everything else."""
+    """A large fan-out is done in parts; in between, the reactor does everything else."""
     clients = [handed(settle=False) for _ in range(200)]
     publish(hub, 0)
     turn()
@@ -620,7 +620,7 @@ def test_others_get_their_turn(hub, handed, runtime, turn):
 
 
 def test_statistics(hub, handed, turn):
-    """A fan-out stands for its clients."""
+    """Statistics count a fan-out's clients."""
     for _ in range(3):
         handed()
     publish(hub, 0)
@@ -630,7 +630,7 @@ def test_statistics(hub, handed, turn):
 
 
 def test_who_ends_it_meanwhile(hub, runtime, turn):
-    """A stream that ends while it is handed off does end."""
+    """A stream that is ended during the hand-off ends."""
     client = Client()
     environ = {"SERVER_SOFTWARE": "test", OFFER: client}
     stream = EventStream(Subscription(hub, ("a",)), environ, options=OPTIONS)
@@ -676,7 +676,7 @@ def hold_begin(member):
 
 
 def test_fanout_that_is_catching_up(hub, broker, handed, turn):
-    """Who is handed off meanwhile, and has caught up by itself, gets nothing twice."""
+    """A client handed off during a catch-up gets nothing twice."""
     first = handed()
     publish(hub, 0, 3)
     turn()
@@ -695,7 +695,7 @@ def test_fanout_that_is_catching_up(hub, broker, handed, turn):
 
 
 def test_history_that_is_ahead_of_the_process(hub, broker, handed, turn):
-    """What a client got from the history before the process received it comes only once."""
+    """An event that the client already got from the history is not repeated."""
     other = handed()
     publish(hub, 0)
     turn()
@@ -802,7 +802,7 @@ def test_event_while_a_fanout_opens(hub, handed, turn, monkeypatch):
 
 
 def test_event_that_the_feed_gets_first(hub, handed, turn, monkeypatch):
-    """Another thread gives an event to the feed, which sends it, before the fan-out has it."""
+    """The feed sends an event before the fan-out has it."""
     client = Client()
     environ = {"SERVER_SOFTWARE": "test", OFFER: client}
     stream = EventStream(Subscription(hub, ("a",)), environ, options=OPTIONS)
@@ -831,7 +831,7 @@ def test_event_that_the_feed_gets_first(hub, handed, turn, monkeypatch):
 
 
 def test_mailbox_that_overflows_before_it_begins(hub, handed, turn):
-    """Nothing is left out in silence."""
+    """Nothing is dropped silently."""
     handed(max_bytes=400)
     client = Client()
     client.on_take = lambda: publish(hub, 0)
@@ -849,7 +849,7 @@ def test_mailbox_that_overflows_before_it_begins(hub, handed, turn):
 
 
 def test_socket_that_is_full_from_the_beginning(hub, handed, turn):
-    """Its client has as long as any other."""
+    """Its client has as much time as any other."""
     client = Client(buffer=1)
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -864,7 +864,7 @@ def test_socket_that_is_full_from_the_beginning(hub, handed, turn):
 
 
 def test_slow_client_that_reads_all_the_time(hub, handed, turn, runtime):
-    """Each part of what waits for it has a deadline of its own."""
+    """Each part of its pending bytes has its own deadline."""
     client = handed(client=Client(buffer=4096))
     publish(hub, 0, 900, size=1000)
     turn()
@@ -878,7 +878,7 @@ def test_slow_client_that_reads_all_the_time(hub, handed, turn, runtime):
 
 
 def test_application_ends_it(hub, handed, turn):
-    """Who holds the stream's response can end it as ever."""
+    """The holder of the response can still end the stream."""
     for reconnect in (True, False):
         client = Client()
         environ = {"SERVER_SOFTWARE": "test", OFFER: client}
@@ -895,7 +895,7 @@ def test_application_ends_it(hub, handed, turn):
 
 
 def test_history_that_cannot_be_read(hub, handed, turn, monkeypatch):
-    """Whatever goes wrong while a fan-out catches up, its clients are not left without events."""
+    """If a catch-up fails, its clients are not left without events."""
     client = handed()
     publish(hub, 0)
     turn()
@@ -909,7 +909,7 @@ def test_history_that_cannot_be_read(hub, handed, turn, monkeypatch):
 
 
 def test_killed_while_it_is_handed_off(hub, handed, turn, monkeypatch):
-    """Nothing of the connection is left."""
+    """Nothing is left of the connection."""
     keep = handed()
     client = Client()
     environ = {"SERVER_SOFTWARE": "test", OFFER: client}
@@ -930,7 +930,7 @@ def test_killed_while_it_is_handed_off(hub, handed, turn, monkeypatch):
 
 
 def test_no_more_descriptors(hub, runtime, turn):
-    """Then it stays with its request, and nothing is left of the fan-out."""
+    """The stream keeps its request, and nothing is left of the fan-out."""
 
     def fails(let_go):
         raise OSError(24, "Too many open files")
@@ -948,7 +948,7 @@ def test_no_more_descriptors(hub, runtime, turn):
 
 
 def test_goodbyes_of_many(hub, handed, turn, runtime):
-    """The reactor says some of them in each turn."""
+    """The reactor writes some of them in each turn."""
     for _ in range(300):
         handed(settle=False, user_stream=hub.users.expect(channels=("a",)))
     turn()

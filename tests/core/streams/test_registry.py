@@ -9,7 +9,7 @@ from sse_sync.testing import FakeRuntime
 
 
 class Stream:
-    """Something that is tracked."""
+    """A tracked stream."""
 
     def __init__(self):
         self.reasons = []
@@ -22,7 +22,7 @@ class Stream:
 
 
 def test_counts():
-    """Streams are counted by what became of them."""
+    """Streams are counted by state and reason."""
     streams = registry.registry()
     first, second = Stream(), Stream()
     streams.open_if_below(None, first)
@@ -39,7 +39,7 @@ def test_counts():
 
 
 def test_limit():
-    """No more streams are added than there may be."""
+    """No more streams are added than the limit allows."""
     streams = registry.registry()
     assert streams.open_if_below(1, Stream())
     assert not streams.open_if_below(1, Stream())
@@ -58,7 +58,7 @@ def test_end_all():
 
 
 def test_on_worker_stop():
-    """The given function is asked while there are streams."""
+    """The function is called while there are streams."""
     runtime = FakeRuntime()
     stopping, stream = [], Stream()
     on_worker_stop(lambda: bool(stopping))
@@ -72,7 +72,7 @@ def test_on_worker_stop():
 
 
 def test_question_that_fails(caplog):
-    """A question that fails is asked again."""
+    """If the function fails, it is called again."""
     runtime = FakeRuntime()
     stream, answers = Stream(), [ZeroDivisionError, True]
 
@@ -91,7 +91,7 @@ def test_question_that_fails(caplog):
 
 
 def test_lingering_is_reported_once(caplog):
-    """A source that does not end is named once, and again when it has ended."""
+    """A source that does not end is logged once, and again when it has ended."""
     caplog.set_level("INFO", "sse_sync")
     runtime = FakeRuntime()
     streams, stream = registry.registry(), Stream()

@@ -1,4 +1,4 @@
-"""Pumps in real threads: strict turns under load."""
+"""Pumps in real threads: strict alternation under load."""
 
 import contextvars
 import threading

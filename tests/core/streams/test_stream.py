@@ -1,4 +1,4 @@
-"""Streams: bytes, heartbeats, ends and reasons, in a world where time flies."""
+"""Streams: bytes, heartbeats, ends and reasons, with a fake clock."""
 
 import contextvars
 import gc
@@ -76,14 +76,14 @@ def test_bytes(environ):
 
 
 def test_preamble_has_the_reconnection_time(environ):
-    """The first bytes put back what an earlier stream may have changed."""
+    """The first bytes reset the reconnection time."""
     stream = served([], environ, retry=7)
     assert next(stream) == b":\nretry: 7\n\n"
     stream.close()
 
 
 def test_nothing_starts_before_iteration(runtime):
-    """A stream that is only made and closed runs nothing of its source."""
+    """A stream that is closed before it starts does not run its source."""
     seen = []
 
     def source():
@@ -115,7 +115,7 @@ def test_source_starts_after_the_preamble(environ, runtime):
 
 
 def test_one_event_at_a_time(environ, runtime):
-    """A source goes on only when its event has been taken and the next one is wanted."""
+    """A source continues only after its event was taken and the next is wanted."""
     seen = []
 
     def source():
@@ -137,7 +137,7 @@ def test_one_event_at_a_time(environ, runtime):
 
 
 def test_reconnect(environ):
-    """A stream that may be polled again ends without a word."""
+    """A stream with reconnect=True ends without an event."""
     assert list(served(["a"], environ, reconnect=True)) == [PREAMBLE, b"data: a\n\n"]
 
 
@@ -147,7 +147,7 @@ def test_reconnect(environ):
     ids=lambda source: type(source).__name__,
 )
 def test_not_a_source(source):
-    """What cannot be iterated into events is refused at once."""
+    """A value that is not a source is refused at once."""
     with pytest.raises(SourceError, match="is not a source of events"):
         EventStream(source)
 
@@ -174,7 +174,7 @@ def test_async_source():
 
 
 def test_heartbeats_while_the_source_blocks(runtime):
-    """Whenever nothing was sent for that long, a comment is."""
+    """After each interval of silence a comment is sent."""
 
     def source():
         runtime.sleep(40)
@@ -208,7 +208,7 @@ def test_no_heartbeats(runtime):
 
 
 def test_lifetime(runtime):
-    """A stream ends within 80 to 100 % of its lifetime, and asks nobody to stop."""
+    """A stream ends after 80 to 100 % of its lifetime, and does not tell its client to stop."""
     lengths = set()
     for _ in range(20):
         seen = []
@@ -233,7 +233,7 @@ def test_lifetime(runtime):
 
 
 def test_client_gone_while_blocked(runtime):
-    """The reactor's word interrupts the source where it stands."""
+    """The reactor's report interrupts the source where it blocks."""
     seen = []
 
     def source():
@@ -255,7 +255,7 @@ def test_client_gone_while_blocked(runtime):
 
 
 def test_client_gone_while_a_thread_blocks(runtime, caplog):
-    """What cannot be interrupted ends at its next step; meanwhile it counts and is named."""
+    """What cannot be interrupted ends at its next step, and is counted and logged until then."""
     runtime.can_interrupt = False
     seen = []
 
@@ -339,7 +339,7 @@ def test_end_while_the_source_is_being_closed(runtime):
 
 @pytest.mark.parametrize("debug", [False, True])
 def test_failure(environ, caplog, debug):
-    """An exception is logged whole; the client learns nothing unless in debug mode."""
+    """An exception is logged in full; the client sees it in debug mode only."""
 
     def source():
         yield "a"
@@ -364,7 +364,7 @@ def test_failure(environ, caplog, debug):
 
 
 def test_unsendable_is_raised_at_its_yield(environ, caplog):
-    """The traceback of what cannot be sent shows the line that yielded it."""
+    """If a value cannot be sent, the traceback shows the line that yielded it."""
     seen = []
 
     def source():
@@ -381,7 +381,7 @@ def test_unsendable_is_raised_at_its_yield(environ, caplog):
 
 
 def test_unsendable_again_and_again(environ, runtime):
-    """A source that swallows the error and goes on with the mistake is ended."""
+    """A source that swallows the error and repeats the mistake is ended."""
     seen = []
 
     def source():
@@ -414,10 +414,10 @@ def test_exit_in_a_source(runtime, caplog, error):
 
 
 def test_record_of_a_failure_keeps_no_request(environ, runtime, caplog):
-    """A record that is kept does not keep the context that the view ran in."""
+    """A stored log record does not keep the view's context alive."""
 
     class Request:
-        """Anything that can be referred to weakly."""
+        """An object with weak references."""
 
     variable = contextvars.ContextVar("request")
     request = Request()
@@ -457,7 +457,7 @@ def test_burst_of_arrivals(runtime):
 
 
 def test_failing_release(runtime, caplog):
-    """What cannot be released is logged, and the stream begins all the same."""
+    """A failing release is logged, and the stream begins anyway."""
 
     def fail():
         raise ZeroDivisionError
@@ -467,7 +467,7 @@ def test_failing_release(runtime, caplog):
 
 
 def test_source_that_cannot_be_started(runtime, caplog):
-    """Without threads left the client is told to come back, and nothing is left."""
+    """If no thread can start, the client is told to reconnect, and nothing is left."""
 
     def no_threads(function, name):
         raise RuntimeError("can't start new thread")
@@ -498,7 +498,7 @@ def test_reactor_that_cannot_be_started(runtime):
 
 
 def test_source_of_a_client_that_left_at_once(runtime):
-    """A source is not started for nobody."""
+    """A source is not started if its client has left."""
     seen = []
 
     def source():
@@ -516,7 +516,7 @@ def test_source_of_a_client_that_left_at_once(runtime):
 
 @pytest.mark.parametrize(("heartbeat", "write_timeout"), [(15, 30), (2, 30), (15, 4), (15, None)])
 def test_heartbeats_are_never_late(runtime, heartbeat, write_timeout):
-    """Whatever was sent before, silence lasts no longer than it may."""
+    """No silence is longer than the heartbeat, whatever was sent before."""
     pauses = [7.5, 0.1, 14.9, 31.0, 3.3, 22.2]
 
     def source():
@@ -533,10 +533,10 @@ def test_heartbeats_are_never_late(runtime, heartbeat, write_timeout):
 
 
 def test_nothing_waits_for_the_garbage_collector(environ, runtime):
-    """A finished stream lets go of the request at once, although each refers to the other."""
+    """A finished stream releases its request at once, despite the reference cycle."""
 
     class Request:
-        """Anything that can be referred to weakly."""
+        """An object with weak references."""
 
     variable = contextvars.ContextVar("request")
     request = Request()
@@ -559,7 +559,7 @@ def test_nothing_waits_for_the_garbage_collector(environ, runtime):
 
 
 def test_stopping_server_cuts_off_who_does_not_read(runtime, monkeypatch):
-    """A client that reads nothing does not hold a stopping server, not even the last words do."""
+    """A client that reads nothing never holds up a stopping server."""
     for closing_bytes in (False, True):
         seen = []
         monkeypatch.setattr(
@@ -579,7 +579,7 @@ def test_stopping_server_cuts_off_who_does_not_read(runtime, monkeypatch):
 
 
 def test_stopping_server_waits_for_a_cleanup(runtime):
-    """Under gevent a stopping worker is gone with its requests, so they wait for the sources."""
+    """Under gevent a worker exits with its last request, so requests wait for their sources."""
     seen = []
 
     def source():
@@ -626,13 +626,13 @@ def test_on_close_waits_for_a_short_cleanup(runtime, patience):
 
 
 def test_unsendable_from_an_iterator(environ, caplog):
-    """An iterator that nothing can be raised in ends the stream."""
+    """With a plain iterator, which has no throw(), the error ends the stream."""
     *_, last = list(served(iter(["a", object()]), environ))
     assert b"stream-error" in last
 
 
 def test_stopping(runtime):
-    """A stopping server sends each client away for a time of its own, and nothing is lost."""
+    """A stopping server gives each client its own reconnection time, and nothing is lost."""
     retries = set()
     for _ in range(20):
         stream = served(iter(range(100)), retry_stopping=1000)
@@ -705,7 +705,7 @@ def test_end_inline():
 
 
 def test_first_reason_counts(runtime):
-    """Who ends a stream first says why it ended."""
+    """The first reason for an end counts."""
     stream = served(["a"])
     next(stream)
     stream.end()
@@ -724,7 +724,7 @@ def test_first_reason_counts(runtime):
     ],
 )
 def test_reason_of_a_server_that_gives_up(environ, runtime, error, reason):
-    """The exception that makes a server close a stream tells why."""
+    """The exception with which a server closes a stream gives the reason."""
     stream = served(iter(range(10)), environ)
     next(stream)
     next(stream)
@@ -739,7 +739,7 @@ def test_reason_of_a_server_that_gives_up(environ, runtime, error, reason):
 
 
 class Connection:
-    """A socket that notes what is done to it."""
+    """A socket that records its calls."""
 
     def __init__(self, seen):
         self.fd = 99
@@ -751,13 +751,13 @@ class Connection:
 
 
 def test_write_timeout(runtime, monkeypatch):
-    """A client that accepts nothing for that long is cut off."""
+    """A client that accepts nothing is cut off after the write timeout."""
     seen = []
     monkeypatch.setattr("sse_sync.streams.stream.find_connection", lambda environ: Connection(seen))
     stream = served(iter(range(10)), write_timeout=30, heartbeat=15)
     next(stream)
     next(stream)
-    runtime.advance(29.9)  # The server does not come back for more: it blocks in a write.
+    runtime.advance(29.9)  # The server does not ask for more: it blocks in a write.
     assert seen == [("prepare", 30)]
     runtime.advance(0.2)
     assert seen == [("prepare", 30), "abort"]
@@ -766,7 +766,7 @@ def test_write_timeout(runtime, monkeypatch):
 
 
 def test_thread_that_has_just_woken_is_not_late(runtime, monkeypatch):
-    """Between a long wait and the next write, the reactor's thread sees no stalled client."""
+    """A long wait before the next write is not taken for a stalled client."""
     seen = []
     monkeypatch.setattr("sse_sync.streams.stream.find_connection", lambda environ: Connection(seen))
 
@@ -779,7 +779,7 @@ def test_thread_that_has_just_woken_is_not_late(runtime, monkeypatch):
     take = stream._feed.take
 
     def slow_take():
-        # The stream's thread is anywhere in __next__ when the reactor looks at it.
+        # The stream's thread may be anywhere in __next__ when the reactor checks.
         assert stream._watchdog._tick(runtime.now) is not None
         return take()
 
@@ -790,7 +790,7 @@ def test_thread_that_has_just_woken_is_not_late(runtime, monkeypatch):
 
 
 def test_patient_client_is_left_alone(runtime, monkeypatch):
-    """A stream that waits for its source is not late, however long."""
+    """A stream that waits for its source is never cut off."""
     seen = []
     monkeypatch.setattr("sse_sync.streams.stream.find_connection", lambda environ: Connection(seen))
 
@@ -803,7 +803,7 @@ def test_patient_client_is_left_alone(runtime, monkeypatch):
 
 
 def test_full(runtime):
-    """The process's limit sends an event source away with 200, later and spread."""
+    """At the process's limit, an event source gets 200 and a long, spread reconnection time."""
     first = served(["a"])
     next(first)
     options = Options(max_streams=1, retry_full=1000)
@@ -823,7 +823,7 @@ def test_full(runtime):
 
 
 def test_context(environ):
-    """The source sees the context variables of where the stream was made, and keeps its own."""
+    """The source sees the context variables of where the stream was created, and keeps its own."""
     variable = contextvars.ContextVar("variable", default="unset")
     variable.set("view")
 
@@ -839,7 +839,7 @@ def test_context(environ):
 
 
 def test_hooks(runtime):
-    """Hooks run in their order, those for a server only where there is one."""
+    """Hooks run in order; those for a server only with a server."""
     for environ, expected in [
         (SERVED, ["before", "source", "after_source", "finished", "after"]),
         ({}, ["source", "finished", "after"]),
@@ -864,7 +864,7 @@ def test_hooks(runtime):
 
 
 def test_failing_hooks(environ, caplog):
-    """A hook that fails is logged and keeps nothing from being released."""
+    """A failing hook is logged, and everything is still released."""
     seen = []
 
     def fail(*args):
@@ -914,7 +914,7 @@ def test_log_keeps_no_request(runtime, caplog):
 
 
 def test_dumps(environ):
-    """JSON is made by what the framework gives."""
+    """JSON is written by the given function."""
     encode_odd = partial(encode, dumps=lambda value: f"<{value}>")
     assert b"data: <1>\n\n" in list(served([1], environ, encode=encode_odd))
     assert b'data: {"a": 1}\n\n' in list(served([{"a": 1}], environ))
@@ -931,7 +931,7 @@ def test_real_socket_is_watched(runtime):
 
 
 def test_end_id_is_what_the_end_carries():
-    """The end marker is in the last event."""
+    """The last event carries the end marker."""
     (event,) = EventStreamParser().feed(END)
     assert event == ServerSentEvent("", event="stream-end", id=END_ID)
 

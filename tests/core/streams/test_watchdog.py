@@ -1,4 +1,4 @@
-"""What a stream that has its request must not miss."""
+"""The watchdog of streams that keep their request."""
 
 import contextlib
 import gc
@@ -23,7 +23,7 @@ def hub(runtime):
 
 
 class Offer:
-    """A worker's, that nothing comes of."""
+    """An offer that is never accepted."""
 
     is_chunked = True
 
@@ -33,7 +33,7 @@ class Offer:
 
 
 def test_first_chunk_that_is_not_taken(hub, runtime):
-    """A stream that could be handed off is cut off, too, if its client takes nothing at all."""
+    """A stream that could be handed off is also cut off if its client accepts nothing."""
     ours, theirs = socket.socketpair()
     with ours, theirs, contextlib.closing(EventStream(Subscription(hub, ("a",)))) as first:
         next(first)  # So that the channel is received.
@@ -51,7 +51,7 @@ def test_first_chunk_that_is_not_taken(hub, runtime):
 
 
 def test_idle(runtime):
-    """Whether a client has got everything is known from the system."""
+    """The system reports whether a client has received everything."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         connection = Connection(ours.fileno())
@@ -65,7 +65,7 @@ def test_idle(runtime):
 
 
 def test_stream_that_is_never_iterated():
-    """It is no cycle that would keep its request until the garbage collector comes."""
+    """A stream that never starts does not keep its request until the garbage collector runs."""
     stream = EventStream(["a"])
     kept = weakref.ref(stream)
     gc.collect()
