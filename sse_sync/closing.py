@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import random
+import sys
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +19,7 @@ from .settings import Options
 
 __all__ = [
     *("END_ID", "URGENT_PATIENCE", "CloseReason", "End", "OpenStream"),
-    *("closing_bytes", "spread"),
+    *("closing_bytes", "reason_of_close", "spread"),
 ]
 
 END_ID = "sse-sync.end"
@@ -35,10 +36,7 @@ URGENT_PATIENCE = 1.0
 
 
 class CloseReason(enum.Enum):
-    """
-    Why a stream ended.
-
-    """
+    """Why a stream ended."""
 
     CLIENT_GONE = "client gone"
     """The client closed the connection, vanished, or stopped reading."""
@@ -67,10 +65,7 @@ class CloseReason(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """
-    Why and how a stream ends.
-
-    """
+    """Why and how a stream ends."""
 
     reason: CloseReason
     """Why."""
@@ -87,10 +82,7 @@ class End:
 
 
 class OpenStream(Protocol):
-    """
-    A stream as those see it who count streams and end them.
-
-    """
+    """A stream as those see it who count streams and end them."""
 
     def end_with(self, end: End) -> None:
         """
@@ -135,6 +127,16 @@ def closing_bytes(end: End, options: Options, failure: BaseException | None = No
     if reason is CloseReason.NO_ROOM:
         return encode_retry(spread(options.retry_full))
     return b""
+
+
+def reason_of_close() -> CloseReason:
+    """Return why a server closes a stream that has not ended by itself."""
+    # Because a write failed, or because it kills its requests. It calls close() while it handles
+    # that exception.
+    error = sys.exc_info()[1]
+    if error is None or isinstance(error, (Exception, GeneratorExit)):
+        return CloseReason.CLIENT_GONE
+    return CloseReason.SERVER_STOPPING
 
 
 def spread(milliseconds: int) -> int:

@@ -37,22 +37,13 @@ class Feed(Protocol):
     """Whether it ended because the client was slower than its events."""
 
     def start(self) -> None:
-        """
-        Begin. Nothing of the source runs before.
-
-        """
+        """Begin. Nothing of the source runs before."""
 
     def take(self) -> bytes | None:
-        """
-        Return the next chunk, or :obj:`None` if there is none yet.
-
-        """
+        """Return the next chunk, or :obj:`None` if there is none yet."""
 
     def wait(self) -> None:
-        """
-        Wait until there may be something to take, or something else to be done.
-
-        """
+        """Wait until there may be something to take, or something else to be done."""
 
     def stop(self) -> None:
         """
@@ -63,18 +54,12 @@ class Feed(Protocol):
 
 
 class FeedSource(abc.ABC):
-    """
-    A source that makes its own feed, because nothing of it has to run beside the stream.
-
-    """
+    """A source that makes its own feed, because nothing of it has to run beside the stream."""
 
     @property
     @abc.abstractmethod
     def is_at_hand(self) -> bool:
-        """
-        Whether a feed has something to send as soon as it is started, without waiting.
-
-        """
+        """Whether a feed has something to send as soon as it is started, without waiting."""
 
     @abc.abstractmethod
     def open(self, signal: Signal, encode: Encode, context: contextvars.Context) -> Feed:

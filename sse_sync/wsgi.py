@@ -50,10 +50,7 @@ logger = logging.getLogger("sse_sync")
 
 @dataclass(frozen=True)
 class Answer:
-    """
-    A response that no framework has touched.
-
-    """
+    """A response that no framework has touched."""
 
     status: int
     """HTTP status code."""

@@ -38,35 +38,20 @@ DELIVERY_PATIENCE = 1.0
 
 
 class Subscriber(Protocol):
-    """
-    Whom a hub gives events to. It never blocks.
-
-    """
+    """Whom a hub gives events to. It never blocks."""
 
     @property
     def clients(self) -> int:
-        """
-        How many clients it stands for.
-
-        """
+        """How many clients it stands for."""
 
     def put(self, message: Message) -> None:
-        """
-        Take an event of one of its channels.
-
-        """
+        """Take an event of one of its channels."""
 
     def interrupted(self) -> None:
-        """
-        Note that events may be missing from here on.
-
-        """
+        """Record that events may be missing from here on."""
 
     def degraded(self, problem: str | None) -> None:
-        """
-        Note that nothing arrives for now, or that it does again.
-
-        """
+        """Record that nothing arrives for now, or that it does again."""
 
 
 class Dispatcher:
@@ -121,10 +106,7 @@ class Dispatcher:
         """Events that were put into mailboxes."""
 
     def counts(self) -> list[int]:
-        """
-        Return how many clients each channel has that has any.
-
-        """
+        """Return how many clients each channel has that has any."""
         everybody = list(self._subscribers.values())
         counts = (sum(subscriber.clients for subscriber in list(some)) for some in everybody)
         return [count for count in counts if count]
@@ -236,10 +218,7 @@ class Dispatcher:
             self._given = message.position.number
 
     def reached(self, position: Position) -> None:
-        """
-        Note that everything up to a position has been received.
-
-        """
+        """Record that everything up to a position has been received."""
         with self._lock:
             latest = self._latest
             if latest is None or (latest.epoch == position.epoch and latest < position):
@@ -247,10 +226,7 @@ class Dispatcher:
                 self._given = position.number
 
     def interrupted(self) -> None:
-        """
-        Tell all subscribers that events may be missing.
-
-        """
+        """Tell all subscribers that events may be missing."""
         with self._lock:
             self._latest = None
             self._given = 0
@@ -281,10 +257,7 @@ class Dispatcher:
                 _guarded(subscriber.degraded, problem)
 
     def review(self) -> None:
-        """
-        Give back channels that had no subscribers the last time either.
-
-        """
+        """Give back channels that had no subscribers the last time either."""
         self._on_review()
         # Somebody who subscribes may wait for the broker, which waits for this.
         if not self._asking.acquire(blocking=False):

@@ -23,10 +23,7 @@ few calls, and each client that gets a burst at the same time takes that much me
 
 
 class Overflow(enum.Enum):
-    """
-    What happens when a subscriber's mailbox is full.
-
-    """
+    """What happens when a subscriber's mailbox is full."""
 
     DISCONNECT = "disconnect"
     """The stream ends; the client reconnects, and gets what it missed from the history."""
@@ -115,10 +112,7 @@ class Mailbox:
             self._bytes += len(message.body)
 
     def take(self) -> list[Message]:
-        """
-        Return all events that are there, in their order.
-
-        """
+        """Return all events that are there, in their order."""
         if not self._events:
             return []
         with self._lock:
@@ -167,10 +161,7 @@ class Mailbox:
         self.overflowed = self.overflowed or other.overflowed
 
     def clear(self) -> None:
-        """
-        Forget everything, and take events again.
-
-        """
+        """Forget everything, and take events again."""
         with self._lock:
             self._events.clear()
             self._bytes = 0

@@ -39,10 +39,7 @@ Filter = Callable[[str | None, str | None, Mapping[str, Any]], bool]
 
 @dataclass(frozen=True)
 class Subscription(FeedSource):
-    """
-    What a stream shall relay. A source for :class:`~sse_sync.EventStream`.
-
-    """
+    """What a stream shall relay. A source for :class:`~sse_sync.EventStream`."""
 
     hub: Hub
     """Where the channels are."""

@@ -17,7 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..closing import OpenStream
+from ..closing import OpenStream, spread
+from ..event import encode_retry
+from ..settings import Options
 from .registry import Registry
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ LINGERING_LIMIT = 100
 
 # The most that is reserved for ordinary requests.
 MAX_RESERVE = 1000
+
+
+# For people with curl; a browser shows it to nobody.
+_LIMITED = b": too many streams of this user or address\n"
 
 
 class Refusal(enum.Enum):
@@ -214,6 +220,22 @@ class Admission:
         if not passing and requests is not None and registry.requests >= requests.streams:
             return requests
         return None
+
+
+def refusal_bytes(refusal: Refusal, options: Options) -> bytes:
+    """
+    Return all that a client gets that is sent away. With status 200, because after a 503 an
+    EventSource never comes back (WHATWG HTML, 9.2.2).
+
+    Args:
+        refusal: Why it is sent away.
+        options: How its stream would have behaved.
+
+    """
+    if refusal is Refusal.STOPPING:
+        return encode_retry(spread(options.retry_stopping))
+    why = _LIMITED if refusal is Refusal.LIMITED else b""
+    return why + encode_retry(spread(options.retry_full))
 
 
 def find_worker() -> Any:

@@ -21,10 +21,7 @@ _NO_CONTEXT = contextvars.Context()
 
 @dataclass(slots=True)
 class Hooks:
-    """
-    The callbacks of one stream. None of them can break the stream: what they raise is logged.
-
-    """
+    """The callbacks of one stream. None of them can break the stream: what they raise is logged."""
 
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     """Context variables of the view, which the source and the callbacks run in."""

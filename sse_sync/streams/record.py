@@ -21,10 +21,7 @@ _IN_PATHS = "/:@!$&'()*+,;=-._~"
 
 @dataclass(slots=True)
 class StreamRecord:
-    """
-    What a stream was and what it has sent so far.
-
-    """
+    """What a stream was and what it has sent so far."""
 
     path: str
     """Path of its request."""

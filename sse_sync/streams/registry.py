@@ -38,10 +38,7 @@ LINGERING_AFTER = 5.0
 
 @dataclass(frozen=True)
 class Statistics:
-    """
-    Figures of one process.
-
-    """
+    """Figures of one process."""
 
     open: int
     """Streams that are open now."""
@@ -64,10 +61,7 @@ class _Kind(enum.Enum):
 
 
 class Registry:
-    """
-    Keep the streams of one process. Its methods may be called from any thread or greenlet.
-
-    """
+    """Keep the streams of one process. Its methods may be called from any thread or greenlet."""
 
     def __init__(self) -> None:
         # Nothing switches greenlets or calls out while it is held, so it does not matter
@@ -86,34 +80,22 @@ class Registry:
 
     @property
     def open(self) -> int:
-        """
-        How many streams are open.
-
-        """
+        """How many streams are open."""
         return len(self._open)
 
     @property
     def handed_off(self) -> int:
-        """
-        How many of them need no request any more.
-
-        """
+        """How many of them need no request any more."""
         return self._counts[_Kind.HANDED_OFF]
 
     @property
     def requests(self) -> int:
-        """
-        How many of them need a request, for longer than a moment.
-
-        """
+        """How many of them need a request, for longer than a moment."""
         return self._counts[_Kind.REQUEST]
 
     @property
     def lingering(self) -> int:
-        """
-        How many sources still run although their stream has ended.
-
-        """
+        """How many sources still run although their stream has ended."""
         return len(self._lingering)
 
     def open_if_below(
@@ -180,53 +162,35 @@ class Registry:
             self._note(handed_off, _Kind.HANDED_OFF)
 
     def stays(self, stream: OpenStream) -> None:
-        """
-        Note that a stream needs its request after all.
-
-        """
+        """Record that a stream needs its request after all."""
         with self._lock:
             if stream in self._open:
                 self._forget(stream)
                 self._note(stream, _Kind.REQUEST)
 
     def closed(self, stream: OpenStream, reason: CloseReason) -> None:
-        """
-        Remove a stream.
-
-        """
+        """Remove a stream."""
         with self._lock:
             self._forget(stream)
             self._closed[reason] += 1
 
     def withdraw(self, stream: OpenStream) -> None:
-        """
-        Remove a stream that was added, but not opened.
-
-        """
+        """Remove a stream that was added, but not opened."""
         with self._lock:
             self._forget(stream)
             self._opened -= 1
 
     def refused(self) -> None:
-        """
-        Count a stream that was sent away.
-
-        """
+        """Count a stream that was sent away."""
         with self._lock:
             self._refused += 1
 
     def lingers(self, stream: OpenStream, since: float) -> None:
-        """
-        Note that a stream has ended and its source has not.
-
-        """
+        """Record that a stream has ended and its source has not."""
         self._lingering[stream] = since
 
     def lingers_no_more(self, stream: OpenStream) -> None:
-        """
-        Note that a source has ended at last. Idempotent.
-
-        """
+        """Record that a source has ended at last. Idempotent."""
         if self._lingering.pop(stream, None) is not None and stream in self._reported:
             self._reported.discard(stream)
             logger.info("a source that outlived its stream has ended: %s", stream.where())
@@ -242,19 +206,13 @@ class Registry:
         self._is_stopping = is_stopping
 
     def end_all(self, reason: CloseReason) -> None:
-        """
-        End every open stream soon.
-
-        """
+        """End every open stream soon."""
         end = End(reason)
         for stream in tuple(self._open):
             stream.end_with(end)
 
     def statistics(self) -> Statistics:
-        """
-        Return the figures.
-
-        """
+        """Return the figures."""
         return Statistics(
             open=len(self._open),
             handed_off=self.handed_off,
@@ -303,18 +261,12 @@ _registry = Registry()
 
 
 def registry() -> Registry:
-    """
-    Return the registry of this process.
-
-    """
+    """Return the registry of this process."""
     return _registry
 
 
 def statistics() -> Statistics:
-    """
-    Return figures about the streams of this process.
-
-    """
+    """Return figures about the streams of this process."""
     return _registry.statistics()
 
 

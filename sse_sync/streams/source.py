@@ -21,7 +21,7 @@ from ..exceptions import EventError, SourceError
 from ..feed import Encode, Feed, FeedSource
 from ..runtime import Runtime, Signal, Task
 
-__all__ = ["Inline", "Pump", "Source", "iterate", "run_beside", "run_inline"]
+__all__ = ["Inline", "Pump", "Source", "iterate", "run_beside", "run_inline", "where_is"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -95,6 +95,15 @@ def run_inline(
     if isinstance(source, FeedSource):
         return source.open(_runtime.current().signal(), encode, context)
     return Inline(source, encode, context=context, ended=ended)
+
+
+def where_is(source: object) -> str:
+    """Return the name of a source, and where it stands if it is a generator."""
+    name = getattr(source, "__qualname__", type(source).__qualname__)
+    frame = getattr(source, "gi_frame", None)
+    if frame is None:
+        return str(name)
+    return f"{name} at {frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 class _SourceRunner:

@@ -13,18 +13,17 @@ from __future__ import annotations
 
 import enum
 import logging
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .. import runtime as _runtime
 from ..channels.subscription import ChannelFeed, Subscription
-from ..closing import CloseReason, End, closing_bytes, spread
+from ..closing import CloseReason, End, closing_bytes, reason_of_close
 from ..event import encode, encode_retry
 from ..feed import Encode, Feed, FeedSource
 from ..runtime.process import native_lock
 from ..settings import Options
-from .admission import Refusal, admission
+from .admission import Refusal, admission, refusal_bytes
 from .connection import find_connection
 from .handoff.connection import HandoffConnection
 from .handoff.takeover import OFFER, Offer, hand_off
@@ -32,7 +31,7 @@ from .heartbeat import HEARTBEAT
 from .hooks import Hooks
 from .record import StreamRecord, log_end
 from .registry import registry
-from .source import Source, iterate, run_beside, run_inline
+from .source import Source, iterate, run_beside, run_inline, where_is
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -46,16 +45,6 @@ logger = logging.getLogger("sse_sync")
 
 # Held while an end is chosen, and while one of two parties leaves.
 _lock = native_lock()
-
-# Seconds that on_close waits for a source's cleanup. Under gevent a source is interrupted at once;
-# a thread that blocks would hold the server's thread for that long.
-CLEANUP_PATIENCE = 0.5
-
-# Seconds that a stopping server leaves under gevent to a source's cleanup.
-STOP_PATIENCE = 1.0
-
-# For people with curl; a browser shows it to nobody.
-_LIMITED = b": too many streams of this user or address\n"
 
 
 class State(enum.Enum):
@@ -161,7 +150,7 @@ class EventStream:
         if self._feed is None:
             self._close_unopened()
         else:
-            self.end_with(End(_reason_of_close()))
+            self.end_with(End(reason_of_close()))
             assert self._end is not None
             self._close_opened(self._feed, self._end.reason)
 
@@ -197,11 +186,7 @@ class EventStream:
 
     def where(self) -> str:
         """Return what the stream's source is and where it stands."""
-        name = getattr(self._source, "__qualname__", type(self._source).__qualname__)
-        frame = getattr(self._source, "gi_frame", None)
-        if frame is None:
-            return str(name)
-        return f"{name} at {frame.f_code.co_filename}:{frame.f_lineno}"
+        return where_is(self._source)
 
     # The beginning.
 
@@ -211,9 +196,11 @@ class EventStream:
         # Test clients show neither; servers show one or both.
         is_served = connection is not None or "SERVER_SOFTWARE" in environ
         try:
-            refusal = self._admit(environ) if is_served else self._admit_inline()
+            refusal = self._admit(environ) if is_served else self._count()
             if refusal is not None:
                 return self._send_away(refusal)
+            if not is_served:
+                self._open_inline()
             # A comment and a reconnection time, so that headers and first bytes leave at once and
             # a client forgets the longer time that an earlier stream may have told it.
             return b":\n" + encode_retry(self._options.retry) + self._first_chunk()
@@ -240,13 +227,6 @@ class EventStream:
                 streams.withdraw(self)
         return refusal
 
-    def _admit_inline(self) -> Refusal | None:
-        refusal = self._count()
-        if refusal is None:
-            registry().open_if_below(None, self)
-            self._open_inline()
-        return refusal
-
     def _count(self) -> Refusal | None:
         is_allowed = self._user_stream is None or self._user_stream.begin(self)
         return None if is_allowed else Refusal.LIMITED
@@ -262,6 +242,7 @@ class EventStream:
         self._hooks.call_before()
 
     def _open_inline(self) -> None:
+        registry().open_if_below(None, self)
         self._record.opened_at = self._watchdog.clock()
         self._feed = run_inline(self._source, self._encode, self._hooks.context, self._source_ended)
         if isinstance(self._source, FeedSource):
@@ -284,14 +265,11 @@ class EventStream:
         return chunk
 
     def _send_away(self, refusal: Refusal) -> bytes:
-        # 200 and an end: after a 503 an EventSource never comes back (WHATWG HTML, 9.2.2).
         registry().refused()
         self._state = State.ENDING
         if refusal is Refusal.STOPPING:
             self._end = End(CloseReason.SERVER_STOPPING)
-            return encode_retry(spread(self._options.retry_stopping))
-        why = _LIMITED if refusal is Refusal.LIMITED else b""
-        return why + encode_retry(spread(self._options.retry_full))
+        return refusal_bytes(refusal, self._options)
 
     def _start(self, feed: Feed) -> None:
         try:
@@ -386,7 +364,9 @@ class EventStream:
         if feed.done:
             streams.lingers_no_more(self)
         streams.closed(self, reason)
-        self._wait_for_source(feed, reason)
+        self._watchdog.wait_for_source(
+            lambda: feed.done, reason, has_callback=self._hooks.on_close is not None
+        )
         try:
             record = self._record
             seconds = self._watchdog.clock() - record.opened_at
@@ -412,18 +392,6 @@ class EventStream:
             self._watchdog.wake()
             self._leave()
 
-    def _wait_for_source(self, feed: Feed, reason: CloseReason) -> None:
-        # The application's callback shares the view's context with the source, and with it, say,
-        # a database session. So it comes after the source's cleanup, unless that takes long. And
-        # a stopping gevent worker is gone as soon as its requests are.
-        runtime = self._watchdog.runtime
-        if feed.done or runtime is None:
-            return
-        if reason is CloseReason.SERVER_STOPPING and runtime.exits:
-            self._watchdog.wait_until(lambda: feed.done, STOP_PATIENCE)
-        elif self._hooks.on_close is not None:
-            self._watchdog.wait_until(lambda: feed.done, CLEANUP_PATIENCE)
-
     def _leave(self) -> None:
         with _lock:
             self._parties -= 1
@@ -434,12 +402,3 @@ class EventStream:
             self._source = iter(())
             self._feed = None
             self._hooks.call_after(error)
-
-
-def _reason_of_close() -> CloseReason:
-    # The stream did not end by itself, so the server gave up: because a write failed, or because
-    # it kills its requests. It calls close() while it handles that exception.
-    error = sys.exc_info()[1]
-    if error is None or isinstance(error, (Exception, GeneratorExit)):
-        return CloseReason.CLIENT_GONE
-    return CloseReason.SERVER_STOPPING

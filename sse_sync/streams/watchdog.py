@@ -23,9 +23,17 @@ from .connection import Connection
 __all__ = ["Watchdog"]
 
 
+# Seconds that on_close waits for a source's cleanup. Under gevent a source is interrupted at once;
+# a thread that blocks would hold the server's thread for that long.
+CLEANUP_PATIENCE = 0.5
+
+# Seconds that a stopping server leaves under gevent to a source's cleanup.
+STOP_PATIENCE = 1.0
+
+
 class Watchdog:
     """
-    Watch one stream and its client. Its methods never block, but for :meth:`wait_until`.
+    Watch one stream and its client. Its methods never block, but for :meth:`wait_for_source`.
 
     Args:
         options: How the stream behaves.
@@ -83,21 +91,31 @@ class Watchdog:
         if self._signal is not None:
             self._signal.set()
 
-    def wait_until(self, condition: Callable[[], bool], seconds: float) -> None:
+    def wait_for_source(
+        self, is_over: Callable[[], bool], reason: CloseReason, *, has_callback: bool
+    ) -> None:
         """
-        Wait in the stream's own thread or greenlet.
+        Wait in the stream's own thread or greenlet for its source's cleanup, unless it takes long.
+
+        The application's callback shares the view's context with the source, and with it, say, a
+        database session: so it comes after the cleanup. And a stopping gevent worker is gone as
+        soon as its requests are.
 
         Args:
-            condition: For what; looked at whenever the stream is woken.
-            seconds: How long at most.
+            is_over: Whether the source has ended; looked at whenever the stream is woken.
+            reason: Why the stream has ended.
+            has_callback: Whether the application is to be called.
 
         """
         runtime, signal = self.runtime, self._signal
         if runtime is None or signal is None:
             return
-        deadline = self.clock() + seconds
+        is_stopping = reason is CloseReason.SERVER_STOPPING and bool(runtime.exits)
+        if is_over() or not (is_stopping or has_callback):
+            return
+        deadline = self.clock() + (STOP_PATIENCE if is_stopping else CLEANUP_PATIENCE)
         timer = runtime.reactor.call_at(deadline, lambda now: signal.set())
-        while not condition() and self.clock() < deadline:
+        while not is_over() and self.clock() < deadline:
             signal.wait()
         timer.cancel()
 

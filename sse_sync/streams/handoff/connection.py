@@ -28,7 +28,8 @@ from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor, Timer
 from ..record import StreamRecord, log_end
 from ..registry import registry
-from .fanout import Fanout, framed
+from .batch import framed
+from .fanout import Fanout
 
 if TYPE_CHECKING:
     from ...channels.user_stream import UserStream
@@ -220,7 +221,7 @@ class HandoffConnection:
             self._since = self._reactor.clock()
         self._leftover = data
 
-    # Writing to a client that is behind.
+    # Writing to a slow client.
 
     def _catch_up(self) -> bool:
         # A job that is done in one turn.
@@ -339,10 +340,7 @@ class HandoffConnection:
 
 
 def all_is_logged() -> bool:
-    """
-    Whether every line about a connection that has ended is written.
-
-    """
+    """Whether every line about a connection that has ended is written."""
     return _logging.is_idle
 
 

@@ -3,7 +3,7 @@ One subscriber for many connections: what their channels bring is framed once, a
 
 Theory of operation. Connections that were handed off, and that have everything but their client in
 common, share a fan-out. What it gets waits until the reactor's next turn; what has come by then
-is one *round*: one buffer, and the connections that there are. The reactor writes it to some
+is one *batch*: one buffer, and the connections that there are. The reactor writes it to some
 hundred of them in each turn, so that it gets to other things in between. A connection that does
 not take all of it keeps the rest, and what follows, in a mailbox of its own until its client has
 caught up.
@@ -17,16 +17,12 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from ...brokers.base import Message
 from ...channels.dispatcher import degraded_event
 from ...channels.hub import Hub
-from ...channels.mailbox import Overflow
 from ...channels.resume import ChannelReader
-from ...channels.subscription import Subscription
 from ...closing import CloseReason, End
 from ...event import ServerSentEvent
 from ...exceptions import BrokerUnavailable
@@ -35,8 +31,10 @@ from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor
 from ...settings import Options
 from ..heartbeat import HEARTBEAT
+from .batch import Batch, Recipient, framed
+from .key import FanoutKey
 
-__all__ = ["Fanout", "FanoutKey", "Recipient", "Batch", "fanout_for", "framed"]
+__all__ = ["Fanout", "fanout_for"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -44,7 +42,7 @@ logger = logging.getLogger("sse_sync")
 # how many of them the clock is looked at.
 SLICE, LOOK_EVERY = 0.002, 32
 
-# Bytes of one round. What comes together in a burst is one write to each client.
+# Bytes of one batch. What comes together in a burst is one write to each client.
 MAX_BATCH = 64 * 1024
 
 
@@ -52,114 +50,8 @@ MAX_BATCH = 64 * 1024
 MAX_PATHS = 100
 
 
-@dataclass(frozen=True)
-class FanoutKey:
-    """
-    What connections have in common that share a fan-out.
-
-    """
-
-    channels: tuple[str, ...]
-    """What they relay."""
-    chunked: bool
-    """Whether they are framed as in HTTP/1.1."""
-    bounds: tuple[int, int, Overflow]
-    """Events and bytes that may wait for a client, and what happens when there are more."""
-    tell_degraded: bool
-    """Whether clients are told when nothing can arrive."""
-    has_snapshot: bool
-    """Whether a client that starts anew wants the state, which only its request can tell."""
-    heartbeat: float | None
-    """Seconds without anything sent after which a comment is sent."""
-    write_timeout: float | None
-    """Seconds that a client may take to accept what was sent."""
-    closing_bytes: tuple[int, int, int, bool]
-    """What of the options concerns the end: reconnection times, and whether it debugs."""
-
-    @classmethod
-    def of(cls, subscription: Subscription, options: Options, *, chunked: bool) -> FanoutKey:
-        """
-        Return the key of a stream.
-
-        Args:
-            subscription: What it relays.
-            options: How it behaves.
-            chunked: Whether it is framed as in HTTP/1.1.
-
-        """
-        return cls(
-            channels=subscription.channels,
-            chunked=chunked,
-            bounds=(subscription.max_events, subscription.max_bytes, subscription.overflow),
-            tell_degraded=subscription.tell_degraded,
-            has_snapshot=subscription.snapshot is not None,
-            heartbeat=options.heartbeat,
-            write_timeout=options.write_timeout,
-            closing_bytes=(
-                *(options.retry, options.retry_stopping, options.retry_failed),
-                options.debug,
-            ),
-        )
-
-
-class Recipient(Protocol):
-    """
-    A connection, as its fan-out sees it. Only the reactor's driver calls it.
-
-    """
-
-    def send(self, frame: bytes) -> int:
-        """
-        Write as much as can be written now, and return how much that was.
-
-        Raises:
-            OSError: If nothing can.
-
-        """
-
-    def fell_behind(self, frame: bytes, sent: int) -> None:
-        """
-        Keep what could not be written.
-
-        """
-
-    def broke(self) -> None:
-        """
-        Note that nothing can be written any more.
-
-        """
-
-    def end_with(self, end: End) -> None:
-        """
-        End soon. It never blocks, and anything may call it.
-
-        """
-
-
-@dataclass
-class Batch:
-    """
-    Something to be written to everybody.
-
-    """
-
-    frame: bytes
-    """What to write."""
-    messages: list[Message] | None
-    """What it consists of; :obj:`None` for what is not worth being kept for who is behind."""
-    recipients: Iterator[Recipient]
-    """Who has not been written to yet."""
-    is_reset: bool = False
-    """Whether what follows does not go on where the last event was."""
-    is_heartbeat: bool = False
-    """Whether it is superfluous where something else is to be written."""
-
-
 class Joined(NamedTuple):
-    """
-    Where a connection has joined a fan-out.
-
-    """
+    """Where a connection has joined a fan-out."""
 
     number: int
     """Number of the position after which it gets everything."""
@@ -227,10 +119,7 @@ class Fanout:
 
     @property
     def clients(self) -> int:
-        """
-        How many clients it stands for.
-
-        """
+        """How many clients it stands for."""
         return len(self._recipients)
 
     def open(self) -> None:
@@ -249,10 +138,7 @@ class Fanout:
             self._reader.follow(held)
 
     def close(self) -> None:
-        """
-        Unsubscribe. It never blocks. Idempotent.
-
-        """
+        """Unsubscribe. It never blocks. Idempotent."""
         self._reader.stop()
         shared, name = self.hub.dispatcher.shared, (self.key, self.reactor)
         if shared.get(name) is self:
@@ -277,19 +163,13 @@ class Fanout:
             return Joined(self._reader.seen.number, self.events, self.bytes)
 
     def leave(self, recipient: Recipient) -> None:
-        """
-        Write to a connection no more. The last one closes the fan-out. Idempotent.
-
-        """
+        """Write to a connection no more. The last one closes the fan-out. Idempotent."""
         with self._lock:
             self._recipients.pop(recipient, None)
         self.close_if_unused()
 
     def close_if_unused(self) -> None:
-        """
-        Close it if there is nobody to write to. It never blocks. Idempotent.
-
-        """
+        """Close it if there is nobody to write to. It never blocks. Idempotent."""
         with self._lock:
             if self._recipients:
                 return
@@ -299,10 +179,7 @@ class Fanout:
     # What the hub calls.
 
     def put(self, message: Message) -> None:
-        """
-        Take an event.
-
-        """
+        """Take an event."""
         with self._lock:
             if self.is_over:
                 return
@@ -318,10 +195,7 @@ class Fanout:
             self._write_soon()
 
     def interrupted(self) -> None:
-        """
-        Note that events may be missing from here on.
-
-        """
+        """Record that events may be missing from here on."""
         with self._lock:
             self._reader.has_missed = True
             if self._held is None:
@@ -329,10 +203,7 @@ class Fanout:
         self._catching_up.wake()
 
     def degraded(self, problem: str | None) -> None:
-        """
-        Note that nothing arrives for now, or that it does again.
-
-        """
+        """Record that nothing arrives for now, or that it does again."""
         if self.key.tell_degraded:
             self._say(degraded_event(problem is not None))
 
@@ -396,7 +267,7 @@ class Fanout:
         return following
 
     def _write_batch(self, following: Batch, deadline: float) -> bool:
-        # The hot loop: once per client and round. Returns whether everybody has been written to.
+        # The hot loop: once per client and batch. Returns whether everybody has been written to.
         frame, size, left = following.frame, len(following.frame), LOOK_EVERY
         for recipient in following.recipients:
             try:
@@ -415,7 +286,7 @@ class Fanout:
         return True
 
     def _was_not_written(self, recipient: Recipient, frame: bytes, sent: int) -> None:
-        # One recipient's trouble must not cost the others the round.
+        # One recipient's trouble must not cost the others the batch.
         try:
             if sent >= 0:
                 recipient.fell_behind(frame, sent)
@@ -517,11 +388,3 @@ def fanout_for(hub: Hub, key: FanoutKey, options: Options, reactor: Reactor) -> 
         else:
             found = shared[name] = made
     return found
-
-
-def framed(body: bytes, chunked: bool) -> bytes:
-    """
-    Return bytes as a server sends them: as a chunk of HTTP/1.1 (RFC 9112, 7.1), or as they are.
-
-    """
-    return b"%x\r\n%b\r\n" % (len(body), body) if chunked else body

@@ -30,7 +30,8 @@ from ..record import StreamRecord, path_of
 from ..registry import registry
 from ..watchdog import Watchdog
 from .connection import HandoffConnection
-from .fanout import FanoutKey, fanout_for
+from .fanout import fanout_for
+from .key import FanoutKey
 
 if TYPE_CHECKING:
     from ...channels.user_stream import UserStream
@@ -48,10 +49,7 @@ class StaysWithRequest(Exception):
 
 
 class Offer(Protocol):
-    """
-    A worker's readiness to let a connection go.
-
-    """
+    """A worker's readiness to let a connection go."""
 
     is_chunked: bool
     """Whether the response is framed in chunks."""
