@@ -27,7 +27,8 @@ from .exceptions import (
     UnsupportedServerError,
 )
 from .parser import EventStreamParser
-from .streams.registry import Statistics, on_worker_stop, statistics
+from .streams.drain import on_worker_stop
+from .streams.registry import Statistics, statistics
 from .streams.stream import EventStream
 
 __all__ = [

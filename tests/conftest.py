@@ -2,7 +2,7 @@
 
 import pytest
 
-from sse_sync.streams import admission, registry
+from sse_sync.streams import admission, drain, registry
 from sse_sync.testing import FakeRuntime
 
 
@@ -11,6 +11,7 @@ def fresh_process(monkeypatch):
     """A registry and an admission as at the start of a process."""
     monkeypatch.setattr(registry, "_registry", registry.Registry())
     monkeypatch.setattr(admission, "_admission", admission.Admission())
+    monkeypatch.setattr(drain, "_drain", drain.Drain())
 
 
 @pytest.fixture

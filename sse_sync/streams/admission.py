@@ -11,7 +11,6 @@ from __future__ import annotations
 import enum
 import logging
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 from ..closing import OpenStream, spread
 from ..event import encode_retry
 from ..settings import Options
+from .drain import drain, find_worker
 from .registry import Registry
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["Admission", "Capacity", "Refusal", "admission", "find_worker"]
+__all__ = ["Admission", "Capacity", "Refusal", "admission", "refusal_bytes"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -109,8 +109,9 @@ class Admission:
         if self._worker is None and not environ:
             return  # The application is loading, perhaps in a master process.
         self._known = True
-        if self._worker is not None:
-            registry.end_when(self._is_stopping)
+        worker = self._worker
+        if worker is not None:
+            drain().ask(lambda: not worker.alive)
         self._capacity = _capacity(environ, self._worker)
         self._descriptors = _descriptors()
         for warning in _warnings(environ, self._worker, self._capacity):
@@ -128,7 +129,7 @@ class Admission:
             passing: Whether the stream needs its request only for a moment.
 
         """
-        if self._worker is not None and self._is_stopping():
+        if self._worker is not None and drain().is_stopping():
             return Refusal.STOPPING
         limits = self.limits(max_streams)
         full = self._limit_of(registry, limits, passing=passing)
@@ -201,9 +202,6 @@ class Admission:
         )
         return descriptors, requests
 
-    def _is_stopping(self) -> bool:
-        return not self._worker.alive
-
     def _full(self, problem: str) -> Refusal:
         if not self._warned_full:
             self._warned_full = True
@@ -236,21 +234,6 @@ def refusal_bytes(refusal: Refusal, options: Options) -> bytes:
         return encode_retry(spread(options.retry_stopping))
     why = _LIMITED if refusal is Refusal.LIMITED else b""
     return why + encode_retry(spread(options.retry_full))
-
-
-def find_worker() -> Any:
-    """
-    Return the gunicorn worker that this process is, or :obj:`None`.
-
-    gunicorn/workers/base.py, ``init_signals``, makes a method of the worker the handler of
-    SIGTERM. Without configuration there is no other way to find it.
-
-    """
-    base = sys.modules.get("gunicorn.workers.base")
-    if base is None:
-        return None
-    worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    return worker if isinstance(worker, base.Worker) else None
 
 
 def _capacity(environ: WSGIEnvironment, worker: Any) -> Capacity | None:

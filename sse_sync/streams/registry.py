@@ -1,5 +1,5 @@
 """
-The streams of one process: how many, how they ended, and ending them all.
+The streams of one process: how many there are, and how they ended.
 
 """
 
@@ -15,22 +15,15 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ..closing import CloseReason, End, OpenStream
-from ..runtime.reactor import Reactor
 
 __all__ = [
     "Registry",
     "Statistics",
-    "on_worker_stop",
     "registry",
     "statistics",
 ]
 
 logger = logging.getLogger("sse_sync")
-
-# Seconds between two looks at whether the server stops. Polling, because a gunicorn worker that
-# reached max_requests gets no signal and calls no hook; a fifth of a second is not noticed in a
-# deploy, and five looks a second cost nothing.
-SWEEP_INTERVAL = 0.2
 
 # Seconds a source may take to end before the log says where it stands.
 LINGERING_AFTER = 5.0
@@ -75,8 +68,6 @@ class Registry:
         self._closed: Counter[CloseReason] = Counter()
         self._opened = 0
         self._refused = 0
-        self._is_stopping: Callable[[], bool] | None = None
-        self._sweeping = False
 
     @property
     def open(self) -> int:
@@ -130,24 +121,6 @@ class Registry:
             self._opened += 1
             return True
 
-    def sweep_with(self, reactor: Reactor) -> None:
-        """
-        Look now and then whether the server stops. Only the first call works.
-
-        Args:
-            reactor: Keeps the time.
-
-        """
-        with self._lock:
-            start, self._sweeping = not self._sweeping, True
-        if start:
-
-            def sweep(now: float) -> float:
-                self._sweep(now, reactor.defer)
-                return now + SWEEP_INTERVAL
-
-            reactor.call_at(reactor.clock() + SWEEP_INTERVAL, sweep)
-
     def hand_off(self, stream: OpenStream, handed_off: OpenStream) -> None:
         """
         Go on with a connection that needs no request any more.
@@ -195,21 +168,25 @@ class Registry:
             self._reported.discard(stream)
             logger.info("a source that outlived its stream has ended: %s", stream.where())
 
-    def end_when(self, is_stopping: Callable[[], bool]) -> None:
-        """
-        End all streams as soon as a function returns true.
-
-        Args:
-            is_stopping: Asked several times a second while there are streams; must not block.
-
-        """
-        self._is_stopping = is_stopping
-
     def end_all(self, reason: CloseReason) -> None:
         """End every open stream soon."""
         end = End(reason)
         for stream in tuple(self._open):
             stream.end_with(end)
+
+    def report_lingering(self, now: float, defer: Callable[[Callable[[], object]], object]) -> None:
+        """
+        Log the sources that have outlived their streams for long, each once.
+
+        Args:
+            now: What the time is.
+            defer: Calls a function where it may block.
+
+        """
+        for stream, since in tuple(self._lingering.items()):
+            if now - since >= LINGERING_AFTER and stream not in self._reported:
+                self._reported.add(stream)
+                defer(partial(_report_lingering, stream.where()))
 
     def statistics(self) -> Statistics:
         """Return the figures."""
@@ -231,23 +208,6 @@ class Registry:
         if kind is not None:
             self._counts[kind] -= 1
 
-    def _sweep(self, now: float, defer: Callable[[Callable[[], object]], None]) -> None:
-        # In the reactor, where nothing may block; loggers do.
-        try:
-            if self._open and self._is_stopping is not None and self._is_stopping():
-                self.end_all(CloseReason.SERVER_STOPPING)
-        except Exception as exc:
-            error = exc
-            defer(
-                lambda: logger.error(
-                    "checking whether the server is stopping failed", exc_info=error
-                )
-            )
-        for stream, since in tuple(self._lingering.items()):
-            if now - since >= LINGERING_AFTER and stream not in self._reported:
-                self._reported.add(stream)
-                defer(partial(_report_lingering, stream.where()))
-
 
 def _report_lingering(where: str) -> None:
     logger.warning(
@@ -268,23 +228,6 @@ def registry() -> Registry:
 def statistics() -> Statistics:
     """Return figures about the streams of this process."""
     return _registry.statistics()
-
-
-def on_worker_stop(is_stopping: Callable[[], bool]) -> None:
-    """
-    Tell how to notice that the server stops, where that cannot be found out.
-
-    Under gunicorn it is found out, unless the application takes the SIGTERM handler.
-    Then put this into the configuration file::
-
-        def post_worker_init(worker):
-            sse_sync.on_worker_stop(lambda: not worker.alive)
-
-    Args:
-        is_stopping: Asked several times a second while there are streams; must not block.
-
-    """
-    _registry.end_when(is_stopping)
 
 
 def _forget() -> None:

@@ -25,6 +25,7 @@ from ..runtime.process import native_lock
 from ..settings import Options
 from .admission import Refusal, admission, refusal_bytes
 from .connection import find_connection
+from .drain import drain
 from .handoff.connection import HandoffConnection
 from .handoff.takeover import OFFER, Offer, hand_off
 from .heartbeat import HEARTBEAT
@@ -238,7 +239,7 @@ class EventStream:
         self._feed = run_beside(
             self._source, self._encode, self._hooks.context, runtime, signal, self._source_ended
         )
-        registry().sweep_with(runtime.reactor)
+        drain().watch(runtime.reactor)
         self._hooks.call_before()
 
     def _open_inline(self) -> None:

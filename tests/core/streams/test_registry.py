@@ -2,8 +2,9 @@
 
 import os
 
-from sse_sync import CloseReason, Statistics, on_worker_stop, statistics
+from sse_sync import CloseReason, Statistics, statistics
 from sse_sync.streams import registry
+from sse_sync.streams.drain import drain
 from sse_sync.streams.registry import LINGERING_AFTER
 from sse_sync.testing import FakeRuntime
 
@@ -57,46 +58,13 @@ def test_end_all():
     assert (first.reasons, second.reasons) == ([], [CloseReason.SERVER_STOPPING])
 
 
-def test_on_worker_stop():
-    """The function is called while there are streams."""
-    runtime = FakeRuntime()
-    stopping, stream = [], Stream()
-    on_worker_stop(lambda: bool(stopping))
-    registry.registry().open_if_below(1, stream)
-    registry.registry().sweep_with(runtime.reactor)
-    runtime.advance(10)
-    assert stream.reasons == []
-    stopping.append(True)
-    runtime.advance(0.3)
-    assert set(stream.reasons) == {CloseReason.SERVER_STOPPING}
-
-
-def test_question_that_fails(caplog):
-    """If the function fails, it is called again."""
-    runtime = FakeRuntime()
-    stream, answers = Stream(), [ZeroDivisionError, True]
-
-    def is_stopping():
-        answer = answers.pop(0) if answers else True
-        if answer is ZeroDivisionError:
-            raise answer
-        return answer
-
-    on_worker_stop(is_stopping)
-    registry.registry().open_if_below(None, stream)
-    registry.registry().sweep_with(runtime.reactor)
-    runtime.advance(1)
-    assert set(stream.reasons) == {CloseReason.SERVER_STOPPING}
-    assert "checking whether the server is stopping failed" in caplog.text
-
-
 def test_lingering_is_reported_once(caplog):
     """A source that does not end is logged once, and again when it has ended."""
     caplog.set_level("INFO", "sse_sync")
     runtime = FakeRuntime()
     streams, stream = registry.registry(), Stream()
     streams.open_if_below(None, stream)
-    streams.sweep_with(runtime.reactor)
+    drain().watch(runtime.reactor)
     streams.closed(stream, CloseReason.CLIENT_GONE)
     streams.lingers(stream, runtime.now)
     runtime.advance(LINGERING_AFTER - 1)

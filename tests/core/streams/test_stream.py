@@ -24,8 +24,8 @@ from sse_sync.closing import End
 from sse_sync.event import encode
 from sse_sync.settings import Options
 from sse_sync.streams import registry
+from sse_sync.streams.drain import INTERVAL, on_worker_stop
 from sse_sync.streams.hooks import Hooks
-from sse_sync.streams.registry import SWEEP_INTERVAL
 
 HOOKS = {field.name for field in fields(Hooks)}
 SERVED = {"SERVER_SOFTWARE": "test", "PATH_INFO": "/events"}
@@ -652,7 +652,7 @@ def test_stopping(runtime):
 def test_sweep_notices_a_stopping_server(runtime):
     """Streams end by themselves when the server stops."""
     alive = [True]
-    registry.on_worker_stop(lambda: not alive[0])
+    on_worker_stop(lambda: not alive[0])
 
     def source():
         runtime.sleep(1)
@@ -661,7 +661,7 @@ def test_sweep_notices_a_stopping_server(runtime):
         yield "never"
 
     list(served(source()))
-    assert runtime.now <= 1001 + SWEEP_INTERVAL + 0.001
+    assert runtime.now <= 1001 + INTERVAL + 0.001
 
 
 @pytest.mark.parametrize(("reconnect", "last"), [(False, END), (True, PREAMBLE)])
