@@ -15,9 +15,10 @@ from django.http.response import HttpResponseBase
 from django.views import View
 
 from ..channels.access import Grant
+from .app import configured
 from .preflights import is_preflight, preflight
 from .publishing import may_read, subscribe
-from .response import EventSourceResponse, configured
+from .response import EventSourceResponse
 from .signing import check_token
 
 __all__ = ["ChannelView", "RequestedChannelView"]

@@ -12,7 +12,8 @@ from django.http import HttpRequest, HttpResponse
 
 from ..cors import preflight_headers
 from ..settings import stream_options
-from .response import configured, wsgi_environ
+from .app import configured
+from .response import wsgi_environ
 
 __all__ = ["is_preflight", "preflight"]
 

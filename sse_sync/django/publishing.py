@@ -26,7 +26,8 @@ from ..channels.presence import Presence, user_channel
 from ..channels.schedule import Published
 from ..channels.subscription import Filter, Subscription
 from ..settings import stream_options
-from .response import EventSourceResponse, channels, configured, dumps, schedule, wsgi_environ
+from .app import channels, configured, dumps, schedule
+from .response import EventSourceResponse, wsgi_environ
 
 logger = logging.getLogger("sse_sync")
 

@@ -5,40 +5,28 @@ The response class.
 
 from __future__ import annotations
 
-import functools
-import json
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
-from django.core.serializers.json import DjangoJSONEncoder
-from django.core.signals import setting_changed
-from django.db import DatabaseError, connections
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import Promise
 
-from ..channels.app import AppHub
-from ..channels.schedule import Schedule
 from ..channels.subscription import Subscription
 from ..closing import CloseReason
 from ..event import ServerSentEvent, encode
 from ..exceptions import UnsupportedServerError
 from ..feed import FeedSource
-from ..settings import Options
 from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
 from ..wsgi import answer, is_finished
+from .app import channels, close_connections, configured, dumps
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["EventSourceResponse", "channels", "configured", "dumps", "wsgi_environ"]
-
-logger = logging.getLogger("sse_sync")
+__all__ = ["EventSourceResponse", "wsgi_environ"]
 
 
 class EventSourceResponse(StreamingHttpResponse):
@@ -96,7 +84,7 @@ class EventSourceResponse(StreamingHttpResponse):
             options,
             encode=_encode,
             hooks=Hooks(
-                before=_close_connections, after_source=_close_connections, on_close=on_close
+                before=close_connections, after_source=close_connections, on_close=on_close
             ),
             user_stream=user_stream,
         )
@@ -164,37 +152,6 @@ def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
     return environ
 
 
-@functools.cache
-def channels() -> AppHub:
-    """
-    Return where the project's channels are.
-
-    """
-    return AppHub(
-        configured(),
-        within=_without_request,
-        schedule=schedule,
-        dumps=dumps,
-    )
-
-
-schedule = Schedule()
-"""What the project publishes at intervals."""
-
-
-@contextmanager
-def _without_request() -> Iterator[None]:
-    # As around a request: no connection that is too old, and none that is kept.
-    _close_connections()
-    try:
-        yield
-    finally:
-        _close_connections()
-
-
-dumps = functools.partial(json.dumps, cls=DjangoJSONEncoder)
-
-
 def _encode(item: object) -> bytes:
     # Lazy translations are text to everybody, though not to Python.
     if isinstance(item, Promise):
@@ -202,24 +159,6 @@ def _encode(item: object) -> bytes:
     elif isinstance(item, ServerSentEvent) and isinstance(item.data, Promise):
         item = ServerSentEvent(str(item.data), item.event, item.id, item.retry, item.comment)
     return encode(item, dumps)
-
-
-@functools.cache
-def configured() -> Options:
-    """
-    Return the options of the project.
-
-    """
-    return Options.read(getattr(settings, "SSE_SYNC", {}), "", debug=settings.DEBUG)
-
-
-def _reload(*, setting: str, **kwargs: Any) -> None:
-    if setting in ("SSE_SYNC", "DEBUG"):
-        configured.cache_clear()
-        channels.cache_clear()
-
-
-setting_changed.connect(_reload)
 
 
 class _Unread:
@@ -236,13 +175,3 @@ def _body(request: HttpRequest, stream: EventStream | None, text: str) -> Iterab
     if stream is None:
         return [text.encode()] if text and request.method != "HEAD" else []
     return _Unread(stream) if request.method == "HEAD" else stream
-
-
-def _close_connections() -> None:
-    # Connections belong to a thread or greenlet, and this runs in the one that ends or waits.
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            try:
-                connection.close()
-            except DatabaseError:
-                logger.exception("closing the database connection %s failed", connection.alias)

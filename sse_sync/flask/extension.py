@@ -5,56 +5,35 @@ The Flask extension.
 
 from __future__ import annotations
 
-import contextvars
-import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flask
-import itsdangerous
 
 from ..brokers.presence import Present
-from ..channels.access import SALT, Grant, is_allowed, load_hook, what_is_wrong_with
+from ..channels.access import Grant, is_allowed, load_hook, what_is_wrong_with
 from ..channels.app import AppHub
 from ..channels.hub import Hub
 from ..channels.mailbox import Overflow
 from ..channels.presence import Presence, user_channel
 from ..channels.schedule import Published, Schedule
 from ..channels.subscription import Filter, Subscription
-from ..cors import preflight_headers
 from ..settings import Options, misspelt, stream_options
 from ..streams.admission import admission
 from ..streams.registry import registry
 from ..wsgi import last_event_id
+from . import signing
+from .blueprint import make_blueprint
 from .commands import commands
+from .response import EventSourceResponse
+from .state import OwnContext, State, current_state
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-    from .response import EventSourceResponse
-
-__all__ = ["SSE", "State", "current_state", "preflight", "runner_of"]
+__all__ = ["SSE"]
 
 logger = logging.getLogger("sse_sync")
 
 Authorize = Callable[[str], Any]
-
-CONTEXT_KEY = "sse_sync.flask.context"
-
-
-@dataclass(frozen=True)
-class State:
-    """
-    What the extension keeps in ``app.extensions["sse_sync"]``.
-
-    """
-
-    options: Options
-    """How the application's streams behave."""
-    channels: AppHub
-    """Where its channels are."""
 
 
 class SSE:
@@ -103,7 +82,7 @@ class SSE:
         for problem in misspelt(app.config, "SSE_"):
             logger.warning("%s", problem)
         app.cli.add_command(commands)
-        app.wsgi_app = _OwnContext(app.wsgi_app)  # type: ignore[method-assign]
+        app.wsgi_app = OwnContext(app.wsgi_app)  # type: ignore[method-assign]
         admission().prepare({}, registry())
 
     @property
@@ -203,20 +182,14 @@ class SSE:
             RuntimeError: If the application has no secret key.
 
         """
-        return str(_signer().dumps(Grant.issue(channels, user, ttl).claims()))
+        return signing.sign_channels(*channels, user=user, ttl=ttl)
 
     def check_token(self, token: str) -> Grant | None:
         """
         Return what a token of :meth:`sign_channels` grants, or :obj:`None` if it is not valid.
 
         """
-        if not flask.current_app.secret_key:
-            logger.error("no token can be checked without the application's secret key")
-            return None
-        try:
-            return Grant.from_claims(_signer().loads(token))
-        except itsdangerous.BadData:
-            return None
+        return signing.check_token(token)
 
     def publish(
         self,
@@ -382,8 +355,6 @@ class SSE:
                 ``memory://`` and the server has several processes.
 
         """
-        from .response import EventSourceResponse
-
         state = current_state()
         environ = flask.request.environ
         if authorize:
@@ -435,110 +406,4 @@ class SSE:
                 functions that are called in the request.
 
         """
-        endpoint = flask.Blueprint(name, __name__)
-        asked = {name: arguments.pop(name, None) for name in ("user", "presence")}
-
-        def events() -> flask.Response:
-            if flask.request.method == "OPTIONS":
-                return preflight(arguments)
-            whose = {k: v() if callable(v) else v for k, v in asked.items()}
-            if channels:
-                return self.subscribe(*channels, **whose, **arguments)
-            token = flask.request.args.get("token")
-            if token is not None:
-                grant = self.check_token(token)
-                if grant is None:
-                    flask.abort(403)
-                configured = arguments.get("lifetime", current_state().options.lifetime)
-                lifetime = grant.lifetime(configured)
-                given = {**whose, **arguments, "lifetime": lifetime}
-                if given["user"] is None:
-                    given["user"] = grant.user
-                return self.subscribe(*grant.channels, **given)
-            names = flask.request.args.getlist("channel")
-            return self.subscribe(*names, authorize=True, **whose, **arguments)
-
-        endpoint.add_url_rule(
-            url, "events", events, methods=["GET", "OPTIONS"], provide_automatic_options=False
-        )
-        return endpoint
-
-
-class _OwnContext:
-    # Runs every request in context variables of its own. Flask binds a request context to the
-    # variables it was pushed in, and a stream has to pop it long after the request,
-    # when other requests may have used the thread, or from another thread.
-
-    def __init__(self, wsgi_app: WSGIApplication) -> None:
-        self._wsgi_app = wsgi_app
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if "werkzeug.debug.preserve_context" in environ:
-            # "with client:" pushes the request's context in the test's own variables.
-            return self._wsgi_app(environ, start_response)
-        context = contextvars.copy_context()
-        environ[CONTEXT_KEY] = context
-        try:
-            return context.run(self._wsgi_app, environ, start_response)
-        finally:
-            # The variables refer to the request, and the request to the environ.
-            environ.pop(CONTEXT_KEY, None)
-
-
-def preflight(arguments: Mapping[str, Any]) -> flask.Response:
-    """
-    Return what a browser asks before it lets a page of another origin read a stream.
-
-    Args:
-        arguments: Options of the stream that differ from the configuration, among others.
-
-    """
-    changes = {k: v for k, v in arguments.items() if k.startswith("cors_")}
-    options = current_state().options.replace(changes)
-    headers = [("Allow", "GET, HEAD, OPTIONS")]
-    headers += preflight_headers(flask.request.environ, options)
-    response = flask.Response(status=204, headers=headers)
-    del response.headers["Content-Type"]
-    return response
-
-
-def _signer() -> itsdangerous.URLSafeSerializer:
-    app = flask.current_app
-    if not app.secret_key:
-        raise RuntimeError("signing needs the application's secret key: set SECRET_KEY")
-    # The last one signs (itsdangerous, "Key Rotation").
-    keys = [*reversed(app.config.get("SECRET_KEY_FALLBACKS") or ()), app.secret_key]
-    return itsdangerous.URLSafeSerializer(
-        keys, salt=SALT, signer_kwargs={"digest_method": hashlib.sha256}
-    )
-
-
-def current_state() -> State:
-    """
-    Return the state of the current application's extension.
-
-    Raises:
-        RuntimeError: If the application has none.
-
-    """
-    state = flask.current_app.extensions.get("sse_sync")
-    if not isinstance(state, State):
-        raise RuntimeError(
-            "this application has no SSE extension: call SSE(app) where it is made,"
-            " or sse.init_app(app) in its factory"
-        )
-    return state
-
-
-def runner_of(environ: WSGIEnvironment) -> Callable[..., Any]:
-    """
-    Return what calls a function in the context variables of a request.
-
-    Args:
-        environ: The environ of the current request.
-
-    """
-    context = environ.get(CONTEXT_KEY)
-    if isinstance(context, contextvars.Context):
-        return context.run
-    return lambda function, *args: function(*args)
+        return make_blueprint(self.subscribe, channels, url, name, arguments)

@@ -21,7 +21,7 @@ from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
 from ..wsgi import answer, is_finished
-from .extension import current_state, runner_of
+from .state import current_state, runner_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

@@ -31,7 +31,7 @@ from sse_sync.django import (
     sign_channels,
     subscribe,
 )
-from sse_sync.django.response import schedule
+from sse_sync.django.app import schedule
 from sse_sync.testing import read_events
 
 factory = RequestFactory()

@@ -12,7 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from .... import cli
-from ...response import channels, dumps
+from ...app import channels, dumps
 
 __all__ = ["Command"]
 
