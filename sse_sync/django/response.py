@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.core.serializers.json import DjangoJSONEncoder
 from django.core.signals import setting_changed
 from django.db import DatabaseError, connections
@@ -174,7 +173,6 @@ def channels() -> AppHub:
     return AppHub(
         configured(),
         within=_without_request,
-        denials=(PermissionDenied, ObjectDoesNotExist),
         schedule=schedule,
         dumps=dumps,
     )

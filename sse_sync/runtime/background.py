@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from .. import runtime as _runtime
-from . import Runtime, Signal
+from .base import Runtime, Signal
 from .process import native_lock
 
 __all__ = ["BackgroundTask"]
