@@ -888,7 +888,7 @@ def test_subscriber_that_is_removed_while_it_waits():
         interrupted = degraded = put
 
     broker = Slow()
-    dispatch = Dispatcher(broker, lambda: None, lambda channels: None, lambda message: None)
+    dispatch = Dispatcher(broker, lambda: None, lambda channels: None)
     broker.start(dispatch)
     one, other = Nobody(), Nobody()
     threads = [
