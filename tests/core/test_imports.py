@@ -53,7 +53,7 @@ def find_imports(path):
             for alias in node.names:
                 yield alias.name.split(".")[0], False
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            if not (node.module or "").startswith("_typeshed"):
+            if not (node.module or "").startswith(("_typeshed", "typing_extensions")):
                 yield (node.module or "").split(".")[0], False
         elif isinstance(node, ast.ImportFrom):
             base = package[1 : len(package) - node.level + 1]
