@@ -47,8 +47,6 @@ class Options:
     history_age: float = 3_600.0
     channel_histories: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     authorize: Callable[..., Any] | str | None = None
-    recheck: Callable[..., Any] | str | None = None
-    recheck_every: float | None = None
     max_streams_per_user: int | None = None
     max_streams_per_address: int | None = None
     trusted_proxies: tuple[Any, ...] = ()
@@ -407,21 +405,6 @@ OPTIONS: tuple[Option, ...] = (
         _hook,
         "Function, or its dotted path, that is asked whether the client may read a channel that it"
         " names itself. Without one such channels are refused.",
-        per_stream=False,
-    ),
-    Option(
-        "recheck",
-        _hook,
-        "Function of a user key and a tuple of channels, or its dotted path, that is asked whether"
-        " an open stream may go on: when reauthorize() tells, and every recheck_every seconds."
-        " Without one, reauthorize() makes the clients come back, and they are asked in a request.",
-        per_stream=False,
-    ),
-    Option(
-        "recheck_every",
-        _seconds_or_none,
-        "Seconds between two times that recheck is asked about every stream with a user. None for"
-        " only when told.",
         per_stream=False,
     ),
     Option(

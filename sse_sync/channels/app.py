@@ -19,10 +19,8 @@ from ..event import Dumps
 from ..exceptions import ConfigurationError
 from ..proxies import UNKNOWN, client_address
 from ..settings import Options
-from .access import load_hook
 from .hub import Hub
 from .presence import Presence, user_key
-from .rechecks import Recheck
 from .schedule import Schedule
 from .user_stream import UserStream
 
@@ -45,10 +43,8 @@ class AppHub:
     Give an application its hub.
 
     Args:
-        options: Which broker, how much it keeps, and what is asked about open streams.
-        recheck: Returns what is asked, where that is not the option.
+        options: Which broker, and how much it keeps.
         within: Returns the context in which to call functions of the application.
-        denials: Exceptions by which the framework says no.
         schedule: What is published at intervals.
         dumps: Makes JSON of that.
 
@@ -58,16 +54,12 @@ class AppHub:
         self,
         options: Options,
         *,
-        recheck: Callable[[], Recheck | None] | None = None,
         within: Callable[[], AbstractContextManager[Any]] = nullcontext,
-        denials: tuple[type[Exception], ...] = (),
         schedule: Schedule | None = None,
         dumps: Dumps = json.dumps,
     ) -> None:
         self._options = options
-        self._recheck = recheck or self._configured_recheck
         self._within = within
-        self._denials = denials
         self._schedule = schedule
         self._dumps = dumps
         self._lock = threading.Lock()
@@ -154,16 +146,10 @@ class AppHub:
     def _make_hub(self) -> Hub:
         return Hub(
             make_broker(self._options),
-            recheck=self._recheck,
-            every=self._options.recheck_every,
             within=self._within,
-            denials=self._denials,
             schedule=self._schedule,
             dumps=self._dumps,
         )
-
-    def _configured_recheck(self) -> Recheck | None:
-        return load_hook(self._options.recheck, "recheck")
 
     def check(self, environ: WSGIEnvironment) -> None:
         """

@@ -112,7 +112,6 @@ class Hub:
             self._broker,
             clock=self._clock,
             sleep=self._sleep,
-            within=self._within,
             **self._arguments,
         )
         """Whose streams there are, and who is there."""
@@ -272,10 +271,8 @@ class Hub:
 
     def reauthorize(self, *, user: Any = None, channel: str | None = None) -> None:
         """
-        Ask again whether streams may go on, in all processes, because a permission has changed.
-
-        The option ``recheck`` is asked with the user's key and the channels. Where it is not set,
-        the streams end, and their clients come back and are asked in a request.
+        End streams in all processes, so that their clients come back and are asked in a request
+        whether they may read on, because a permission has changed.
 
         Args:
             user: Whose streams; of both, those of the user on the channel.

@@ -31,7 +31,7 @@ class UserStream:
 
     __slots__ = (
         *("__weakref__", "_entered", "_order", "_places", "_stream"),
-        *("channels", "failures", "limits", "presence", "user", "users"),
+        *("channels", "limits", "presence", "user", "users"),
     )
 
     def __init__(
@@ -47,8 +47,6 @@ class UserStream:
         self.channels = channels
         self.presence = presence
         self.limits = limits
-        self.failures = 0
-        """How many re-checks in a row have raised an exception."""
         self._stream: OpenStream | None = None
         self._order: End | None = None
         self._places: tuple[str, ...] = ()

@@ -25,7 +25,6 @@ from ..runtime.background import BackgroundTask
 from ..runtime.clock import Clock, monotonic
 from ..runtime.process import native_lock
 from .presence import Presence, PresenceTracker, user_key
-from .rechecks import Rechecks
 from .user_stream import UserStream
 
 if TYPE_CHECKING:
@@ -62,7 +61,6 @@ class UserStreams:
         broker: What carries orders, and knows who is there.
         clock: Tells the time.
         sleep: Waits, for so many seconds.
-        rechecks: Further arguments for :class:`~sse_sync.channels.rechecks.Rechecks`.
 
     """
 
@@ -73,7 +71,6 @@ class UserStreams:
         *,
         clock: Clock = monotonic,
         sleep: Callable[[float], object] = time.sleep,
-        **rechecks: Any,
     ) -> None:
         self._hub = hub
         self._broker = broker
@@ -92,7 +89,6 @@ class UserStreams:
         self._has_to_sweep = False
         self.book = BackgroundTask(self._keep_book, "sse-sync presence")
         """Tells the other processes who is there."""
-        self._rechecks = Rechecks(lambda: list(self._open), clock=clock, **rechecks)
         self._hearing = BackgroundTask(self._hear, "sse-sync orders")
         self.tracker = PresenceTracker(broker.presence, self.book.wake, clock=clock)
         """What this process holds."""
@@ -143,7 +139,7 @@ class UserStreams:
 
     def reauthorize(self, *, user: Any = None, channel: str | None = None) -> None:
         """
-        Ask again whether streams may go on, in all processes. See :meth:`Hub.reauthorize`.
+        Have clients come back and be asked again. See :meth:`Hub.reauthorize`.
 
         """
         self._order("reauthorize", user, channel, {})
@@ -166,13 +162,12 @@ class UserStreams:
 
         """
         runtime = _runtime.current()
-        for task in (self.book, self._rechecks.task, self._hearing):
+        for task in (self.book, self._hearing):
             task.live_in(runtime)
         with self._lock:
             self._open[user_stream] = None
             self._expected.discard(user_stream)
         self._listen()
-        self._rechecks.begun(user_stream)
 
     def ended(self, user_stream: UserStream) -> None:
         """
@@ -210,17 +205,17 @@ class UserStreams:
             for user_stream in found:
                 user_stream.dismiss(order["reason"], order["for_good"])
         elif message.event == "reauthorize":
-            self._rechecks.doubt(found)
+            for user_stream in found:
+                user_stream.dismiss("", False)
 
     def interrupted(self) -> None:
         """
-        Note that orders may be missing: ask about everybody who has a user, or have them come
-        back.
+        Note that orders may be missing: everybody who has a user has to come back.
 
         """
-        self._rechecks.doubt(
-            [user_stream for user_stream in self._find(None, None) if user_stream.user is not None]
-        )
+        for user_stream in self._find(None, None):
+            if user_stream.user is not None:
+                user_stream.dismiss("", False)
 
     def degraded(self, problem: str | None) -> None:
         """

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.core.serializers.json import DjangoJSONEncoder
 from django.core.signals import setting_changed
 from django.db import DatabaseError, connections
@@ -42,13 +41,7 @@ def configured() -> Options:
 @functools.cache
 def channels() -> AppHub:
     """Return where the project's channels are."""
-    return AppHub(
-        configured(),
-        within=without_request,
-        denials=(PermissionDenied, ObjectDoesNotExist),
-        schedule=schedule,
-        dumps=dumps,
-    )
+    return AppHub(configured(), within=without_request, schedule=schedule, dumps=dumps)
 
 
 @contextmanager

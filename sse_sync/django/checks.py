@@ -52,20 +52,18 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 def check_authorize(**kwargs: Any) -> list[CheckMessage]:
     """
-    Return what is wrong with ``AUTHORIZE`` and ``RECHECK``, which imports them.
+    Return what is wrong with ``AUTHORIZE``, which imports it.
 
     Args:
         kwargs: What Django passes; not used.
 
     """
     given = getattr(settings, "SSE_SYNC", {})
-    found: list[CheckMessage] = []
-    for name in ("AUTHORIZE", "RECHECK"):
-        try:
-            load_hook(given.get(name) if isinstance(given, Mapping) else None, name.lower())
-        except ConfigurationError as exc:
-            found.append(Error(f"SSE_SYNC: {exc}.", id="sse_sync.E003"))
-    return found
+    try:
+        load_hook(given.get("AUTHORIZE") if isinstance(given, Mapping) else None)
+    except ConfigurationError as exc:
+        return [Error(f"SSE_SYNC: {exc}.", id="sse_sync.E003")]
+    return []
 
 
 def _sentence(text: str) -> str:

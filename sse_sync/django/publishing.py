@@ -218,7 +218,7 @@ def disconnect(
 
 def reauthorize(*, user: Any = None, channel: str | None = None) -> None:
     """
-    Ask the setting ``RECHECK`` again whether streams may go on, in all processes; see
+    Have clients come back and be asked again, in all processes; see
     :meth:`sse_sync.Hub.reauthorize`.
 
     Args:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import flask
-from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 
 from ..brokers.presence import Present
 from ..channels.access import Grant, is_allowed, load_hook, what_is_wrong_with
@@ -18,7 +17,6 @@ from ..channels.app import AppHub
 from ..channels.hub import Hub
 from ..channels.mailbox import Overflow
 from ..channels.presence import Presence, user_channel
-from ..channels.rechecks import Recheck
 from ..channels.schedule import Published, Schedule
 from ..channels.subscription import Filter, Subscription
 from ..settings import Options, misspelt, stream_options
@@ -52,7 +50,6 @@ class SSE:
 
     def __init__(self, app: flask.Flask | None = None) -> None:
         self._authorize: Authorize | None = None
-        self._recheck: Recheck | None = None
         self._schedule = Schedule()
         if app is not None:
             self.init_app(app)
@@ -77,9 +74,7 @@ class SSE:
         options = Options.read(app.config, "SSE_")
         channels = AppHub(
             options,
-            recheck=lambda: load_hook(options.recheck, "recheck") or self._recheck,
             within=app.app_context,
-            denials=(Forbidden, Unauthorized, NotFound),
             schedule=self._schedule,
             dumps=lambda value: app.json.dumps(value),
         )
@@ -112,23 +107,6 @@ class SSE:
         self._authorize = hook
         return hook
 
-    def recheck(self, hook: Recheck) -> Recheck:
-        """
-        Let a function tell whether an open stream may go on: its user may have logged out.
-
-        Works as a decorator. It is asked when :meth:`reauthorize` tells, and every
-        ``SSE_RECHECK_EVERY`` seconds, in an application context and no request, in
-        applications that have no ``SSE_RECHECK`` of their own. Unless it returns
-        :obj:`True` the stream ends, and its client comes back and is asked in a request. Where it
-        raises an exception it is asked again after 5 s, at most 5 times.
-
-        Args:
-            hook: Takes the user's key, :obj:`None` if nobody knows it, and a tuple of channels.
-
-        """
-        self._recheck = hook
-        return hook
-
     def disconnect(
         self,
         *,
@@ -156,7 +134,7 @@ class SSE:
 
     def reauthorize(self, *, user: Any = None, channel: str | None = None) -> None:
         """
-        Ask :meth:`recheck` again whether streams may go on, in all processes; see
+        Have clients come back and be asked again, in all processes; see
         :meth:`sse_sync.Hub.reauthorize`.
 
         Args:

@@ -119,31 +119,6 @@ def test_order_while_permission_is_asked():
     assert names(View.as_view()(request))[-1] == "stream-disconnect"
 
 
-def recheck(user, channels):
-    """What RECHECK names; it uses the database, and leaves no connection behind."""
-    return User.objects.filter(pk=user).exists()
-
-
-@pytest.mark.django_db(transaction=True)
-@override_settings(SSE_SYNC={"RECHECK": f"{__name__}.recheck"})
-def test_recheck():
-    """Somebody whose account is gone reads no further."""
-    ann, bob = User.objects.create_user("ann"), User.objects.create_user("bob")
-    view = ChannelView.as_view(channels=["room"])
-    streams = [view(request_of(user)) for user in (ann, bob)]
-    for stream in streams:
-        assert read_events(stream, 1)[0].event == "stream-open"
-    user_streams = list(hub().users._open)
-    ann.delete()
-    reauthorize(channel="room")
-    deadline = time.monotonic() + 10
-    while not any(user_stream._order for user_stream in user_streams):
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    assert names(streams[0]) == ["stream-disconnect"]
-    assert names(streams[1]) == []
-
-
 def test_publish_every_as_it_was_said(monkeypatch):
     """All arguments are passed on."""
     monkeypatch.setattr(schedule, "_by_channel", {})

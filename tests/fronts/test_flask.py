@@ -239,7 +239,7 @@ def test_several_applications():
         sse.init_app(app)
         app.add_url_rule("/", view_func=event_stream(lambda: iter([])))
         apps.append(app)
-    assert set(vars(sse)) == {"_authorize", "_recheck", "_schedule"}
+    assert set(vars(sse)) == {"_authorize", "_schedule"}
     for retry, app in enumerate(apps, 1):
         wire = app.test_client().get("/").get_data()
         assert wire.startswith(b":\nretry: %d\n\n" % retry)

@@ -104,23 +104,11 @@ def test_generator_of_a_user(app, client, sse):
         assert [event.event for event in read_events(stream)] == ["stream-disconnect"]
 
 
-def test_recheck(app, client, sse):
-    """The hook is asked in an application context, without a request."""
-    asked = []
-
-    @sse.recheck
-    def may_go_on(user, channels):
-        asked.append((user, channels, flask.current_app.name, flask.has_request_context()))
-        return user != "ann"
-
+def test_reauthorize(app, client, sse):
+    """The client has to come back, and is asked in its request."""
     ann, bob = client.get("/room/ann"), client.get("/room/bob")
     with app.app_context():
-        sse.reauthorize(channel="room")
-    wait_for(lambda: len(asked) == 2)
-    assert ("ann", ("room", "user:ann"), app.name, False) in asked
-    wait_for(
-        lambda: len(sse_user_streams(app)) == 2 and any(v._order for v in sse_user_streams(app))
-    )
+        sse.reauthorize(user="ann")
     assert [event.event for event in read_events(ann)][1:] == ["stream-disconnect"]
     assert [event.event for event in read_events(bob)] == ["stream-open"]
 
@@ -174,16 +162,6 @@ def test_not_kept(app, client, sse):
 
 def published(app):
     return app.extensions["sse_sync"].channels.hub().statistics().published
-
-
-def test_recheck_by_configuration(sse):
-    """An application's own hook wins over the extension's."""
-    app = flask.Flask("configured")
-    app.config["SSE_RECHECK"] = lambda user, channels: True
-    sse.init_app(app)
-    sse.recheck(lambda user, channels: False)
-    users = app.extensions["sse_sync"].channels.hub().users
-    assert users._rechecks._recheck() is app.config["SSE_RECHECK"]
 
 
 def test_limits(client, app):

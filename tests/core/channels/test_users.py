@@ -16,7 +16,6 @@ from sse_sync import (
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.hub import Hub
 from sse_sync.channels.presence import Presence
-from sse_sync.channels.rechecks import PATIENCE, RETRY
 from sse_sync.channels.subscription import Subscription
 from sse_sync.channels.users import LISTEN_AGAIN
 from sse_sync.closing import End
@@ -26,12 +25,6 @@ from sse_sync.testing import read_events
 
 SERVED = {"SERVER_SOFTWARE": "test"}
 OPTIONS = Options(heartbeat=None)
-
-
-@pytest.fixture
-def asked():
-    """What the hook was asked, and what it answers."""
-    return []
 
 
 @pytest.fixture
@@ -334,21 +327,7 @@ def test_review_never_fails(hub, monkeypatch):
 # Asking again.
 
 
-def asking(asked, *answers):
-    """A hook that notes what it is asked, and answers so."""
-    left = list(answers)
-
-    def hook(user, channels):
-        asked.append((user, channels))
-        answer = left.pop(0) if left else True
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    return {"recheck": lambda: hook}
-
-
-def test_reauthorize_without_a_hook(hub):
+def test_reauthorize(hub):
     """The client has to come back, and is asked in its request."""
     stream, other = opened(hub, user="ann"), opened(hub, user="bob")
     hub.reauthorize(user="ann")
@@ -357,184 +336,13 @@ def test_reauthorize_without_a_hook(hub):
     other.close()
 
 
-def test_reauthorize(make_hub, asked, runtime):
-    """The hook is asked once for all streams that are alike, and who has lost it ends."""
-    hub = make_hub(**asking(asked, False, True))
-    anns = [opened(hub, "a", user="ann") for _ in range(3)]
-    hers = opened(hub, "b", user="ann")
-    bob = opened(hub, "a", user="bob")
-    hub.reauthorize(user="ann")
-    runtime.run_ready()
-    assert sorted(asked) == [("ann", ("a",)), ("ann", ("b",))]
-    gone = anns if asked[0][1] == ("a",) else [hers]
-    for stream in (*anns, hers, bob):
-        if stream in gone:
-            assert ends(stream).event == "stream-disconnect"
-        else:
-            assert is_open(hub, stream, "b" if stream is hers else "a")
-            stream.close()
-
-
-@pytest.mark.parametrize("answer", [False, None, "no", 1])
-def test_only_true_is_yes(make_hub, asked, runtime, answer):
-    """Whatever else a hook returns is a no."""
-    hub = make_hub(**asking(asked, answer))
-    stream = opened(hub, user="ann")
-    hub.reauthorize(user="ann")
-    runtime.run_ready()
-    assert ends(stream).event == "stream-disconnect"
-
-
-def test_asked_every_so_often(make_hub, asked, runtime):
-    """Everybody with a user is asked about, and nobody else."""
-    hub = make_hub(every=60.0, **asking(asked))
-    streams = [opened(hub, user="ann"), opened(hub)]
-    runtime.advance(1)
-    asked.clear()
-    runtime.advance(55 * 4)
-    assert asked == [("ann", ("a",))] * 4 or asked == [("ann", ("a",))] * 3
-    for stream in streams:
-        stream.close()
-    asked.clear()
-    runtime.advance(1000)
-    assert asked == []
-
-
-def test_hook_that_fails(make_hub, asked, runtime, caplog):
-    """It is asked again; a database that is away for a moment ends no stream."""
-    hub = make_hub(**asking(asked, ValueError("oops"), ValueError("oops"), True))
-    stream = opened(hub, user="ann")
-    hub.reauthorize(user="ann")
-    runtime.advance(RETRY * 5)
-    assert len(asked) == 3
-    assert is_open(hub, stream)
-    stream.close()
-    assert "asking whether a stream may go on failed" in caplog.text
-
-
-def test_hook_that_goes_on_failing(make_hub, asked, runtime):
-    """Without an answer the client has to come back."""
-    hub = make_hub(**asking(asked, *[ValueError("oops")] * 100))
-    stream = opened(hub, user="ann")
-    hub.reauthorize(user="ann")
-    runtime.advance(RETRY * PATIENCE * 2)
-    assert len(asked) == PATIENCE
-    assert ends(stream).event == "stream-disconnect"
-
-
-def test_asked_after_an_interruption(make_hub, asked, runtime):
-    """Where orders may have been missed, everybody is asked about."""
-    hub = make_hub(**asking(asked))
-    stream = opened(hub, user="ann")
-    hub.dispatcher.interrupted()
-    runtime.run_ready()
-    assert asked == [("ann", ("a",))]
-    stream.close()
-
-
-def test_interruption_without_a_hook(hub):
+def test_interruption(hub):
     """An order may be missing, so whoever has a user has to come back."""
     ann, nobody = opened(hub, user="ann"), opened(hub)
-    hub.users.interrupted()
+    hub.dispatcher.interrupted()
     assert ends(ann).event == "stream-disconnect"
     assert is_open(hub, nobody)
     nobody.close()
-
-
-def test_hook_cannot_be_loaded(make_hub, caplog):
-    """Then nobody can be asked, and everybody has to come back."""
-
-    def missing():
-        raise ConfigurationError("recheck", "names nothing")
-
-    hub = make_hub(recheck=missing)
-    stream = opened(hub, user="ann")
-    hub.reauthorize(user="ann")
-    assert ends(stream).event == "stream-disconnect"
-    assert "nobody can be asked" in caplog.text
-
-
-class Timeout(BaseException):
-    """Like gevent's, which is no Exception."""
-
-
-def test_hook_that_takes_too_long(make_hub, asked, runtime):
-    """A time-out is a failure like any other; asking goes on."""
-    calls = []
-
-    def hook(user, channels):
-        calls.append(user)
-        if len(calls) == 1:
-            raise Timeout
-        return False
-
-    hub = make_hub(recheck=lambda: hook)
-    stream = opened(hub, user="ann")
-    hub.reauthorize(user="ann")
-    runtime.advance(RETRY * 2)
-    assert calls == ["ann", "ann"]
-    assert ends(stream).event == "stream-disconnect"
-
-
-def test_pause_is_kept(make_hub, asked, runtime):
-    """Other streams that come do not make a hook that fails be asked more often."""
-    hub = make_hub(every=600.0, **asking(asked, *[ValueError("oops")] * 3))
-    stream = opened(hub, user="ann")
-    hub.reauthorize(user="ann")
-    for _ in range(20):
-        runtime.advance(RETRY / 40)
-        opened(hub, user="bob").close()
-    assert asked.count(("ann", ("a",))) <= 2
-    assert is_open(hub, stream)
-    stream.close()
-
-
-def test_denial(make_hub, asked, runtime):
-    """An exception by which the framework says no is a no."""
-    hub = make_hub(denials=(PermissionError,), **asking(asked, PermissionError("no")))
-    stream = opened(hub, user="ann")
-    hub.reauthorize(user="ann")
-    runtime.run_ready()
-    assert ends(stream).event == "stream-disconnect"
-
-
-def test_who_was_told_of_does_not_wait_for_the_round(make_hub, runtime):
-    """In a long regular round, somebody whose permission has changed comes first."""
-    asked, told = [], []
-
-    def hook(user, channels):
-        asked.append(user)
-        if len(asked) == 30:
-            told.append(1)
-            hub.reauthorize(user="last")
-        return True
-
-    hub = make_hub(every=100.0, recheck=lambda: hook)
-    hub.users._rechecks._next_round = runtime.now + 100
-    names = [f"user{n}" for n in range(100)] + ["last"]
-    streams = [opened(hub, user=name) for name in names]
-    runtime.advance(120)
-    assert told
-    assert asked.index("last") <= 50
-    for stream in streams:
-        stream.close()
-
-
-def test_context_of_the_hook(make_hub, asked, runtime):
-    """It is asked within what the front provides."""
-
-    @contextlib.contextmanager
-    def within():
-        asked.append("in")
-        yield
-        asked.append("out")
-
-    hub = make_hub(within=within, **asking(asked))
-    stream = opened(hub, user="ann")
-    hub.reauthorize(channel="a")
-    runtime.run_ready()
-    assert asked == ["in", ("ann", ("a",)), "out"]
-    stream.close()
 
 
 # Counting.
