@@ -24,6 +24,6 @@ def events(request):
     )
 
 
-@publish_every(1.0, "live-users", event="users", after=["presence-join", "presence-leave"])
+@publish_every(1.0, "live-users", event="users")
 def number():
     return len(present("live-users"))

@@ -26,6 +26,6 @@ def events():
     )
 
 
-@sse.publish_every(1.0, "live-users", event="users", after=["presence-join", "presence-leave"])
+@sse.publish_every(1.0, "live-users", event="users")
 def number():
     return len(sse.present("live-users"))

@@ -113,7 +113,6 @@ def publish_every(
     *,
     event: str | None = None,
     key: str | None = None,
-    after: Sequence[str] = (),
     keep: bool = False,
 ) -> Callable[[Published], Published]:
     """
@@ -137,8 +136,6 @@ def publish_every(
         channel: Where to publish.
         event: Event type.
         key: What the event is about, for filters and for :attr:`Overflow.LATEST`.
-        after: Types of events of the same channel after which to publish at once, too, such as
-            those that tell who comes and goes.
         keep: Whether clients that come back get what they have missed, and not only the next.
 
     Returns:
@@ -149,7 +146,7 @@ def publish_every(
         EventError: If the event type cannot be sent.
 
     """
-    return schedule.publish_every(seconds, channel, event=event, key=key, after=after, keep=keep)
+    return schedule.publish_every(seconds, channel, event=event, key=key, keep=keep)
 
 
 def publish_to_user(user: Any, data: Any, **arguments: Any) -> str:

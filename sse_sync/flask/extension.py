@@ -261,7 +261,6 @@ class SSE:
         *,
         event: str | None = None,
         key: str | None = None,
-        after: Sequence[str] = (),
         keep: bool = False,
     ) -> Callable[[Published], Published]:
         """
@@ -284,8 +283,6 @@ class SSE:
             channel: Where to publish.
             event: Event type.
             key: What the event is about, for filters and for :attr:`Overflow.LATEST`.
-            after: Types of events of the same channel after which to publish at once, too, such as
-                those that tell who comes and goes.
             keep: Whether clients that come back get what they have missed, and not only the next.
 
         Returns:
@@ -296,9 +293,7 @@ class SSE:
             EventError: If the event type cannot be sent.
 
         """
-        return self._schedule.publish_every(
-            seconds, channel, event=event, key=key, after=after, keep=keep
-        )
+        return self._schedule.publish_every(seconds, channel, event=event, key=key, keep=keep)
 
     def subscribe(
         self,

@@ -101,3 +101,12 @@ def test_misspelt():
     assert [str(problem) for problem in misspelt(given, "SSE_")] == [
         "SSE_HEARTBEET is not an option; did you mean SSE_HEARTBEAT?"
     ]
+
+
+@pytest.mark.parametrize("name", ["RECHECK", "RECHECK_EVERY"])
+def test_removed(name):
+    """An option that is no more says what replaces it."""
+    with pytest.raises(ConfigurationError, match=rf"^X_{name} was removed: .*reauthorize\(\)"):
+        Options.read({f"X_{name}": None}, "X_")
+    (problem,) = problems({name: None})
+    assert "lifetime" in str(problem)

@@ -122,11 +122,11 @@ def test_order_while_permission_is_asked():
 def test_publish_every_as_it_was_said(monkeypatch):
     """All arguments are passed on."""
     monkeypatch.setattr(schedule, "_by_channel", {})
-    given = {"event": "e", "key": "k", "after": ["a"], "keep": True}
+    given = {"event": "e", "key": "k", "keep": True}
     publish_every(2, "room", **given)(print)
     (periodic,) = schedule.of("room")
     assert (periodic.function, periodic.seconds, periodic.channel) == (print, 2, "room")
-    assert {name: getattr(periodic, name) for name in given} == {**given, "after": {"a"}}
+    assert {name: getattr(periodic, name) for name in given} == given
 
 
 def test_not_kept():
@@ -150,7 +150,7 @@ def test_publish_every(monkeypatch):
     wrapper = type(connections["default"])
     monkeypatch.setattr(wrapper, "close", lambda self: calls.append(threading.current_thread()))
 
-    @publish_every(0.05, "room", event="users", after=["user-new"])
+    @publish_every(0.05, "room", event="users")
     def users():
         calls.append("called")
         return {"users": User.objects.count(), "day": date(2026, 11, 21)}
