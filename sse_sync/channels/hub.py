@@ -116,16 +116,14 @@ class Hub:
         )
         """Whose streams there are, and who is there."""
         scheduled = ScheduledPublisher(
-            self,
             self._schedule,
+            self.publish,
+            lambda channel: self.dispatcher.has_subscribers(channel),
             within=self._within,
             dumps=self._dumps,
             now=self._now,
-            clock=self._clock,
         )
-        self.dispatcher = Dispatcher(
-            self._broker, self.users.review, scheduled.subscribed, scheduled.received
-        )
+        self.dispatcher = Dispatcher(self._broker, self.users.review, scheduled.subscribed)
         """Who subscribes."""
         self._broker.start(self.dispatcher)
 

@@ -19,7 +19,7 @@ from sse_sync import (
 from sse_sync.brokers.base import History, Position
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.app import AppHub, connect, make_broker
-from sse_sync.channels.dispatcher import IDLE_CHANNELS, Dispatcher
+from sse_sync.channels.dispatcher import Dispatcher
 from sse_sync.channels.hub import Hub
 from sse_sync.channels.subscription import Subscription
 from sse_sync.exceptions import BrokerUnavailable
@@ -498,14 +498,15 @@ def test_degraded(hub, caplog):
     ]
 
 
-def test_idle_channels_are_given_back(hub, runtime):
+def test_idle_channels_are_given_back(hub, runtime, monkeypatch):
     """Channels without subscribers do not accumulate."""
-    for number in range(IDLE_CHANNELS * 4):
+    monkeypatch.setattr("sse_sync.channels.dispatcher.IDLE_CHANNELS", 8)
+    for number in range(32):
         stream = opened(hub, f"user-{number}")
         next(stream)
         stream.close()
-    assert len(hub.dispatcher._subscribers) <= IDLE_CHANNELS + 1
-    assert len(hub._broker._subscribed) <= IDLE_CHANNELS + 1
+    assert len(hub.dispatcher._subscribers) <= 9
+    assert len(hub._broker._subscribed) <= 9
     stream = opened(hub, "user-1")
     events(stream, 1)
     hub.publish("user-1", "x")
@@ -887,7 +888,7 @@ def test_subscriber_that_is_removed_while_it_waits():
         interrupted = degraded = put
 
     broker = Slow()
-    dispatch = Dispatcher(broker, lambda: None, lambda channels: None, lambda message: None)
+    dispatch = Dispatcher(broker, lambda: None, lambda channels: None)
     broker.start(dispatch)
     one, other = Nobody(), Nobody()
     threads = [

@@ -19,7 +19,7 @@ from sse_sync.channels.presence import Presence
 from sse_sync.channels.subscription import Subscription
 from sse_sync.channels.users import LISTEN_AGAIN
 from sse_sync.closing import End
-from sse_sync.exceptions import BrokerUnavailable
+from sse_sync.exceptions import BrokerClosed, BrokerUnavailable
 from sse_sync.settings import Options
 from sse_sync.testing import read_events
 
@@ -468,3 +468,27 @@ def test_nobody_is_left(hub, runtime):
     assert not hub.users.tracker._here
     assert hub.users.book._signal is None
     assert hub.users.tracker.flush() is None
+
+
+def test_closed_hub_rests(make_hub, runtime, caplog):
+    """A hub that was closed while streams are open does nothing any more, and says nothing."""
+
+    class Closing(MemoryBroker):
+        """Like Redis's, whose presence is closed with it."""
+
+        def close(self):
+            super().close()
+            self.presence.report = self.presence.sweep = self.closed
+
+        def closed(self, *args):
+            calls.append(args)
+            raise BrokerClosed
+
+    calls = []
+    hub = make_hub(Closing(now=lambda: runtime.now))
+    stream = opened(hub, presence=Presence("ann"))
+    hub.close()
+    runtime.advance(60)
+    assert len(calls) <= 1
+    assert "failed" not in caplog.text
+    stream.close()

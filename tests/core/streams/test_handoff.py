@@ -31,6 +31,7 @@ from sse_sync.streams.handoff.connection import HandoffConnection
 from sse_sync.streams.handoff.fanout import Fanout
 from sse_sync.streams.handoff.takeover import OFFER
 from sse_sync.streams.registry import registry
+from tests.core.examples import EXAMPLES
 
 OPTIONS = Options(heartbeat=None, retry=1000)
 
@@ -296,7 +297,7 @@ def test_nothing_is_lost_while_it_is_handed_off(hub, handed, turn):
     assert client.numbers() == list(range(10))
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(EXAMPLES // 2))
 def test_at_random(hub, handed, turn, runtime, seed):
     """Clients that join at any time and read at any speed get everything once and in order."""
     chance = random.Random(seed)

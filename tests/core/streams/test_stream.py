@@ -216,7 +216,7 @@ def test_lifetime(runtime):
         def source(seen=seen):
             try:
                 while True:
-                    runtime.sleep(1)
+                    runtime.sleep(30)
                     yield "x"
             finally:
                 seen.append("finally")
