@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypedDict
 
 from .exceptions import ConfigurationError
 from .proxies import parse_proxies
@@ -28,7 +29,8 @@ from .validation import (
     url,
 )
 
-__all__ = ["OPTIONS", "Option", "Options", "misspelt", "problems", "stream_options"]
+__all__ = ["OPTIONS", "Option", "Options", "StreamOptions"]
+__all__ += ["misspelt", "problems", "stream_options"]
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,24 @@ class Options:
                 raise ConfigurationError(name, _unknown(name, _stream_names))
             values[name] = option.checked(value, name)
         return Options(**values)
+
+
+class StreamOptions(TypedDict, total=False):
+    """Options in which one stream may differ from the others; :data:`OPTIONS` describes them."""
+
+    heartbeat: float | timedelta | None
+    retry: int | timedelta
+    lifetime: float | timedelta | None
+    write_timeout: float | timedelta | None
+    reconnect: bool
+    debug: bool
+    retry_failed: int | timedelta
+    retry_stopping: int | timedelta
+    retry_full: int | timedelta
+    cors_origins: str | Iterable[str]
+    cors_credentials: bool
+    max_streams_per_user: int | None
+    max_streams_per_address: int | None
 
 
 def stream_options(arguments: Mapping[str, Any]) -> dict[str, Any]:

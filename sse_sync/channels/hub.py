@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypedDict
 from weakref import WeakSet
 
 from ..brokers.base import TOKEN_AGE, Broker, History, Position, check_channel
@@ -27,7 +27,7 @@ from .presence import user_channel
 from .schedule import Schedule, ScheduledPublisher
 from .users import UserStreams
 
-__all__ = ["Hub", "HubStatistics"]
+__all__ = ["Hub", "HubStatistics", "PublishOptions", "check_publish_options"]
 
 # Bytes of an event. Each is kept by the broker and by every process, and a client's mailbox has
 # room for as many by default.
@@ -37,6 +37,27 @@ MAX_EVENT = 1 << 20
 # the pause between two attempts.
 MAX_RETRY = 60.0
 RETRY_PAUSES = (0.05, 2.0)
+
+
+class PublishOptions(TypedDict, total=False):
+    """Keywords of :meth:`Hub.publish`, and of all that publish by it."""
+
+    event: str | None
+    """Event type."""
+    key: str | None
+    """The event's subject, for filters and for :attr:`Overflow.LATEST`."""
+    meta: Mapping[str, Any] | None
+    """Any JSON value, for filters; it is not sent to clients."""
+    token: str | None
+    """Identifies this publish, for callers that may repeat it, such as tasks: another one with the
+    same token within ten minutes publishes nothing, and returns the id of the first."""
+    retry_for: float
+    """Seconds, at most 60 and by default 0, for which to try again while the broker is unavailable.
+    However many attempts it takes, the event is stored once. An attempt may itself take a few
+    seconds."""
+    keep: bool
+    """Whether clients that come back get it, too; by default they do. Otherwise only current
+    subscribers get it, such as that somebody is typing, and it takes no room in the history."""
 
 
 @dataclass(frozen=True)
@@ -358,6 +379,28 @@ class Hub:
 
         """
         self._broker.close()
+
+
+def check_publish_options(options: PublishOptions) -> None:
+    """
+    Refuse unusable keywords of a publish.
+
+    Args:
+        options: What was given.
+
+    Raises:
+        TypeError: If one is unknown.
+        ConfigurationError: If the token or the time to retry is unusable.
+
+    """
+    for name in options.keys() - PublishOptions.__optional_keys__:
+        hint = ": write event= instead" if name == "type" else ""
+        raise TypeError(f"publish() got an unexpected keyword argument {name!r}{hint}")
+    token = options.get("token")
+    if token is not None and not (isinstance(token, str) and 0 < len(token) <= 200):
+        raise ConfigurationError("token", "must be text of 1 to 200 characters")
+    if not 0 <= options.get("retry_for", 0.0) <= MAX_RETRY:
+        raise ConfigurationError("retry_for", f"must be 0 to {MAX_RETRY:.0f} seconds")
 
 
 def _size_beside(key: str | None, meta: Mapping[str, Any] | None) -> int:

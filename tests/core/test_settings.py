@@ -6,7 +6,7 @@ import datetime
 import pytest
 
 from sse_sync import ConfigurationError
-from sse_sync.settings import OPTIONS, Options, misspelt, problems
+from sse_sync.settings import OPTIONS, Options, StreamOptions, misspelt, problems
 
 
 def test_table_and_class_agree():
@@ -15,6 +15,8 @@ def test_table_and_class_agree():
     for option in OPTIONS:
         assert option.checked(option.default, option.name) == option.default
         assert option.meaning.endswith(".")
+    per_stream = {option.name for option in OPTIONS if option.per_stream}
+    assert StreamOptions.__optional_keys__ == per_stream
 
 
 def test_read():
