@@ -14,7 +14,7 @@ from typing import Any
 import websocket
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
-from tests.live.servers import wait_for
+from tests.waiting import wait_for
 
 START_DEADLINE = 30.0
 

@@ -8,8 +8,9 @@ import socket
 import ssl
 import subprocess
 
-from tests.live.servers import ROOT, free_port, wait_for
+from tests.live.servers import ROOT, free_port
 from tests.tls import make_certificate
+from tests.waiting import wait_for
 
 
 class Nginx:

@@ -10,7 +10,8 @@ import time
 
 import redis
 
-from tests.live.servers import free_port, wait_for
+from tests.live.servers import free_port
+from tests.waiting import wait_for
 
 
 class RedisServer:
@@ -43,13 +44,11 @@ class RedisServer:
     def start(self):
         """Start it, and wait until it answers."""
         self.process = subprocess.Popen(self.command(), stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with contextlib.suppress(redis.RedisError):
-                self.call("PING")
-                return
-            time.sleep(0.02)
-        raise AssertionError("redis-server did not start")
+        wait_for(self._answers, "redis-server to start", 20)
+
+    def _answers(self):
+        with contextlib.suppress(redis.RedisError):
+            return self.call("PING")
 
     def kill(self):
         """End it as a crash does."""

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from sse_sync import connect
-from tests.live.servers import ROOT, wait_for
+from tests.live.servers import ROOT
 from tests.redis_server import RedisServer
+from tests.waiting import wait_for
 
 PYTHON = [sys.executable]
 COMMANDS = {

@@ -5,6 +5,7 @@ import itertools
 import os
 import threading
 import time
+from functools import partial
 
 import pytest
 import redis
@@ -17,8 +18,8 @@ from sse_sync.brokers.redis.broker import READERS, RedisBroker
 from sse_sync.channels.hub import Hub
 from sse_sync.channels.schedule import Schedule
 from tests.core.brokers.broker_contract import BrokerContract, Receiver
-from tests.live.servers import wait_for
 from tests.redis_server import RedisCluster, RedisServer, Sentinel
+from tests.waiting import wait_for
 
 _prefixes = (f"test{number}" for number in itertools.count())
 
@@ -65,8 +66,16 @@ def forbid_reading(monkeypatch, broker):
     monkeypatch.setattr(node, "history", lambda **arguments: pytest.fail("asked Redis"))
 
 
-def wait_until(condition):
-    wait_for(condition, "the broker", 15)
+def last_position(received):
+    return received.messages[-1].position if received.messages else None
+
+
+def had_a_problem(received):
+    return len(received.problems) > 1 and received.problems[-1] is None
+
+
+def link_of(replica):
+    return replica.call("INFO", "replication")["master_link_status"]
 
 
 class TestRedisBroker(BrokerContract):
@@ -86,7 +95,7 @@ class TestRedisBroker(BrokerContract):
 
     @pytest.fixture
     def wait_until(self):
-        return wait_until
+        return partial(wait_for, what="the broker")
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +122,7 @@ class TestRedisBrokerOnACluster(BrokerContract):
 
     @pytest.fixture
     def wait_until(self):
-        return wait_until
+        return partial(wait_for, what="the broker")
 
 
 def test_prefixes_spread_over_the_cluster(cluster, started):
@@ -126,7 +135,7 @@ def test_prefixes_spread_over_the_cluster(cluster, started):
         other = RedisBroker(urls[number % 3], prefix=prefix)
         broker.subscribe(["a", "b"])
         position = other.publish("a", b"data: x\n\n")
-        wait_until(lambda received=received: received.messages)
+        wait_for(lambda received=received: received.messages, "the event")
         assert received.messages[0].position == position
         used.add(broker._nodes.current().address)
         other.close()
@@ -139,14 +148,15 @@ def test_cluster_fails_over(tmp_path, started):
         broker, received = started(cluster)
         before = broker.subscribe(["a"])
         broker.publish("a", b"data: 1\n\n")
-        wait_until(lambda: received.messages)
+        wait_for(lambda: received.messages, "the event")
         cluster.node_at(broker._nodes.current().address).kill()
-        wait_until(lambda: works(broker))
-        wait_until(lambda: received.problems[-1:] == [None] and received.interruptions)
+        wait_for(lambda: works(broker), "the broker to work")
+        wait_for(lambda: received.interruptions, "the interruption")
+        wait_for(lambda: received.problems[-1:], "the end of the problem", equals=[None])
         after = broker.publish("a", b"data: 2\n\n")
         assert after.epoch != before.epoch
         assert after.number > before.number
-        wait_until(lambda: received.messages[-1].position == after)
+        wait_for(lambda: last_position(received), "the last event", equals=after)
         assert broker.history(["a"], before) == ([], False)
 
 
@@ -157,11 +167,11 @@ def test_slot_moves(cluster, started):
     broker.subscribe(["a"])
     here = broker._nodes.current().address
     cluster.move_slot(f"{{{prefix}}}", here)
-    wait_until(lambda: works(broker))
+    wait_for(lambda: works(broker), "the broker to work")
     assert broker._nodes.current().address != here
-    wait_until(lambda: received.problems and received.problems[-1] is None)
+    wait_for(lambda: received.problems and received.problems[-1] is None, "the end of the problem")
     position = broker.publish("a", b"data: 2\n\n")
-    wait_until(lambda: received.messages and received.messages[-1].position == position)
+    wait_for(lambda: last_position(received), "the last event", equals=position)
 
 
 def test_node_that_was_not_told(cluster, started, monkeypatch):
@@ -177,7 +187,7 @@ def test_node_that_was_not_told(cluster, started, monkeypatch):
         broker._nodes, "_slots", lambda address: slots(address) if address == right else stale
     )
     broker._nodes._node, broker._nodes._addresses = None, list(others)
-    wait_until(lambda: works(broker))
+    wait_for(lambda: works(broker), "the broker to work")
     assert broker._nodes.current().address == right
 
 
@@ -188,7 +198,7 @@ def test_sentinel_fails_over(tmp_path, started):
             stack.enter_context(RedisServer(folder(tmp_path / name))) for name in ("one", "two")
         )
         replica.call("REPLICAOF", "127.0.0.1", primary.port)
-        wait_until(lambda: replica.call("INFO", "replication")["master_link_status"] == "up")
+        wait_for(lambda: link_of(replica), "the replica", equals="up")
         sentinel = stack.enter_context(Sentinel(folder(tmp_path / "sentinel"), "ours", primary))
         # The sentinel learns of the replica from the primary, every ten seconds.
         wait_for(lambda: sentinel.call("SENTINEL", "REPLICAS", "ours"), "the replica", 30)
@@ -200,11 +210,11 @@ def test_sentinel_fails_over(tmp_path, started):
         with pytest.raises(BrokerUnavailable):
             broker.publish("a", b"data: lost\n\n")
         wait_for(lambda: works(broker), "the promotion", 30)
-        wait_until(lambda: received.interruptions)
+        wait_for(lambda: received.interruptions, "the interruption")
         after = broker.publish("a", b"data: 2\n\n")
         assert after.epoch != before.epoch
         assert after.number > kept.number
-        wait_until(lambda: received.messages[-1].position == after)
+        wait_for(lambda: last_position(received), "the last event", equals=after)
         assert broker.history(["a"], kept) == ([], False)
 
 
@@ -213,7 +223,7 @@ def test_lagging_replica_is_promoted(tmp_path, started):
     primary_folder, replica_folder = folder(tmp_path / "one"), folder(tmp_path / "two")
     with RedisServer(primary_folder) as primary, RedisServer(replica_folder) as replica:
         replica.call("REPLICAOF", "127.0.0.1", primary.port)
-        wait_until(lambda: replica.call("INFO", "replication")["master_link_status"] == "up")
+        wait_for(lambda: link_of(replica), "the replica", equals="up")
         broker, _ = started(primary)
         kept = broker.publish("a", b"data: kept\n\n")
         assert primary.call("WAIT", 1, 5000) == 1
@@ -280,7 +290,7 @@ def test_unix_socket(tmp_path, started):
         broker.start(receiver)
         broker.subscribe(["a"])
         broker.publish("a", b"data: x\n\n")
-        wait_until(lambda: receiver.messages)
+        wait_for(lambda: receiver.messages, "the event")
         broker.close()
 
 
@@ -346,9 +356,9 @@ def test_catching_up_that_never_succeeds(server, started, monkeypatch):
 
     monkeypatch.setattr(node, "history", fail)
     server.call("CLIENT", "KILL", "TYPE", "pubsub")
-    wait_until(lambda: received.interruptions == 1)
+    wait_for(lambda: received.interruptions, "the interruption", equals=1)
     position = broker.publish("a", b"data: x\n\n")
-    wait_until(lambda: received.messages and received.messages[-1].position == position)
+    wait_for(lambda: last_position(received), "the last event", equals=position)
 
 
 def test_channels_with_histories_of_their_own(server, started):
@@ -390,19 +400,22 @@ def test_channels_that_are_given_back(own_server, started):
     def subscribed():
         return len(own_server.call("PUBSUB", "CHANNELS"))
 
-    wait_until(lambda: subscribed() == 16)
+    wait_for(subscribed, "the subscriptions", equals=16)
     positions = [broker.publish(name, b"data: x\n\n") for name in names]
-    wait_until(lambda: len(received.messages) == 15)
+    wait_for(lambda: len(received.messages), "the events", equals=15)
     assert [m.position for m in received.messages] == positions[:5] + positions[10:]
     broker.subscribe(names[5:10])
     last = broker.publish(names[7], b"data: y\n\n")
-    wait_until(lambda: received.messages[-1].position == last)
+    wait_for(lambda: last_position(received), "the last event", equals=last)
     broker.unsubscribe(names)
     # The connection is closed, too.
-    wait_until(lambda: not subscribed() and not own_server.call("CLIENT", "LIST", "TYPE", "pubsub"))
+    wait_for(
+        lambda: not subscribed() and not own_server.call("CLIENT", "LIST", "TYPE", "pubsub"),
+        "the end of the subscriptions",
+    )
     broker.subscribe(["c1"])
     last = broker.publish("c1", b"data: z\n\n")
-    wait_until(lambda: received.messages[-1].position == last)
+    wait_for(lambda: last_position(received), "the last event", equals=last)
     assert received.interruptions == 0
 
 
@@ -413,7 +426,7 @@ def test_two_processes(server, started):
     other, received = started(server, prefix=prefix)
     since = other.subscribe(["ä b"])
     position = one.publish("ä b", "data: ü\n\n".encode(), event="é", meta={"ö": "\n"})
-    wait_until(lambda: received.messages)
+    wait_for(lambda: received.messages, "the event")
     (message,) = received.messages
     assert message.position == position
     assert (message.event, message.meta, message.body) == ("é", {"ö": "\n"}, "data: ü\n\n".encode())
@@ -428,7 +441,7 @@ def test_prefixes_keep_apart(server, started):
     since = other.subscribe(["a"])
     one.publish("a", b"data: x\n\n")
     mine = other.publish("a", b"data: y\n\n")
-    wait_until(lambda: received.messages)
+    wait_for(lambda: received.messages, "the event")
     assert [message.position for message in received.messages] == [mine]
     assert len(other.history(["a"], since).messages) == 1
 
@@ -441,7 +454,7 @@ def test_databases_keep_apart(server, started):
     since = other.subscribe(["a"])
     one.publish("a", b"data: x\n\n")
     mine = other.publish("a", b"data: y\n\n")
-    wait_until(lambda: received.messages)
+    wait_for(lambda: received.messages, "the event")
     assert [message.position for message in received.messages] == [mine]
     assert len(other.history(["a"], since).messages) == 1
 
@@ -460,7 +473,7 @@ def test_what_others_publish_is_skipped(server, started):
     for rubbish in ("rubbish", "a\nb\nc\nd", "\n\n\n"):
         server.call("PUBLISH", broker._store.topic("a"), rubbish)
     last = broker.publish("a", b"data: x\n\n")
-    wait_until(lambda: received.messages)
+    wait_for(lambda: received.messages, "the event")
     assert [message.position for message in received.messages] == [last]
     assert received.interruptions == 0
 
@@ -545,7 +558,7 @@ def test_retried_publish_is_stored_once(server, started, monkeypatch):
     assert int(lost[0][1]) == position.number
     monkeypatch.undo()
     last = broker.publish("a", b"data: y\n\n")
-    wait_until(lambda: received.messages and received.messages[-1].position == last)
+    wait_for(lambda: last_position(received), "the last event", equals=last)
     assert [message.position for message in received.messages] == [position, last]
     other, _ = started(server, prefix=prefix)
     assert [m.position for m in other.history(["a"], since).messages] == [position, last]
@@ -557,7 +570,7 @@ def test_recent_events_are_in_the_process(server, started, monkeypatch):
     since = broker.subscribe(["a", "b"])
     for number in range(10):
         broker.publish("ab"[number % 2], b"data: %d\n\n" % number)
-    wait_until(lambda: len(received.messages) == 10)
+    wait_for(lambda: len(received.messages), "the events", equals=10)
     forbid_reading(monkeypatch, broker)
     messages, complete = broker.history(["a", "b"], since)
     assert complete
@@ -573,7 +586,7 @@ def test_connection_is_killed(server, started):
         positions.append(broker.publish("ab"[number % 2], b"data: %d\n\n" % number))
         if number % 40 == 20:
             server.call("CLIENT", "KILL", "TYPE", "pubsub")
-    wait_until(lambda: len(received.messages) >= 200)
+    wait_for(lambda: len(received.messages) >= 200, "the events")
     assert [message.position for message in received.messages] == positions
     assert received.interruptions == 0
 
@@ -589,7 +602,7 @@ def test_many_channels_catch_up(server, started, monkeypatch):
         positions.append(broker.publish(names[number * 17 % 50], b"data: %d\n\n" % number))
         if number % 100 == 50:
             server.call("CLIENT", "KILL", "TYPE", "pubsub")
-    wait_until(lambda: received.messages and received.messages[-1].position == positions[-1])
+    wait_for(lambda: last_position(received), "the last event", equals=positions[-1])
     assert [message.position for message in received.messages] == positions
     assert received.interruptions == 0
 
@@ -599,17 +612,17 @@ def test_restart_without_memory(own_server, started):
     broker, received = started(own_server)
     before = broker.subscribe(["a"])
     broker.publish("a", b"data: 1\n\n")
-    wait_until(lambda: received.messages)
+    wait_for(lambda: received.messages, "the event")
     own_server.kill()
     with pytest.raises(BrokerUnavailable, match=r"redis://127.0.0.1:\d+/0 is unavailable"):
         broker.publish("a", b"data: lost\n\n")
-    wait_until(lambda: received.problems)
+    wait_for(lambda: received.problems, "the problem")
     own_server.start()
-    wait_until(lambda: received.interruptions)
-    wait_until(lambda: received.problems[-1] is None)
+    wait_for(lambda: received.interruptions, "the interruption")
+    wait_for(lambda: received.problems[-1] is None, "the end of the problem")
     after = broker.publish("a", b"data: 2\n\n")
     assert after.epoch != before.epoch
-    wait_until(lambda: len(received.messages) == 2)
+    wait_for(lambda: len(received.messages), "the events", equals=2)
     assert received.messages[1].position == after
     assert broker.history(["a"], before) == ([], False)
 
@@ -621,10 +634,10 @@ def test_restart_from_an_older_snapshot(own_server, started):
     kept = broker.publish("a", b"data: kept\n\n")
     own_server.call("SAVE")
     lost = broker.publish("a", b"data: lost\n\n")
-    wait_until(lambda: len(received.messages) == 2)
+    wait_for(lambda: len(received.messages), "the events", equals=2)
     own_server.kill()
     own_server.start()
-    wait_until(lambda: received.interruptions)
+    wait_for(lambda: received.interruptions, "the interruption")
     new = broker.publish("a", b"data: new\n\n")
     assert new.epoch not in (kept.epoch,)
     assert new.number > lost.number
@@ -699,7 +712,7 @@ def test_connection_that_another_thread_reconnects(server, started):
             broker.unsubscribe(["b"])
             with contextlib.suppress(BrokerUnavailable):
                 broker.subscribe(["b"])
-    wait_until(lambda: received.messages and received.messages[-1].position == positions[-1])
+    wait_for(lambda: last_position(received), "the last event", equals=positions[-1])
     assert [message.position for message in received.messages] == positions
     assert received.interruptions == 0
 
@@ -709,12 +722,12 @@ def test_recent_events_after_a_reconnect(server, started, monkeypatch):
     broker, received = started(server, prefix=next(_prefixes))
     broker.subscribe(["a"])
     broker.publish("a", b"data: 1\n\n")
-    wait_until(lambda: received.messages)
+    wait_for(lambda: received.messages, "the event")
     server.call("CLIENT", "KILL", "TYPE", "pubsub")
-    wait_until(lambda: received.problems[-1:] == [None] and len(received.problems) > 1)
+    wait_for(lambda: had_a_problem(received), "the problem, and its end")
     position = broker.publish("a", b"data: 2\n\n")
     broker.publish("a", b"data: 3\n\n")
-    wait_until(lambda: len(received.messages) == 3)
+    wait_for(lambda: len(received.messages), "the events", equals=3)
     with monkeypatch.context() as patch:
         forbid_reading(patch, broker)
         assert len(broker.history(["a"], position).messages) == 1
@@ -732,7 +745,7 @@ def test_quiet_process_does_not_fall_behind(server, started, monkeypatch):
         busy.publish("busy", b"data: x\n\n")
         time.sleep(0.02)
     server.call("CLIENT", "KILL", "TYPE", "pubsub")
-    wait_until(lambda: received.problems[-1:] == [None] and len(received.problems) > 1)
+    wait_for(lambda: had_a_problem(received), "the problem, and its end")
     assert received.interruptions == 0
 
 
@@ -776,8 +789,8 @@ def test_flushed(server, own_server, started):
     own_server.call("FLUSHALL")
     after = broker.publish("a", b"data: 2\n\n")
     assert after.epoch != before.epoch
-    wait_until(lambda: received.interruptions)
-    wait_until(lambda: len(received.messages) == 2)
+    wait_for(lambda: received.interruptions, "the interruption")
+    wait_for(lambda: len(received.messages), "the events", equals=2)
     assert broker.history(["a"], before) == ([], False)
 
 
@@ -794,11 +807,11 @@ def test_hanging_server(own_server, started, monkeypatch):
     assert time.monotonic() - began < 5
     with pytest.raises(BrokerUnavailable):
         broker.subscribe(["b"])
-    wait_until(lambda: received.problems)
+    wait_for(lambda: received.problems, "the problem")
     own_server.resume()
-    wait_until(lambda: received.problems[-1] is None)
+    wait_for(lambda: received.problems[-1] is None, "the end of the problem")
     position = broker.publish("a", b"data: 2\n\n")
-    wait_until(lambda: received.messages and received.messages[-1].position == position)
+    wait_for(lambda: last_position(received), "the last event", equals=position)
 
 
 def test_away_from_the_start(own_server, started):
@@ -808,10 +821,10 @@ def test_away_from_the_start(own_server, started):
     with pytest.raises(BrokerUnavailable):
         broker.subscribe(["a"])
     own_server.start()
-    wait_until(lambda: received.problems and received.problems[-1] is None)
+    wait_for(lambda: received.problems and received.problems[-1] is None, "the end of the problem")
     broker.subscribe(["a"])
     broker.publish("a", b"data: 1\n\n")
-    wait_until(lambda: received.messages)
+    wait_for(lambda: received.messages, "the event")
 
 
 def test_password_is_not_shown():
@@ -846,7 +859,7 @@ def test_many_channels(server, started):
         thread.start()
     for thread in threads:
         thread.join(10)
-    wait_until(lambda: len(received.messages) == 10)
+    wait_for(lambda: len(received.messages), "the events", equals=10)
     assert {message.channel for message in received.messages} == set(names[::500])
 
 
@@ -872,7 +885,7 @@ def test_at_intervals_once_by_all(server):
             broker = RedisBroker(server.url, prefix=prefix)
             hub = stack.enter_context(Hub(broker, schedule=schedule))
             threading.Thread(target=receive, args=(hub,), daemon=True).start()
-        wait_for(lambda: len(received) == 2, "what both received")
+        wait_for(lambda: len(received), "what both received", equals=2)
     assert len(callers) == 2
     one, other = received
     moments = [data for _, data in one]

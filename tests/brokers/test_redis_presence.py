@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from functools import partial
 
 import pytest
 
@@ -10,8 +11,8 @@ from sse_sync.brokers.redis import presence as redis_presence
 from sse_sync.brokers.redis.broker import RedisBroker
 from tests.core.brokers.broker_contract import Receiver
 from tests.core.brokers.presence_contract import SharedPresenceContract, arrival, users
-from tests.live.servers import wait_for
 from tests.redis_server import RedisCluster, RedisServer
+from tests.waiting import wait_for
 
 _prefixes = (f"test{number}" for number in itertools.count())
 
@@ -42,7 +43,7 @@ class RedisAttendanceSuite(SharedPresenceContract):
 
     @pytest.fixture
     def wait_until(self):
-        return lambda condition: wait_for(condition, "the broker", 15)
+        return partial(wait_for, what="the broker")
 
     @pytest.fixture
     def short_lease(self, monkeypatch):

@@ -1,7 +1,6 @@
 """Users' streams, through Django's test client."""
 
 import threading
-import time
 from datetime import date
 
 import pytest
@@ -33,6 +32,7 @@ from sse_sync.django import (
 )
 from sse_sync.django.app import schedule
 from sse_sync.testing import read_events
+from tests.waiting import wait_for
 
 factory = RequestFactory()
 
@@ -61,9 +61,7 @@ def test_presence():
     assert read_events(response, 1)[0].event == "stream-open"
     assert [(p.user, p.info) for p in present("room")] == [("7", "x")]
     response.close()
-    deadline = time.monotonic() + 10
-    while present("room"):
-        assert time.monotonic() < deadline
+    wait_for(lambda: present("room"), "the user to be gone", equals=[])
 
 
 def test_publish_to_user():
@@ -157,10 +155,7 @@ def test_publish_every(monkeypatch):
 
     response = ChannelView.as_view(channels=["room"])(request_of(AnonymousUser()))
     assert read_events(response, 1)[0].event == "stream-open"
-    deadline = time.monotonic() + 10
-    while hub().statistics().published < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    wait_for(lambda: hub().statistics().published >= 2, "the second event")
     event = read_events(response, 1)[0]
     response.close()
     assert (event.event, event.data) == ("users", '{"users": 1, "day": "2026-11-21"}')

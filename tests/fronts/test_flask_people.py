@@ -1,6 +1,5 @@
 """Users' streams, through Flask's test client."""
 
-import time
 from datetime import date, timedelta
 
 import flask
@@ -9,6 +8,7 @@ import pytest
 from sse_sync import END_ID, ConfigurationError, user_channel
 from sse_sync.flask import SSE, EventSourceResponse, event_stream
 from sse_sync.testing import read_events
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -38,13 +38,6 @@ def client(app):
     return app.test_client()
 
 
-def wait_for(condition):
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_presence(app, client, sse):
     """A user is present until the stream is closed."""
     response = client.get("/room/ann")
@@ -57,7 +50,7 @@ def test_presence(app, client, sse):
         response.close()
         assert [p.user for p in sse.present("room")] == ["ann"]
         again.close()
-        wait_for(lambda: not sse.present("room"))
+        wait_for(lambda: sse.present("room"), "ann to be gone", equals=[])
 
 
 def test_publish_to_user(app, client, sse):
@@ -128,8 +121,8 @@ def test_publish_every(app, client, sse):
 
     response = client.get("/room/ann")
     assert read_events(response, 1)[0].event == "stream-open"
-    wait_for(lambda: len(asked) >= 2)
-    wait_for(lambda: published(app) >= 1)
+    wait_for(lambda: len(asked) >= 2, "the second call")
+    wait_for(lambda: published(app), "the first event")
     event = read_events(response, 1)[0]
     response.close()
     assert (event.event, event.data) == ("now", '{"day": "Sat, 21 Nov 2026 00:00:00 GMT"}')

@@ -14,29 +14,17 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gunicorn.config import KNOWN_SETTINGS
 
 from sse_sync.testing import LiveStream
+from tests.waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 START_DEADLINE = 30.0
-
-
-def wait_for(condition: Callable[[], object], what: str, timeout: float = 10.0) -> object:
-    """Return a condition's value once it is true; on failure, say what was awaited."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout} s in vain for {what}; last value: {value!r}")
-        time.sleep(0.01)
 
 
 def free_port() -> int:
@@ -126,7 +114,7 @@ class Server:
         """Return when each mark was set in a source."""
         return dict(self.json(f"/marks/{key}"))
 
-    def wait_for_mark(self, key: str, what: str, timeout: float = 10.0) -> float:
+    def wait_for_mark(self, key: str, what: str, timeout: float = PATIENCE) -> float:
         """Wait until a source has set a mark; return the time of it."""
         return wait_for(
             lambda: self.marks(key).get(what), f"{what!r} of {key} in {self.kind}", timeout

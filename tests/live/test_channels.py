@@ -8,7 +8,7 @@ import urllib.error
 
 import pytest
 
-from tests.live.servers import wait_for
+from tests.waiting import wait_for
 
 WORKERS = [
     f"{server}-{framework}"
@@ -30,7 +30,7 @@ def server(request, servers):
 
     server = servers(kind(request.param))
     # Streams of other tests may still be ending, and use up the limit.
-    wait_for(lambda: server.json("/figures")["open"] == 0, "streams of other tests to be gone")
+    wait_for(lambda: server.json("/figures")["open"], "streams of other tests to be gone", equals=0)
     return server
 
 
@@ -139,7 +139,7 @@ def test_handed_off(server, key):
         for stream in streams:
             assert next(stream).event == "stream-open"
         expected = len(streams) if handed_off else 0
-        wait_for(lambda: server.json("/figures")["handed_off"] == expected, "the hand-off")
+        wait_for(lambda: server.json("/figures")["handed_off"], "the hand-off", equals=expected)
         server.get(f"/publish/{key}?first=7")
         assert [numbers(stream, 1) for stream in streams] == [[7]] * len(streams)
 
@@ -150,7 +150,7 @@ def test_nothing_is_left(server, key):
     for _ in range(50):
         with server.stream(f"/subscribe/{key}") as stream:
             assert next(stream).event == "stream-open"
-    wait_for(lambda: server.json("/figures")["open"] == 0, "the streams to be closed")
+    wait_for(lambda: server.json("/figures")["open"], "the streams to be closed", equals=0)
     assert server.json("/figures")["lingering"] == before
 
 

@@ -18,8 +18,8 @@ import pytest
 
 from sse_sync import BrokerUnavailable, connect
 from sse_sync.brokers.base import Position
-from tests.live.servers import wait_for
 from tests.redis_server import RedisServer
+from tests.waiting import wait_for
 
 CLIENTS = 300
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "8"))

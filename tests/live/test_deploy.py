@@ -17,10 +17,11 @@ import yaml
 
 from sse_sync.testing import LiveStream
 from tests.browsers import Chromium
-from tests.live.servers import GUNICORN_OPTIONS, ROOT, Kind, Server, wait_for
+from tests.live.servers import GUNICORN_OPTIONS, ROOT, Kind, Server
 from tests.live.test_gunicorn import is_alive, rest
 from tests.nginx import Nginx
 from tests.redis_server import RedisServer
+from tests.waiting import wait_for
 
 DEPLOY = ROOT / "deploy"
 CONTROL = tuple({"--no-control-socket"} & GUNICORN_OPTIONS)
@@ -178,11 +179,11 @@ def test_twenty_tabs(site, key, tmp_path):
     with Chromium(tmp_path) as browser:
         path = f"/subscribe/{key}"
         many = tabs(browser, site.nginx.url, path, 20)
-        wait_for(lambda: seen(browser, many) == ["open"] * 20, "twenty streams", 20)
+        wait_for(lambda: seen(browser, many), "twenty streams", 20, equals=["open"] * 20)
         protocol = "return performance.getEntriesByType('navigation')[0].nextHopProtocol"
         assert browser.run(protocol) == "h2"
         site.gunicorn.get(f"/publish/{key}?first=1")
-        wait_for(lambda: seen(browser, many) == ["1"] * 20, "twenty events")
+        wait_for(lambda: seen(browser, many), "twenty events", equals=["1"] * 20)
 
         # Without nginx, the page of a seventh tab would not even load.
         few = tabs(browser, site.gunicorn.url, path, 5)
@@ -191,12 +192,12 @@ def test_twenty_tabs(site, key, tmp_path):
         browser.run(LISTEN, path)
         sixth = browser.driver.current_window_handle
         browser.run("window.seventh = new EventSource(arguments[0])", path)
-        wait_for(lambda: seen(browser, [*few, sixth]) == ["open"] * 6, "six streams")
+        wait_for(lambda: seen(browser, [*few, sixth]), "six streams", equals=["open"] * 6)
         site.gunicorn.get(f"/publish/{key}?first=2")
-        wait_for(lambda: seen(browser, [*few, sixth]) == ["2"] * 6, "six events")
+        wait_for(lambda: seen(browser, [*few, sixth]), "six events", equals=["2"] * 6)
         assert browser.run("return window.seventh.readyState") == 0  # CONNECTING
         browser.run("source.close()")
-        wait_for(lambda: browser.run("return window.seventh.readyState") == 1, "its turn")
+        wait_for(lambda: browser.run("return window.seventh.readyState"), "its turn", equals=1)
 
 
 def test_systemd_unit(tmp_path):
@@ -230,7 +231,7 @@ def test_systemd_unit(tmp_path):
         try:
             assert b"READY=1" in told.recv(4096)
             assert first_event(tmp_path) == "stream-open"
-            wait_for(lambda: len(children(process.pid)) == 3, "three workers")
+            wait_for(lambda: len(children(process.pid)), "three workers", equals=3)
             before = children(process.pid)
             reload = shlex.split(service["ExecReload"])
             subprocess.run([str(process.pid) if a == "$MAINPID" else a for a in reload], check=True)

@@ -22,9 +22,10 @@ from selenium.webdriver import ActionChains, Keys
 from sse_sync import END_ID, connect
 from sse_sync.testing import LiveStream
 from tests.browsers import Chromium
-from tests.live.servers import GUNICORN_OPTIONS, ROOT, Kind, Server, wait_for
+from tests.live.servers import GUNICORN_OPTIONS, ROOT, Kind, Server
 from tests.nginx import Nginx
 from tests.redis_server import RedisServer
+from tests.waiting import wait_for
 
 CONTROL = tuple({"--no-control-socket"} & GUNICORN_OPTIONS)
 GUNICORN = {

@@ -15,8 +15,8 @@ import pytest
 
 from sse_sync import EventStreamParser, ServerSentEvent, comment
 from sse_sync.testing import LiveStream
-from tests.live.servers import wait_for
 from tests.tls import make_certificate
+from tests.waiting import wait_for
 
 WORKERS = ["gunicorn-gevent-flask", "gunicorn-gthread-django"]
 READY = ServerSentEvent("ready")
@@ -196,7 +196,7 @@ def test_full(start, key, name, extra, streams, advice):
         assert server.json("/figures")["open"] == streams
         assert server.json("/figures")["refused"] == 2
         assert f"this process has reached its limit of {streams}. {advice}" in server.output()
-    wait_for(lambda: server.json("/figures")["open"] == 0, "the streams to be closed")
+    wait_for(lambda: server.json("/figures")["open"], "the streams to be closed", equals=0)
     with server.stream(f"/stream/sleeping?key={key}-y") as stream:
         assert next(stream) == READY
 
@@ -236,7 +236,7 @@ def test_preload(start, key, name):
             url = f"/stream/sleeping?key={key}-{number}"
             stream = stack.enter_context(server.stream(url, comments=True))
             assert stream.take(3) == [comment(), READY, comment()]
-    wait_for(lambda: server.output().count("ended: client gone") == 6, "all six to be noticed")
+    wait_for(lambda: server.output().count("ended: client gone"), "all six to be noticed", equals=6)
     server.signal(signal.SIGTERM)
     server.wait(10)
 

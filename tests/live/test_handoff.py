@@ -12,8 +12,8 @@ import time
 import pytest
 
 from sse_sync.testing import LiveStream
-from tests.live.servers import wait_for
 from tests.live.test_gunicorn import certificate, is_alive, rest, vanish  # noqa: F401
+from tests.waiting import wait_for
 
 WORKERS = ["gunicorn-handoff-gevent-flask", "gunicorn-handoff-threads-django"]
 GEVENT, THREADS = WORKERS
@@ -37,7 +37,7 @@ def test_stop(start, name):
     count = 300
     with contextlib.ExitStack() as stack:
         streams = opened(stack, server, count=count)
-        wait_for(lambda: handed_off(server) == count, "the hand-off")
+        wait_for(lambda: handed_off(server), "the hand-off", equals=count)
         # The request is over for the server; what was sent until now is in its log.
         assert server.output().count('"GET /subscribe/x HTTP/1.1" 200') == count
         began = time.monotonic()
@@ -57,7 +57,7 @@ def test_everything_is_logged_at_the_end(start, name):
     server = start(name, TEST_LOG_DELAY="0.005")
     with contextlib.ExitStack() as stack:
         streams = opened(stack, server, count=100)
-        wait_for(lambda: handed_off(server) == 100, "the hand-off")
+        wait_for(lambda: handed_off(server), "the hand-off", equals=100)
         server.signal(signal.SIGTERM)
         for stream in streams:
             rest(stream)
@@ -71,13 +71,13 @@ def test_sighup(start, name):
     server = start(name)
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
-        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         pid = server.json("/figures")["pid"]
         server.signal(signal.SIGHUP)
         assert 2000 <= rest(stream)[1] <= 4000
         wait_for(lambda: not is_alive(pid), "the old worker to end")
         (stream,) = opened(stack, server)
-        wait_for(lambda: handed_off(server) == 1, "the hand-off to the new worker")
+        wait_for(lambda: handed_off(server), "the hand-off to the new worker", equals=1)
     assert "Traceback" not in server.output()
 
 
@@ -89,7 +89,7 @@ def test_reload(start, name, tmp_path):
     server = start(name, "--reload", "--reload-engine", "poll", "--reload-extra-file", str(watched))
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
-        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         # Repeatedly, because it is not known when the poller first looks.
         times = itertools.count(time.time() + 10)
 
@@ -101,7 +101,7 @@ def test_reload(start, name, tmp_path):
         assert 2000 <= rest(stream)[1] <= 4000
         wait_for(lambda: answers(server), "the new worker")
         (stream,) = opened(stack, server)
-        wait_for(lambda: handed_off(server) == 1, "the hand-off to the new worker")
+        wait_for(lambda: handed_off(server), "the hand-off to the new worker", equals=1)
 
 
 def answers(server):
@@ -116,7 +116,7 @@ def test_lifetime(start, name):
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
         began = time.monotonic()
-        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         data, _ = rest(stream)
         assert 0.5 < time.monotonic() - began < 2
     assert data.count(b":\n\n") >= 2
@@ -130,7 +130,7 @@ def test_full(start, name):
     server = start(name, descriptors=100)
     with contextlib.ExitStack() as stack:
         streams = opened(stack, server, count=33)
-        wait_for(lambda: handed_off(server) == 33, "the hand-off")
+        wait_for(lambda: handed_off(server), "the hand-off", equals=33)
         refused = stack.enter_context(server.stream("/subscribe/x"))
         assert 30_000 <= rest(refused)[1] <= 60_000
         refused = stack.enter_context(server.stream("/subscribe/x", headers={"Accept": "*/*"}))
@@ -138,7 +138,7 @@ def test_full(start, name):
         server.get("/publish/x?first=7")
         assert [stream.take(1)[0].data for stream in streams] == ["7"] * 33
         assert "refusing new streams: this process has reached its limit of 33." in server.output()
-    wait_for(lambda: server.json("/figures")["open"] == 0, "the clients' end")
+    wait_for(lambda: server.json("/figures")["open"], "the clients' end", equals=0)
     with contextlib.ExitStack() as stack:
         opened(stack, server)
     assert "Traceback" not in server.output()
@@ -150,10 +150,10 @@ def test_vanished_client(start, name):
     server = start(name, TEST_WRITE_TIMEOUT="1")
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
-        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         began = time.monotonic()
         vanish(stream._socket)
-        wait_for(lambda: server.json("/figures")["open"] == 0, "its end", 15)
+        wait_for(lambda: server.json("/figures")["open"], "its end", 15, equals=0)
         assert 0.9 < time.monotonic() - began < 12
     assert "Traceback" not in server.output()
 
@@ -182,11 +182,11 @@ def test_more_streams_than_the_server_can_serve_requests(start, name):
     server = start(name, *slots)
     with contextlib.ExitStack() as stack:
         streams = opened(stack, server, count=60)
-        wait_for(lambda: handed_off(server) == 60, "the hand-off")
+        wait_for(lambda: handed_off(server), "the hand-off", equals=60)
         assert server.get("/plain") == b"ok"
         server.get("/publish/x?first=7")
         assert [stream.take(1)[0].data for stream in streams] == ["7"] * 60
-    wait_for(lambda: server.json("/figures")["open"] == 0, "the clients' end")
+    wait_for(lambda: server.json("/figures")["open"], "the clients' end", equals=0)
 
 
 @pytest.mark.parametrize("name", WORKERS)
@@ -195,16 +195,16 @@ def test_client_leaves(start, name):
     server = start(name)
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
-        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         stream.close()
         began = time.monotonic()
-        wait_for(lambda: server.json("/figures")["open"] == 0, "its end")
+        wait_for(lambda: server.json("/figures")["open"], "its end", equals=0)
         assert time.monotonic() - began < 0.5
         # A half-closed connection counts as a disconnect, as behind any proxy.
         (stream,) = opened(stack, server)
-        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         stream._socket.shutdown(socket.SHUT_WR)
-        wait_for(lambda: server.json("/figures")["open"] == 0, "its end")
+        wait_for(lambda: server.json("/figures")["open"], "its end", equals=0)
 
 
 @pytest.mark.parametrize(
@@ -229,12 +229,12 @@ def test_tracing(start, middleware):
     server = start(GEVENT, TEST_MIDDLEWARE=middleware)
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
-        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         if middleware == "opentelemetry":
             wait_for(lambda: '"http.target": "/subscribe/x"' in server.output(), "its span")
         server.get("/publish/x?first=7")
         assert stream.take(1)[0].data == "7"
-    wait_for(lambda: server.json("/figures")["open"] == 0, "its end")
+    wait_for(lambda: server.json("/figures")["open"], "its end", equals=0)
     assert "SENTRY" not in server.output()
     assert "Traceback" not in server.output()
     assert '"status_code": "ERROR"' not in server.output()
@@ -246,7 +246,7 @@ def test_http_1_0(start, name):
     server = start(name, TEST_LIFETIME="1")
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
         sock.sendall(b"GET /subscribe/x HTTP/1.0\r\n\r\n")
-        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         server.get("/publish/x?first=7")
         data = b""
         while chunk := sock.recv(65536):
@@ -266,10 +266,10 @@ def test_unix_socket(start, name, tmp_path):
         sock.connect(str(path))
         with LiveStream("http://localhost/subscribe/x", connection=sock) as stream:
             assert next(stream).event == "stream-open"
-            wait_for(lambda: handed_off(server) == 1, "the hand-off")
+            wait_for(lambda: handed_off(server), "the hand-off", equals=1)
             server.get("/publish/x?first=7")
             assert stream.take(1)[0].data == "7"
-    wait_for(lambda: server.json("/figures")["open"] == 0, "its end")
+    wait_for(lambda: server.json("/figures")["open"], "its end", equals=0)
 
 
 @pytest.mark.parametrize("name", WORKERS)
@@ -293,13 +293,13 @@ def test_pipelined_bytes(start, name):
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
         request = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
         sock.sendall(request % b"subscribe/x" + request % b"plain")
-        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         server.get("/publish/x?first=7")
         data = b""
         while b"data: 7" not in data:
             data += sock.recv(65536)
         assert data.count(b"HTTP/1.1 200") == 1
-    wait_for(lambda: server.json("/figures")["open"] == 0, "its end")
+    wait_for(lambda: server.json("/figures")["open"], "its end", equals=0)
 
 
 @pytest.mark.parametrize("name", WORKERS)
@@ -308,7 +308,7 @@ def test_preload(start, name):
     server = start(name, "--preload")
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
-        wait_for(lambda: handed_off(server) == 1, "the hand-off")
+        wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         server.get("/publish/x?first=7")
         assert stream.take(1)[0].data == "7"
 
@@ -323,11 +323,11 @@ def test_client_that_does_not_read(start, name):
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stuck.connect(("127.0.0.1", server.port))
         stuck.sendall(b"GET /subscribe/x HTTP/1.1\r\nHost: x\r\n\r\n")
-        wait_for(lambda: handed_off(server) == 2, "the hand-off")
+        wait_for(lambda: handed_off(server), "the hand-off", equals=2)
         for first in range(0, 200, 10):
             server.get(f"/publish/x?first={first}&count=10&size=40000")
             assert [int(e.data.rstrip("x")) for e in fast.take(10)] == [*range(first, first + 10)]
-        wait_for(lambda: server.json("/figures")["open"] == 1, "its end", 10)
+        wait_for(lambda: server.json("/figures")["open"], "its end", 10, equals=1)
     assert "Traceback" not in server.output()
 
 

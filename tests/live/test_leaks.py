@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.live.servers import wait_for
+from tests.waiting import wait_for
 
 COUNT = 10_000
 

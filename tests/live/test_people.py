@@ -18,8 +18,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from tests.live.servers import wait_for
 from tests.redis_server import RedisServer
+from tests.waiting import wait_for
 
 PEOPLE = 200
 ROUNDS = int(os.environ.get("PEOPLE_ROUNDS", "3"))
@@ -318,9 +318,9 @@ def check(server, browsers, watcher, model):
         deadline,
     )
     wait_for(
-        lambda: set(server.json("/present/all")) == expected, "those who are present", deadline
+        lambda: set(server.json("/present/all")), "those who are present", deadline, equals=expected
     )
-    wait_for(lambda: watcher.present() == expected, "what was announced", deadline)
+    wait_for(lambda: watcher.present(), "what was announced", deadline, equals=expected)
     assert len(server.json("/present/all")) == len(expected)
 
 
@@ -346,4 +346,4 @@ def test_limit_of_all_workers(start, tmp_path, kind):
             assert refused.parser.retry >= 30_000
         assert opened("198.51.100.2")[1] == ["stream-open"]
         mine[0][0].close()
-        wait_for(lambda: opened("198.51.100.1")[1] == ["stream-open"], "a place")
+        wait_for(lambda: opened("198.51.100.1")[1], "a place", equals=["stream-open"])

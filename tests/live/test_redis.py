@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from tests.live.servers import wait_for
 from tests.redis_server import RedisServer
+from tests.waiting import wait_for
 
 KINDS = [
     *("gunicorn-gevent-flask", "gunicorn-gevent-django", "gunicorn-gthread-flask"),
@@ -205,7 +205,7 @@ def test_memory_is_bounded(start, redis_server, capsys):
             stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             stuck.connect(("127.0.0.1", server.port))
             stuck.sendall(b"GET /subscribe/busy HTTP/1.1\r\nHost: x\r\n\r\n")
-        wait_for(lambda: server.json("/figures")["open"] == 101, "all clients")
+        wait_for(lambda: server.json("/figures")["open"], "all clients", equals=101)
         before = server.json("/figures")["resident"]
         most = 0
         for first in range(0, 50_000, 500):

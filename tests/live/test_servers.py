@@ -6,7 +6,7 @@ import time
 import pytest
 
 from sse_sync import END_ID, ServerSentEvent, comment
-from tests.live.servers import wait_for
+from tests.waiting import wait_for
 
 # Generous where a busy machine may be slow; the interrupt itself takes about a millisecond.
 PROMPT = 1.0
@@ -208,4 +208,4 @@ def test_many_streams(server):
     assert server.json("/figures")["open"] >= 10
     for stream in streams:
         stream.close()
-    wait_for(lambda: server.json("/figures")["open"] == 0, "the streams to be closed")
+    wait_for(lambda: server.json("/figures")["open"], "the streams to be closed", equals=0)

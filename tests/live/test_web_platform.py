@@ -17,7 +17,8 @@ import pytest
 
 from sse_sync import END_ID, EventError, ServerSentEvent
 from tests.browsers import BROWSERS
-from tests.live.servers import Server, free_port, kind, wait_for
+from tests.live.servers import Server, free_port, kind
+from tests.waiting import wait_for
 
 WORKERS = ["gunicorn-gevent", "gunicorn-handoff-gevent"]
 OPEN, RECONNECTING, CLOSED = ["open", 1], ["error", 0], ["error", 2]

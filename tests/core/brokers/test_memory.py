@@ -1,6 +1,6 @@
 """The broker of a single process."""
 
-import time
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sse_sync.brokers.base import Position, to_base36
 from sse_sync.brokers.memory import MemoryBroker
 from tests.core.brokers.broker_contract import BrokerContract, Receiver
+from tests.waiting import wait_for
 
 
 class TestMemoryBroker(BrokerContract):
@@ -20,12 +21,7 @@ class TestMemoryBroker(BrokerContract):
 
     @pytest.fixture
     def wait_until(self):
-        def wait_until(condition):
-            deadline = time.monotonic() + 10
-            while not condition():
-                assert time.monotonic() < deadline
-
-        return wait_until
+        return partial(wait_for, what="the broker")
 
 
 def test_age():
