@@ -62,7 +62,7 @@ lint: system-test $(VENV)/test-ready
 	$(VENV)/bin/mypy
 
 test-newest: system-test $(VENV)/test-ready example_pages/built/react.js
-	EXAMPLES=$(EXAMPLES) $(VENV)/bin/python -X dev -m pytest $(SPREAD)
+	EXACTLY_ONCE_SEEDS=1000 EXAMPLES=$(EXAMPLES) $(VENV)/bin/python -X dev -m pytest $(SPREAD)
 
 # The oldest supported releases, pinned in tests/oldest.txt.
 # Other servers, and slow tests that do not depend on versions, run on the newest only.

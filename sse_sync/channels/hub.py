@@ -30,7 +30,7 @@ from .users import UserStreams
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Hub", "HubStatistics", "PublishOptions"]
+__all__ = ["Hub", "HubStatistics", "PublishOptions", "check_publish_options"]
 
 # Bytes of an event. Each is kept by the broker and by every process, and a client's mailbox has
 # room for as many by default.
