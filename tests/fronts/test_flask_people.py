@@ -1,6 +1,6 @@
 """Users' streams, through Flask's test client."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import flask
 import pytest
@@ -244,9 +244,10 @@ def test_vary_of_the_view(app, client):
     assert sorted(response.vary) == ["Cookie", "Origin"]
 
 
-def test_stream_ends_with_its_token(app, client, sse):
+@pytest.mark.parametrize("lifetime", [3600, timedelta(hours=1)])
+def test_stream_ends_with_its_token(app, client, sse, lifetime):
     """When a token expires, its streams end; the user is the token's."""
-    app.register_blueprint(sse.blueprint(lifetime=3600))
+    app.register_blueprint(sse.blueprint(lifetime=lifetime))
     with app.app_context():
         token = sse.sign_channels("room", user="ann", ttl=60)
         response = client.get(f"/events?token={token}")

@@ -679,6 +679,15 @@ class Time:
         self.now += seconds
 
 
+def test_unknown_keywords_of_publish(hub):
+    """They are refused by name; flask-sse's spelling of the event type is explained."""
+    for publish in (hub.publish, hub.publish_to_user):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'evnt'"):
+            publish("a", "x", evnt="created")
+        with pytest.raises(TypeError, match="'type': write event= instead"):
+            publish("a", "x", type="created")
+
+
 @pytest.mark.parametrize("stores", [True, False])
 def test_publish_again(stores):
     """A retried publish is stored once, whether or not an attempt was stored."""
