@@ -51,12 +51,10 @@ KNOWN_UNTESTED = {
     "channels/subscription.py",
     "closing.py",
     "streams/handoff/batch.py",
-    "streams/handoff/connection.py",
-    "streams/handoff/fanout.py",
     "streams/handoff/key.py",
-    "streams/handoff/takeover.py",
+    "validation.py",
 }
-KNOWN_LONG = {"flask/extension.py", "settings.py", "streams/stream.py"}
+KNOWN_LONG = {"channels/hub.py", "streams/stream.py"}
 KNOWN_WIDE = {"Dispatcher"}
 
 
