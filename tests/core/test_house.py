@@ -44,11 +44,6 @@ WIDE = {"HandoffConnection", "Fanout", "Options"}
 # What breaks a rule today. Only take away from these.
 KNOWN_UNTESTED = {
     "brokers/retention.py",
-    "channels/app.py",
-    "channels/dispatcher.py",
-    "channels/hub.py",
-    "channels/resume.py",
-    "channels/subscription.py",
     "closing.py",
     "streams/handoff/batch.py",
     "streams/handoff/key.py",
