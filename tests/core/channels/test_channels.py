@@ -21,7 +21,7 @@ from sse_sync.channels.app import AppHub, connect, make_broker
 from sse_sync.channels.dispatcher import Dispatcher
 from sse_sync.channels.hub import Hub
 from sse_sync.channels.subscription import Subscription
-from sse_sync.exceptions import BrokerUnavailable
+from sse_sync.exceptions import BrokerClosed, BrokerUnavailable
 from sse_sync.settings import Options
 from sse_sync.streams.hooks import Hooks
 from sse_sync.testing import read_events
@@ -573,6 +573,19 @@ def test_fork(runtime):
         assert in_child(child) == "0 True"
     assert hub.statistics().subscriptions == 1
     stream.close()
+
+
+def test_closed_hub_in_a_fork():
+    """A closed hub stays closed in a child."""
+    hub = Hub(MemoryBroker())
+    hub.close()
+
+    def child():
+        with pytest.raises(BrokerClosed):
+            hub.publish("a", "x")
+        return "closed"
+
+    assert in_child(child) == "closed"
 
 
 def test_long_replay(environ):
