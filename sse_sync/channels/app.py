@@ -6,7 +6,6 @@ The hub of an application: made when it is first used, once in each process.
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,13 +17,13 @@ from ..brokers.memory import MemoryBroker
 from ..closing import CloseReason
 from ..event import Dumps
 from ..exceptions import ConfigurationError
-from ..proxies import UNKNOWN, client_address
 from ..request import last_event_id
 from ..settings import Options, StreamOptions, stream_options
 from .access import AccessRefused, Grant, is_allowed, what_is_wrong_with
 from .hub import Hub
+from .limits import Limits
 from .mailbox import Overflow
-from .presence import Presence, user_key
+from .presence import Presence
 from .schedule import Schedule
 from .subscription import Filter, Subscription
 from .user_stream import UserStream
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AppHub", "RelayOptions", "SubscribeOptions", "connect", "make_broker"]
 __all__ += ["response_options"]
-
-logger = logging.getLogger("sse_sync")
-
 
 _REDIS = (
     *("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"),
@@ -126,7 +122,7 @@ class AppHub:
         self._dumps = dumps
         self._lock = threading.Lock()
         self._hub: Hub | None = None
-        self._warned_unknown = False
+        self._limits = Limits(options.trusted_proxies)
 
     def hub(self) -> Hub:
         """
@@ -250,18 +246,7 @@ class AppHub:
         """
         if user is None and presence is not None:
             user = presence.user
-        limits = []
-        if user is not None and options.max_streams_per_user is not None:
-            limits.append((f"the user {user_key(user)}", options.max_streams_per_user))
-        if options.max_streams_per_address is not None:
-            address = client_address(environ, self._options.trusted_proxies)
-            if address == UNKNOWN and not self._warned_unknown:
-                self._warned_unknown = True
-                logger.warning(
-                    "the server reports no client address, so all clients share one limit:"
-                    ' if a proxy connects through a unix socket, add "unix" to trusted_proxies'
-                )
-            limits.append((f"the address {address}", options.max_streams_per_address))
+        limits = self._limits.of(environ, user, options)
         if user is None and not channels and not limits:
             return None
         self.check(environ)

@@ -38,10 +38,7 @@ Published = TypeVar("Published", bound=Callable[[], Any])
 
 @dataclass(frozen=True, eq=False)
 class ScheduledEvent:
-    """
-    What an application publishes at intervals.
-
-    """
+    """What an application publishes at intervals."""
 
     function: Callable[[], Any]
     """Returns the data, or :obj:`None` if nothing is to be published."""
@@ -102,10 +99,7 @@ def _origin(function: Any) -> tuple[Any, ...]:
 
 
 class Schedule:
-    """
-    All that an application publishes at intervals.
-
-    """
+    """All that an application publishes at intervals."""
 
     def __init__(self) -> None:
         self._by_channel: dict[str, dict[str, ScheduledEvent]] = {}
@@ -155,10 +149,7 @@ class Schedule:
         return add
 
     def of(self, channel: str) -> list[ScheduledEvent]:
-        """
-        Return what is published to a channel.
-
-        """
+        """Return what is published to a channel."""
         found = self._by_channel.get(channel)
         return list(found.values()) if found else []
 
