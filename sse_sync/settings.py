@@ -35,10 +35,7 @@ __all__ += ["misspelt", "problems", "stream_options"]
 
 @dataclass(frozen=True)
 class Options:
-    """
-    How a stream behaves. Every field is described in :data:`OPTIONS`.
-
-    """
+    """How a stream behaves. Every field is described in :data:`OPTIONS`."""
 
     heartbeat: float | None = 15.0
     retry: int = 3_000
@@ -145,10 +142,7 @@ def stream_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Option:
-    """
-    One option.
-
-    """
+    """One option."""
 
     name: str
     """Name in lower case."""

@@ -1,7 +1,4 @@
-"""
-Who may read a channel that the client names, or that somebody has allowed it by a signature.
-
-"""
+"""Who may read a channel that the client names, or that somebody has allowed it by a signature."""
 
 from __future__ import annotations
 
@@ -56,10 +53,7 @@ class Query(Protocol):
 
 @dataclass(frozen=True)
 class Grant:
-    """
-    What the bearer of a signed token may read. The fronts sign its :meth:`claims`.
-
-    """
+    """What the bearer of a signed token may read. The fronts sign its :meth:`claims`."""
 
     channels: tuple[str, ...]
     """Which channels."""
@@ -117,10 +111,7 @@ class Grant:
         return cls(tuple(channels), user, expires)
 
     def claims(self) -> list[Any]:
-        """
-        Return what is to be signed: values that JSON can express.
-
-        """
+        """Return what is to be signed: values that JSON can express."""
         return [list(self.channels), self.user, int(self.expires)]
 
 
@@ -206,10 +197,7 @@ def is_yes(answer: object, hook: str) -> bool:
 
 
 def what_is_wrong_with(channels: Sequence[str]) -> str:
-    """
-    Return why the channels that a client names cannot be asked for; empty if they can.
-
-    """
+    """Return why the channels that a client names cannot be asked for; empty if they can."""
     if not 0 < len(channels) <= MAX_NAMED:
         return f"name 1 to {MAX_NAMED} channels, as in ?channel=a&channel=b"
     try:

@@ -1,7 +1,4 @@
-"""
-The hub of an application: made when it is first used, once in each process.
-
-"""
+"""The hub of an application: made when it is first used, once in each process."""
 
 from __future__ import annotations
 

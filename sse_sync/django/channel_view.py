@@ -1,7 +1,4 @@
-"""
-A ready-made view for channels.
-
-"""
+"""A ready-made view for channels."""
 
 from __future__ import annotations
 

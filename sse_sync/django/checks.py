@@ -1,7 +1,4 @@
-"""
-System checks of the dictionary ``SSE_SYNC``.
-
-"""
+"""System checks of the dictionary ``SSE_SYNC``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-What a browser asks before it lets a page of another origin read a stream.
-
-"""
+"""What a browser asks before it lets a page of another origin read a stream."""
 
 from __future__ import annotations
 

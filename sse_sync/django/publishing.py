@@ -1,7 +1,4 @@
-"""
-Channels: publishing and subscribing.
-
-"""
+"""Channels: publishing and subscribing."""
 
 from __future__ import annotations
 

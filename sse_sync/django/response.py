@@ -1,7 +1,4 @@
-"""
-The response class.
-
-"""
+"""The response class."""
 
 from __future__ import annotations
 
@@ -120,10 +117,7 @@ class EventSourceResponse(StreamingHttpResponse):
         return cls(request, (), **arguments) if finished else None
 
     def items(self) -> Iterable[tuple[str, str]]:
-        """
-        Return the headers as they are sent.
-
-        """
+        """Return the headers as they are sent."""
         return [
             (name, value)
             for name, value in super().items()

@@ -1,7 +1,4 @@
-"""
-Tokens with which a client may read channels.
-
-"""
+"""Tokens with which a client may read channels."""
 
 from __future__ import annotations
 
@@ -36,10 +33,7 @@ def sign_channels(*channels: str, user: Any = None, ttl: float = 300.0) -> str:
 
 
 def check_token(token: str) -> Grant | None:
-    """
-    Return what a token of :func:`sign_channels` grants, or :obj:`None` if it is not valid.
-
-    """
+    """Return what a token of :func:`sign_channels` grants, or :obj:`None` if it is not valid."""
     try:
         return Grant.from_claims(signing.loads(token, salt=SALT))
     except signing.BadSignature:

@@ -1,7 +1,4 @@
-"""
-The decorator for views.
-
-"""
+"""The decorator for views."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-A ready-made endpoint for channels.
-
-"""
+"""A ready-made endpoint for channels."""
 
 from __future__ import annotations
 

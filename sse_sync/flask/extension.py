@@ -1,7 +1,4 @@
-"""
-The Flask extension.
-
-"""
+"""The Flask extension."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-The response class.
-
-"""
+"""The response class."""
 
 from __future__ import annotations
 
@@ -121,20 +118,14 @@ class EventSourceResponse(flask.Response):
         return cls((), **arguments) if is_finished(flask.request.environ) else None
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
-        """
-        Return the headers as they are sent.
-
-        """
+        """Return the headers as they are sent."""
         headers = super().get_wsgi_headers(environ)
         if headers.get("Content-Encoding") == "identity":
             del headers["Content-Encoding"]
         return headers
 
     def get_app_iter(self, environ: WSGIEnvironment) -> Iterable[bytes]:
-        """
-        Return the stream itself, which the server iterates, or nothing for HEAD.
-
-        """
+        """Return the stream itself, which the server iterates, or nothing for HEAD."""
         if self.event_stream is None or environ["REQUEST_METHOD"] == "HEAD":
             return super().get_app_iter(environ)
         # Flask keeps a context until it was popped as often as it was pushed. So the pop
