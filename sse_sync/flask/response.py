@@ -12,9 +12,10 @@ from werkzeug.datastructures import Headers
 
 from ..channels.subscription import Subscription
 from ..closing import CloseReason
-from ..cors import answer_preflight
+from ..cors import preflight_headers
 from ..event import encode
 from ..feed import FeedSource
+from ..settings import StreamOptions
 from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
@@ -23,6 +24,7 @@ from .state import current_state, runner_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+    from typing_extensions import Unpack
 
 __all__ = ["EventSourceResponse", "preflight"]
 
@@ -66,7 +68,7 @@ class EventSourceResponse(flask.Response):
         headers: Any = None,
         on_close: Callable[[CloseReason], object] | None = None,
         user: Any = None,
-        **changes: Any,
+        **changes: Unpack[StreamOptions],
     ) -> None:
         app = flask.current_app
         environ = flask.request.environ
@@ -110,9 +112,7 @@ class EventSourceResponse(flask.Response):
         Return the 204 for a client that comes back after the end of its stream, or :obj:`None`.
 
         For views that start something before they return their source: it must not start again.
-
-        Args:
-            arguments: What the class takes.
+        The arguments are those of the class.
 
         """
         return cls((), **arguments) if is_finished(flask.request.environ) else None
@@ -152,7 +152,7 @@ class EventSourceResponse(flask.Response):
 
 def preflight(options: Mapping[str, Any]) -> flask.Response:
     """Answer a browser that asks whether a page of another origin may read a stream."""
-    headers = answer_preflight(flask.request.environ, current_state().options, options)
+    headers = preflight_headers(flask.request.environ, current_state().options, options)
     response = flask.Response(status=204, headers=headers)
     del response.headers["Content-Type"]
     return response
