@@ -31,10 +31,6 @@ def cors_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, 
     An origin that is not listed gets no permission. Without a list, no header is sent at all, so
     that the application can send its own.
 
-    Args:
-        environ: The request's WSGI environ.
-        options: Which origins.
-
     """
     origins = options.cors_origins
     if not origins:
@@ -57,10 +53,7 @@ def preflight_headers(
     """
     Return the headers of the answer to a preflight, which has status 204.
 
-    Args:
-        environ: The request's WSGI environ.
-        options: What is configured.
-        arguments: Arguments of the stream; among them the origins, if they differ.
+    The arguments are those of the stream; its origins may differ from the configured ones.
 
     """
     changes = {name: arguments[name] for name in arguments if name.startswith("cors_")}

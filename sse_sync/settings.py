@@ -195,14 +195,7 @@ def problems(given: Mapping[str, Any]) -> list[ConfigurationError]:
 
 
 def misspelt(given: Mapping[str, Any], prefix: str) -> list[ConfigurationError]:
-    """
-    Return the keys of a configuration that look like options, and are none.
-
-    Args:
-        given: A configuration that holds other things, too.
-        prefix: What the framework puts before an option's upper-case name.
-
-    """
+    """Return which keys of a configuration look like options with this prefix, and are none."""
     names = [prefix + option.name.upper() for option in OPTIONS]
     return [
         ConfigurationError(key, _unknown(key, names))

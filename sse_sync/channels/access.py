@@ -127,11 +127,9 @@ def requested(
     return grant.channels, grant
 
 
-def load_hook(
-    hook: Callable[..., Any] | str | None, option: str = "authorize"
-) -> Callable[..., Any] | None:
+def load_hook(hook: Callable[..., Any] | str | None) -> Callable[..., Any] | None:
     """
-    Return the function that an option gives, or names by its dotted path.
+    Return the function that the option ``authorize`` gives, or names by its dotted path.
 
     Raises:
         ConfigurationError: If there is no such function.
@@ -143,9 +141,9 @@ def load_hook(
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as exc:
-        raise ConfigurationError(option, f"names {hook}, which cannot be imported") from exc
+        raise ConfigurationError("authorize", f"names {hook}, which cannot be imported") from exc
     if not callable(found):
-        raise ConfigurationError(option, f"names {hook}, which is not a function")
+        raise ConfigurationError("authorize", f"names {hook}, which is not a function")
     return found  # type: ignore[no-any-return]
 
 
@@ -174,7 +172,7 @@ def is_yes(answer: object, hook: str) -> bool:
 
 
 def what_is_wrong_with(channels: Sequence[str]) -> str:
-    """Return why the channels that a client names cannot be asked for; empty if they can."""
+    """Return why a client cannot name these channels; an empty text if it can."""
     if not 0 < len(channels) <= MAX_NAMED:
         return f"name 1 to {MAX_NAMED} channels, as in ?channel=a&channel=b"
     try:

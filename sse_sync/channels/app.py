@@ -327,10 +327,7 @@ _CHANNEL_OPTIONS = {
 
 def make_broker(options: Options) -> Broker:
     """
-    Return the broker that a URL names.
-
-    Args:
-        options: Which broker, and how much it keeps.
+    Return the broker that the option ``broker_url`` names.
 
     Raises:
         ConfigurationError: If no broker is called that.
