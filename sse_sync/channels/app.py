@@ -1,7 +1,4 @@
-"""
-The hub of an application: made when it is first used, once in each process.
-
-"""
+"""The hub of an application: made when it is first used, once in each process."""
 
 from __future__ import annotations
 
@@ -92,7 +89,7 @@ _NOT_OF_RESPONSE = SubscribeOptions.__optional_keys__ - ResponseOptions.__option
 
 
 def response_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the arguments of ``subscribe()`` that a response takes, or nobody."""
+    """Return those keywords of ``subscribe()`` that go on to the response, and unknown ones."""
     return {name: options[name] for name in options if name not in _NOT_OF_RESPONSE}
 
 
@@ -163,7 +160,11 @@ class AppHub:
         **options: Unpack[SubscribeOptions],
     ) -> Subscription:
         """
-        Return what a stream relays, once its client was found to be allowed to read it.
+        Check that the client may read some channels, and return what its stream relays.
+
+        A client that comes back gets what it missed, and nothing twice. If something may be
+        missing, it gets a ``stream-reset`` event and has to load its state anew. A new client gets
+        a ``stream-open`` event first.
 
         Args:
             environ: The request's WSGI environ.
@@ -200,16 +201,18 @@ class AppHub:
         if "overflow" in relay:
             relay["overflow"] = Overflow(relay["overflow"])
         return Subscription(
-            self.hub(), channels, last_event_id(environ), user_stream=user_stream, **relay
+            hub=self.hub(),
+            channels=channels,
+            last_event_id=last_event_id(environ),
+            user_stream=user_stream,
+            **relay,
         )
 
     def granted(self, grant: Grant, options: SubscribeOptions) -> SubscribeOptions:
         """
         Return the options of a stream that is opened with a token: it ends when the token expires.
 
-        Args:
-            grant: What the token grants.
-            options: What is given otherwise; its user precedes the token's.
+        A user that is given otherwise precedes the token's.
 
         """
         changes = {"lifetime": options["lifetime"]} if "lifetime" in options else {}
@@ -229,15 +232,8 @@ class AppHub:
         """
         Expect a stream. To be called before its client's permission is asked.
 
-        Args:
-            environ: The request's WSGI environ.
-            options: How the stream behaves.
-            user: Whose it is; :obj:`None` if nobody knows.
-            channels: Which channels it relays.
-            presence: How it shows its user on them.
-
         Returns:
-            The stream; :obj:`None` if nothing has to be known of it.
+            The user's stream; :obj:`None` if nothing has to be known of it.
 
         Raises:
             ConfigurationError: If the user is unusable, or the server has several processes, and
@@ -265,9 +261,6 @@ class AppHub:
     def check(self, environ: WSGIEnvironment) -> None:
         """
         Refuse a broker that cannot reach the server's other processes.
-
-        Args:
-            environ: The WSGI environ of the request that subscribes.
 
         Raises:
             ConfigurationError: If the server has several processes, and the broker is ``memory``.
@@ -319,10 +312,7 @@ _CHANNEL_OPTIONS = {
 
 def make_broker(options: Options) -> Broker:
     """
-    Return the broker that a URL names.
-
-    Args:
-        options: Which broker, and how much it keeps.
+    Return the broker that the option ``broker_url`` names.
 
     Raises:
         ConfigurationError: If no broker is called that.
