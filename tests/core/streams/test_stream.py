@@ -29,9 +29,9 @@ from sse_sync.streams.hooks import Hooks
 
 HOOKS = {field.name for field in fields(Hooks)}
 SERVED = {"SERVER_SOFTWARE": "test", "PATH_INFO": "/events"}
-PREAMBLE = b":\nretry: 3000\n\n"
+PREAMBLE = b":\nretry: 3000\n"
 END = b"event: stream-end\nid: sse-sync.end\ndata: \n\n"
-HEARTBEAT = b":\n\n"
+HEARTBEAT = b":\n"
 
 
 def served(source, environ=SERVED, **arguments):
@@ -78,7 +78,7 @@ def test_bytes(environ):
 def test_preamble_has_the_reconnection_time(environ):
     """The first bytes reset the reconnection time."""
     stream = served([], environ, retry=7)
-    assert next(stream) == b":\nretry: 7\n\n"
+    assert next(stream) == b":\nretry: 7\n"
     stream.close()
 
 
@@ -908,7 +908,7 @@ def test_log_keeps_no_request(runtime, caplog):
     stream.close()
     (record,) = caplog.records
     assert record.getMessage() == (
-        "event stream /events ended: finished, after 0.0 s, 1 events, 67 bytes"
+        "event stream /events ended: finished, after 0.0 s, 1 events, 66 bytes"
     )
     assert all(type(value) in (str, int, float) for value in record.args)
 
