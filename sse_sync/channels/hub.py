@@ -1,4 +1,4 @@
-"""One per process and broker: what applications and streams talk to."""
+"""The hub, one per process and broker: what applications and streams talk to."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class PublishOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class HubStatistics:
-    """Figures of one process and broker."""
+    """Figures about one process and broker."""
 
     channels: int
     """Channels with subscribers."""
@@ -77,25 +77,25 @@ class HubStatistics:
     delivered: int
     """Events that were put into mailboxes."""
     interruptions: int
-    """Times that events may have been missed, so that every client had to start anew."""
+    """How often events may have been missed, so that clients had to resume or start afresh."""
     problem: str | None
-    """Why nothing arrives at the moment; :obj:`None` if all is well."""
+    """Why no events arrive at the moment; :obj:`None` if all is well."""
 
 
 class Hub:
     """
-    Publish events, and hand them to subscribers.
+    Publish events, and deliver them to this process's subscribers.
 
     Its methods may be called from any thread or greenlet. As a context manager it closes itself.
-    After a fork it begins anew in the child, with connections of its own and no subscribers.
+    In a forked child it starts afresh, with connections of its own and no subscribers.
 
     Args:
-        broker: What keeps and carries events.
+        broker: Stores events, and carries them between processes.
         clock: Tells the time.
-        sleep: Waits, for so many seconds.
-        schedule: What is published at intervals.
-        within: Returns the context in which to call functions of the application.
-        dumps: Makes JSON of what is published at intervals.
+        sleep: Sleeps for the given number of seconds.
+        schedule: What to publish at intervals.
+        within: Returns the context in which to call the application's functions.
+        dumps: Encodes their results as JSON.
         now: Tells the time of day, in seconds since the epoch.
 
     """
@@ -125,11 +125,11 @@ class Hub:
     def _begin(self) -> None:
         self._published = 0
         self.dispatcher = Dispatcher(self._broker, self._review, self._subscribed)
-        """Who subscribes."""
+        """Delivers events to subscribers."""
         self.users = UserStreams(
             self.dispatcher, self._broker, clock=self._clock, sleep=self._sleep
         )
-        """Whose streams there are, and who is there."""
+        """Whose streams this process has, and who is present."""
         self._scheduled = ScheduledPublisher(
             self._schedule,
             self.publish,
@@ -239,17 +239,16 @@ class Hub:
         """
         End the streams of a user, or of a channel, in all processes.
 
-        The page is told the reason: in a ``stream-end`` event if it is for good, and the browser
-        does not come back; otherwise in a ``stream-disconnect`` event, and it comes back after
-        its reconnection time, so that it is asked for its permission again. Whoever must
-        not come back has to be refused then: call this after the permission is gone.
+        The page gets the reason. If it is for good, it comes in a ``stream-end`` event, and the
+        browser does not reconnect. Otherwise it comes in a ``stream-disconnect`` event, and the
+        browser reconnects after its reconnection time, and its permission is checked again. Call
+        this after you have taken the permission away, or the client is let in again.
 
         Args:
-            user: Whose streams; of both, those of the user on the channel.
-            channel: Streams that relay this channel.
+            user: Whose streams to end; together with a channel, only the user's streams of it.
+            channel: The channel whose streams to end.
             reason: Text for the page.
-            for_good: Whether browsers are told to stop. Clients that are not browsers may come
-                back all the same.
+            for_good: Whether browsers are told to stop. Other clients may reconnect all the same.
 
         Raises:
             ConfigurationError: If neither is given, or one is unusable.
@@ -260,12 +259,14 @@ class Hub:
 
     def reauthorize(self, *, user: Any = None, channel: str | None = None) -> None:
         """
-        End streams in all processes, so that their clients come back and are asked in a request
-        whether they may read on, because a permission has changed.
+        Have clients reconnect, in all processes, so that a request checks their permission again.
+
+        Call this after a permission has changed. The streams end, and their clients come back
+        spread over one to two reconnection times.
 
         Args:
-            user: Whose streams; of both, those of the user on the channel.
-            channel: Streams that relay this channel.
+            user: Whose streams to end; together with a channel, only the user's streams of it.
+            channel: The channel whose streams to end.
 
         Raises:
             ConfigurationError: If neither is given, or one is unusable.
@@ -276,55 +277,38 @@ class Hub:
 
     def present(self, channel: str) -> list[Present]:
         """
-        Return who is on a channel in any process, who came first first.
+        Return who is present on a channel, in any process, ordered by arrival.
 
-        Somebody is there from the first stream with ``presence=`` until the last one has ended and
+        A user is present from the first stream with ``presence=`` until the last one has ended and
         its grace is over; if a process is killed, for at most ten seconds longer.
 
         Args:
-            channel: Where.
+            channel: The channel.
 
         Raises:
             ConfigurationError: If the channel's name is unusable.
-            BrokerUnavailable: If that cannot be found out now.
+            BrokerUnavailable: If the broker cannot be asked now.
 
         """
         return self.users.presence.present(channel)
 
     @property
     def problem(self) -> str | None:
-        """Why nothing arrives at the moment; :obj:`None` if all is well."""
+        """Why no events arrive at the moment; :obj:`None` if all is well."""
         return self.dispatcher.problem
 
     def position(self) -> Position:
-        """
-        Return the position of the latest event of any channel, as the broker knows it now.
-
-        Raises:
-            BrokerUnavailable: If it cannot be asked.
-
-        """
+        """Return the position of the latest event of any channel. See :meth:`Broker.position`."""
         return self._broker.position()
 
     def history(
         self, channels: Sequence[str], after: Position, limit: int | None = None
     ) -> History:
-        """
-        Return what is still there of some channels after a position.
-
-        Args:
-            channels: Which channels.
-            after: Where a client left.
-            limit: Bytes of events after which it may stop; :obj:`None` for however many there are.
-
-        Raises:
-            BrokerUnavailable: If that cannot be read now.
-
-        """
+        """Return stored events of some channels after a position. See :meth:`Broker.history`."""
         return self._broker.history(channels, after, limit)
 
     def statistics(self) -> HubStatistics:
-        """Return what goes through the hub."""
+        """Return figures about this process."""
         dispatcher = self.dispatcher
         counts = dispatcher.counts()
         return HubStatistics(
@@ -387,7 +371,7 @@ _hubs: WeakSet[Hub] = WeakSet()
 
 
 def _begin_anew() -> None:
-    # In a child nothing of what was inherited can be relied on: not a lock, not a connection.
+    # Nothing that a child inherits can be relied on: not a lock, not a connection.
     for hub in list(_hubs):
         try:
             hub._broker.after_fork()
