@@ -5,61 +5,34 @@ from __future__ import annotations
 import json
 import logging
 import random
-import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from ..brokers.base import TOKEN_AGE, Broker, History, Position, Publication, check_channel
+from ..brokers.base import TOKEN_AGE, Broker, History, Position, Publication
 from ..brokers.presence import Present
-from ..event import Dumps, ServerSentEvent
-from ..exceptions import BrokerUnavailable, ConfigurationError, EventError
+from ..event import Dumps
+from ..exceptions import BrokerUnavailable
 from ..runtime.process import Clock, after_fork, monotonic
 from .dispatcher import Dispatcher
 from .presence import user_channel
+from .publishing import PublishOptions, make_publication
 from .schedule import Schedule, ScheduledPublisher
 from .users import UserStreams
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Hub", "HubStatistics", "PublishOptions", "check_publish_options"]
+__all__ = ["Hub", "HubStatistics"]
 
 logger = logging.getLogger("sse_sync")
 
-# Bytes of an event. Each is kept by the broker and by every process, and a client's mailbox has
-# room for as many by default.
-MAX_EVENT = 1 << 20
-
-# Seconds for which a publish may be tried again, well within the life of its token; and bounds of
-# the pause between two attempts.
-MAX_RETRY = 60.0
+# Seconds; bounds of the pause between two attempts to publish.
 RETRY_PAUSES = (0.05, 2.0)
-
-
-class PublishOptions(TypedDict, total=False):
-    """Keywords of :meth:`Hub.publish`, and of all that publish by it."""
-
-    event: str | None
-    """Event type."""
-    key: str | None
-    """The event's subject, for filters and for :attr:`Overflow.LATEST`."""
-    meta: Mapping[str, Any] | None
-    """Any JSON value, for filters; it is not sent to clients."""
-    token: str | None
-    """Identifies this publish, for callers that may repeat it, such as tasks: another one with the
-    same token within ten minutes publishes nothing, and returns the id of the first."""
-    retry_for: float
-    """Seconds, at most 60 and by default 0, for which to try again while the broker is unavailable.
-    However many attempts it takes, the event is stored once. An attempt may itself take a few
-    seconds."""
-    keep: bool
-    """Whether clients that come back get it, too; by default they do. Otherwise only current
-    subscribers get it, such as that somebody is typing, and it takes no room in the history."""
 
 
 @dataclass(frozen=True)
@@ -163,42 +136,26 @@ class Hub:
         """
         Publish an event to every subscriber of a channel, in all processes of the broker.
 
-        It is encoded here, once.
-
         Args:
-            channel: Where to publish.
+            channel: The channel to publish to.
             data: Text, or a value to be sent as JSON.
             token_age: Seconds for which a token is remembered.
-            dumps: Makes JSON of the data.
+            dumps: Encodes the data as JSON.
             options: See :class:`PublishOptions`.
 
         Returns:
             The event's id.
 
         Raises:
+            TypeError: If a keyword is unknown.
             ConfigurationError: If the channel, the token or the time to retry is unusable.
             EventError: If the data, the event type or the meta cannot be sent, or are larger
                 than 1 MiB together.
             BrokerUnavailable: If it is not certain that the event was stored.
 
         """
-        check_channel(channel)
-        check_publish_options(options)
-        event, key, meta = options.get("event"), options.get("key"), options.get("meta")
-        body = ServerSentEvent(data if data is not None else "", event=event).encode(dumps)
-        size = len(body) + _size_beside(key, meta)
-        if size > MAX_EVENT:
-            raise EventError(
-                "data",
-                f"makes an event of {size:,} bytes, more than the {MAX_EVENT:,} that a"
-                " channel takes: publish a link to it instead",
-            )
-        token, retry_for = options.get("token"), options.get("retry_for", 0.0)
-        if retry_for and token is None:
-            token = secrets.token_hex(8)
-        keep = options.get("keep", True)
-        publication = Publication(channel, body, event, key, meta, token, keep, token_age)
-        position = self._try_to_publish(publication, retry_for)
+        publication = make_publication(channel, data, options, token_age, dumps)
+        position = self._try_to_publish(publication, options.get("retry_for", 0.0))
         # Not under a lock: a figure, not worth one.
         self._published += 1
         return str(position)
@@ -331,40 +288,6 @@ class Hub:
 
     def _subscribed(self, channels: Sequence[str]) -> None:
         self._scheduled.subscribed(channels)
-
-
-def check_publish_options(options: PublishOptions) -> None:
-    """
-    Refuse unusable keywords of a publish.
-
-    Args:
-        options: What was given.
-
-    Raises:
-        TypeError: If one is unknown.
-        ConfigurationError: If the token or the time to retry is unusable.
-
-    """
-    for name in options.keys() - PublishOptions.__optional_keys__:
-        hint = ": write event= instead" if name == "type" else ""
-        raise TypeError(f"publish() got an unexpected keyword argument {name!r}{hint}")
-    token = options.get("token")
-    if token is not None and not (isinstance(token, str) and 0 < len(token) <= 200):
-        raise ConfigurationError("token", "must be text of 1 to 200 characters")
-    if not 0 <= options.get("retry_for", 0.0) <= MAX_RETRY:
-        raise ConfigurationError("retry_for", f"must be 0 to {MAX_RETRY:.0f} seconds")
-
-
-def _size_beside(key: str | None, meta: Mapping[str, Any] | None) -> int:
-    # What travels beside the event. Checked here, so that it fails with every broker or with none.
-    if key is not None and not isinstance(key, str):
-        raise EventError("key", f"must be text, not {type(key).__name__}")
-    if meta is None:
-        return len(key or "")
-    try:
-        return len(key or "") + len(json.dumps(meta))
-    except (TypeError, ValueError) as exc:
-        raise EventError("meta", f"cannot be written as JSON: {exc}") from exc
 
 
 _hubs: WeakSet[Hub] = WeakSet()
