@@ -6,6 +6,8 @@ OLDEST := .venv-oldest
 PEERS := benchmarks/.peers
 FIGURES := fanout latency heartbeat slow growth workers others
 PORT ?= 8000
+# Property tests try this many examples; without it, as few as take a second.
+EXAMPLES := 100
 # Most tests wait for servers, so more of them run in parallel than there are cores.
 SPREAD := -n 3 --dist loadfile
 RUNS ?= 3
@@ -60,7 +62,7 @@ lint: system-test $(VENV)/test-ready
 	$(VENV)/bin/mypy
 
 test-newest: system-test $(VENV)/test-ready example_pages/built/react.js
-	$(VENV)/bin/python -X dev -m pytest $(SPREAD)
+	EXACTLY_ONCE_SEEDS=1000 EXAMPLES=$(EXAMPLES) $(VENV)/bin/python -X dev -m pytest $(SPREAD)
 
 # The oldest supported releases, pinned in tests/oldest.txt.
 # Other servers, and slow tests that do not depend on versions, run on the newest only.
@@ -82,6 +84,7 @@ bench: system-test $(VENV)/test-ready peers
 peers: $(PEERS)/python-ready $(PEERS)/node-ready
 
 soak: system-test $(VENV)/test-ready
+	EXACTLY_ONCE_SEEDS=20000 $(VENV)/bin/python -m pytest -q -n 2 tests/core/streams/test_exactly_once.py
 	for run in $$(seq 20); do $(VENV)/bin/python -m pytest -q tests/live || exit 1; done
 	CHAOS_FIRST=1 CHAOS_RUNS=10 CHAOS_SECONDS=12 $(VENV)/bin/python -m pytest -q tests/live/test_chaos.py
 	ALL_EXAMPLES=1 $(VENV)/bin/python -m pytest -q tests/live/test_examples.py

@@ -18,12 +18,11 @@ def events(request):
         request,
         "live-users",
         presence=visitor,
-        grace=0.5,
-        announce=True,
+        grace=0.3,
         snapshot=lambda: [ServerSentEvent(number(), event="users")],
     )
 
 
-@publish_every(1.0, "live-users", event="users", after=["presence-join", "presence-leave"])
+@publish_every(0.5, "live-users", event="users")
 def number():
     return len(present("live-users"))

@@ -20,12 +20,11 @@ def events():
     return sse.subscribe(
         "live-users",
         presence=visitor,
-        grace=0.5,
-        announce=True,
+        grace=0.3,
         snapshot=lambda: [ServerSentEvent(number(), event="users")],
     )
 
 
-@sse.publish_every(1.0, "live-users", event="users", after=["presence-join", "presence-leave"])
+@sse.publish_every(0.5, "live-users", event="users")
 def number():
     return len(sse.present("live-users"))

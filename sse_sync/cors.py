@@ -8,7 +8,8 @@ and set headers do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from .settings import Options
 
@@ -30,10 +31,6 @@ def cors_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, 
     An origin that is not listed gets no permission. Without a list, no header is sent at all, so
     that the application can send its own.
 
-    Args:
-        environ: The request's WSGI environ.
-        options: Which origins.
-
     """
     origins = options.cors_origins
     if not origins:
@@ -50,16 +47,17 @@ def cors_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, 
     return headers
 
 
-def preflight_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, str]]:
+def preflight_headers(
+    environ: WSGIEnvironment, options: Options, arguments: Mapping[str, Any]
+) -> list[tuple[str, str]]:
     """
     Return the headers of the answer to a preflight, which has status 204.
 
-    Args:
-        environ: The request's WSGI environ.
-        options: Which origins.
+    The arguments are those of the stream; its origins may differ from the configured ones.
 
     """
-    headers = cors_headers(environ, options)
+    changes = {name: arguments[name] for name in arguments if name.startswith("cors_")}
+    headers = [("Allow", "GET, HEAD, OPTIONS"), *cors_headers(environ, options.replace(changes))]
     if any(name == "Access-Control-Allow-Origin" for name, _ in headers):
         headers += [
             ("Access-Control-Allow-Methods", "GET, HEAD"),

@@ -1,7 +1,4 @@
-"""
-Who may read a channel that the client names, or that somebody has allowed it by a signature.
-
-"""
+"""Who may read a channel that the client names, or that somebody has allowed it by a signature."""
 
 from __future__ import annotations
 
@@ -10,13 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 from ..brokers.base import check_channel
-from ..exceptions import ConfigurationError
+from ..exceptions import ConfigurationError, SSEError
 from .presence import user_key
 
-__all__ = ["SALT", "Grant", "is_allowed", "is_yes", "load_hook", "what_is_wrong_with"]
+__all__ = ["SALT", "AccessRefused", "Grant", "Query", "is_allowed", "is_yes", "load_hook"]
+__all__ += ["requested", "what_is_wrong_with"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -29,12 +27,33 @@ CLOCK_SKEW = 5.0
 MAX_NAMED = 100
 
 
+class AccessRefused(SSEError):
+    """Raised when a client may not read what it asks for; the fronts make a response of it."""
+
+    def __init__(self, status: int, problem: str = "") -> None:
+        super().__init__(status, problem)
+        self.status = status
+        """403, or 400 for names that no channel can have."""
+        self.problem = problem
+        """What the client is told of its names."""
+
+    def __str__(self) -> str:
+        return self.problem or "the client may not read these channels"
+
+
+class Query(Protocol):
+    """A URL's query, as the frameworks parse it."""
+
+    def get(self, key: str, /) -> Any:
+        """Return one value, or None."""
+
+    def getlist(self, key: str, /) -> Sequence[str]:
+        """Return all values."""
+
+
 @dataclass(frozen=True)
 class Grant:
-    """
-    What the bearer of a signed token may read. The fronts sign its :meth:`claims`.
-
-    """
+    """What the bearer of a signed token may read. The fronts sign its :meth:`claims`."""
 
     channels: tuple[str, ...]
     """Which channels."""
@@ -48,10 +67,13 @@ class Grant:
         """
         Return a grant that begins now.
 
+        Whoever has its token may use it, and reconnect, until it expires; then its streams end.
+
         Args:
             channels: Which channels.
-            user: Whom it is given to: text, a number or a UUID.
-            ttl: For how many seconds.
+            user: Whose stream it will be, to end it or to count it: text, a number or a UUID. It is
+                not compared with whoever is logged in.
+            ttl: Seconds until it expires.
 
         Raises:
             ConfigurationError: If a channel, the user or the time is unusable.
@@ -66,44 +88,48 @@ class Grant:
         return cls(tuple(channels), key, time.time() + ttl)
 
     def lifetime(self, configured: float | None) -> float:
-        """
-        Return how many seconds a stream may last that is opened with this grant now.
-
-        Args:
-            configured: How long it might otherwise; :obj:`None` for ever.
-
-        """
+        """Return how many seconds a stream may last that is opened with this grant now."""
         # At least a moment, because clocks may differ.
         left = max(1.0, self.expires - time.time())
         return left if configured is None else min(left, configured)
 
     @classmethod
     def from_claims(cls, claims: Any) -> Grant | None:
-        """
-        Return what was signed, or :obj:`None` if it has expired.
-
-        Args:
-            claims: What the front found to be its own signature's.
-
-        """
+        """Return the grant of claims whose signature was valid, or None if it has expired."""
         channels, user, expires = claims
         if time.time() > expires + CLOCK_SKEW:
             return None
         return cls(tuple(channels), user, expires)
 
     def claims(self) -> list[Any]:
-        """
-        Return what is to be signed: values that JSON can express.
-
-        """
+        """Return what is to be signed: values that JSON can express."""
         return [list(self.channels), self.user, int(self.expires)]
 
 
-def load_hook(
-    hook: Callable[..., Any] | str | None, option: str = "authorize"
-) -> Callable[..., Any] | None:
+def requested(
+    query: Query, check_token: Callable[[str], Grant | None]
+) -> tuple[tuple[str, ...], Grant | None]:
     """
-    Return the function that an option gives, or names by its dotted path.
+    Return which channels a client asks for, and what a token that it sent grants.
+
+    Without a token, the channels are what the client wrote in ``?channel=a&channel=b``: anything.
+
+    Raises:
+        AccessRefused: If the token is not valid.
+
+    """
+    token = query.get("token")
+    if token is None:
+        return tuple(query.getlist("channel")), None
+    grant = check_token(token)
+    if grant is None:
+        raise AccessRefused(403)
+    return grant.channels, grant
+
+
+def load_hook(hook: Callable[..., Any] | str | None) -> Callable[..., Any] | None:
+    """
+    Return the function that the option ``authorize`` gives, or names by its dotted path.
 
     Raises:
         ConfigurationError: If there is no such function.
@@ -115,22 +141,14 @@ def load_hook(
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as exc:
-        raise ConfigurationError(option, f"names {hook}, which cannot be imported") from exc
+        raise ConfigurationError("authorize", f"names {hook}, which cannot be imported") from exc
     if not callable(found):
-        raise ConfigurationError(option, f"names {hook}, which is not a function")
+        raise ConfigurationError("authorize", f"names {hook}, which is not a function")
     return found  # type: ignore[no-any-return]
 
 
 def is_allowed(channels: Sequence[str], hook: Callable[[str], Any] | None) -> bool:
-    """
-    Return whether a client may read all of some channels, and log what it may not.
-
-    Args:
-        channels: What the client names.
-        hook: Takes a channel, and returns :obj:`True` if the client may read it. Without one
-            nothing is allowed.
-
-    """
+    """Return whether the hook allows a client all channels that it names; log what it may not."""
     for channel in channels:
         if hook is None or not is_yes(hook(channel), "authorize"):
             why = "" if hook is not None else ": no authorize function is set to allow it"
@@ -141,12 +159,10 @@ def is_allowed(channels: Sequence[str], hook: Callable[[str], Any] | None) -> bo
 
 def is_yes(answer: object, hook: str) -> bool:
     """
-    Return whether a hook has said yes. Only :obj:`True` is: a coroutine that nobody has awaited is
-    true, too, and so is a response that says no.
+    Return whether a hook, by its name in the settings, has said yes.
 
-    Args:
-        answer: What it returned.
-        hook: What it is called in the settings.
+    Only :obj:`True` is: a coroutine that nobody has awaited is true, too, and so is a response that
+    says no.
 
     """
     if not (answer is None or isinstance(answer, bool)):
@@ -156,10 +172,7 @@ def is_yes(answer: object, hook: str) -> bool:
 
 
 def what_is_wrong_with(channels: Sequence[str]) -> str:
-    """
-    Return why the channels that a client names cannot be asked for; empty if they can.
-
-    """
+    """Return why a client cannot name these channels; an empty text if it can."""
     if not 0 < len(channels) <= MAX_NAMED:
         return f"name 1 to {MAX_NAMED} channels, as in ?channel=a&channel=b"
     try:

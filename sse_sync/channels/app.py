@@ -1,38 +1,36 @@
-"""
-The hub of an application: made when it is first used, once in each process.
-
-"""
+"""The hub of an application: made when it is first used, once in each process."""
 
 from __future__ import annotations
 
 import json
-import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 
 from ..brokers.base import Broker
 from ..brokers.memory import MemoryBroker
+from ..closing import CloseReason
 from ..event import Dumps
 from ..exceptions import ConfigurationError
-from ..proxies import UNKNOWN, client_address
-from ..settings import Options
-from .access import load_hook
+from ..request import last_event_id
+from ..settings import Options, StreamOptions, stream_options
+from .access import AccessRefused, Grant, is_allowed, what_is_wrong_with
 from .hub import Hub
-from .presence import Presence, user_key
-from .rechecks import Recheck
+from .limits import Limits
+from .mailbox import Overflow
+from .presence import Presence
 from .schedule import Schedule
+from .subscription import Filter, Subscription
 from .user_stream import UserStream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+    from typing_extensions import Unpack
 
-__all__ = ["AppHub", "connect", "make_broker"]
-
-logger = logging.getLogger("sse_sync")
-
+__all__ = ["AppHub", "RelayOptions", "SubscribeOptions", "connect", "make_broker"]
+__all__ += ["response_options"]
 
 _REDIS = (
     *("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"),
@@ -40,15 +38,68 @@ _REDIS = (
 )
 
 
+class RelayOptions(TypedDict, total=False):
+    """What a client gets of its channels, and what happens when it is slow."""
+
+    filter: Filter | None
+    """Takes an event's type, key and meta; tells whether this client gets it."""
+    snapshot: Callable[[], Iterable[Any]] | None
+    """Returns events with the current state, sent before the first one to a client that does not
+    resume."""
+    overflow: Overflow | str
+    """What happens when the client is slower than its events; by default it is disconnected."""
+    max_events: int
+    """Events that may wait for the client, by default 1,000."""
+    max_bytes: int
+    """Bytes that may wait for the client, by default 1 MiB."""
+    tell_degraded: bool
+    """Whether the client is told, in ``stream-degraded`` events with ``true`` or ``false``, when no
+    events can arrive for now."""
+
+
+class ResponseOptions(StreamOptions, total=False):
+    """What the fronts' ``subscribe()`` pass on to the response."""
+
+    headers: Any
+    """Further response headers."""
+    on_close: Callable[[CloseReason], object] | None
+    """Called once when the stream has ended, with the :class:`~sse_sync.CloseReason`."""
+
+
+class SubscribeOptions(RelayOptions, ResponseOptions, total=False):
+    """Keywords of the fronts' ``subscribe()``; those of a stream are among them."""
+
+    user: Any
+    """Whose stream it is, text, a number or a UUID, so that it can be ended, asked about and
+    counted by it."""
+    presence: Any
+    """The same of a user who shall be seen on the channels, see :meth:`.Hub.present`."""
+    info: Any
+    """Anything that JSON can express, for those who see the user."""
+    grace: float
+    """Seconds after the user's last stream for which the user is still seen, by default 5, so that
+    a reload is no leave."""
+    announce: bool | Sequence[str]
+    """Whether coming and leaving are published on the channels, as events ``presence-join`` and
+    ``presence-leave`` with ``user`` and ``info``; or two other event types."""
+
+
+_RELAY = RelayOptions.__optional_keys__
+_NOT_OF_RESPONSE = SubscribeOptions.__optional_keys__ - ResponseOptions.__optional_keys__
+
+
+def response_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those keywords of ``subscribe()`` that go on to the response, and unknown ones."""
+    return {name: options[name] for name in options if name not in _NOT_OF_RESPONSE}
+
+
 class AppHub:
     """
     Give an application its hub.
 
     Args:
-        options: Which broker, how much it keeps, and what is asked about open streams.
-        recheck: Returns what is asked, where that is not the option.
+        options: Which broker, and how much it keeps.
         within: Returns the context in which to call functions of the application.
-        denials: Exceptions by which the framework says no.
         schedule: What is published at intervals.
         dumps: Makes JSON of that.
 
@@ -58,21 +109,17 @@ class AppHub:
         self,
         options: Options,
         *,
-        recheck: Callable[[], Recheck | None] | None = None,
         within: Callable[[], AbstractContextManager[Any]] = nullcontext,
-        denials: tuple[type[Exception], ...] = (),
         schedule: Schedule | None = None,
         dumps: Dumps = json.dumps,
     ) -> None:
         self._options = options
-        self._recheck = recheck or self._configured_recheck
         self._within = within
-        self._denials = denials
         self._schedule = schedule
         self._dumps = dumps
         self._lock = threading.Lock()
         self._hub: Hub | None = None
-        self._warned_unknown = False
+        self._limits = Limits(options.trusted_proxies)
 
     def hub(self) -> Hub:
         """
@@ -103,6 +150,76 @@ class AppHub:
             )
         return self.hub()
 
+    def subscribe(
+        self,
+        environ: WSGIEnvironment,
+        channels: tuple[str, ...],
+        *,
+        authorize: bool,
+        hook: Callable[[str], Any] | None,
+        **options: Unpack[SubscribeOptions],
+    ) -> Subscription:
+        """
+        Check that the client may read some channels, and return what its stream relays.
+
+        A client that comes back gets what it missed, and nothing twice. If something may be
+        missing, it gets a ``stream-reset`` event and has to load its state anew. A new client gets
+        a ``stream-open`` event first.
+
+        Args:
+            environ: The request's WSGI environ.
+            channels: Names of channels.
+            authorize: Whether to ask about them, because the client names them.
+            hook: What to ask about each; without it, nothing may be read.
+            options: See :class:`SubscribeOptions`.
+
+        Raises:
+            AccessRefused: If the client may not read one, or names what is no channel.
+            ConfigurationError: If a channel's name or an option is unusable, or the broker is
+                ``memory://`` and the server has several processes.
+
+        """
+        problem = what_is_wrong_with(channels) if authorize else ""
+        if problem:
+            raise AccessRefused(400, problem)
+        user_stream = self.expect(
+            environ,
+            self._options.replace(stream_options(response_options(options))),
+            user=options.get("user"),
+            channels=channels,
+            presence=Presence.of(
+                options.get("presence"),
+                options.get("info"),
+                options.get("grace", Presence.grace),
+                options.get("announce", False),
+            ),
+        )
+        if authorize and not is_allowed(channels, hook):
+            raise AccessRefused(403)
+        given: Mapping[str, Any] = options
+        relay = {name: given[name] for name in given if name in _RELAY}
+        if "overflow" in relay:
+            relay["overflow"] = Overflow(relay["overflow"])
+        return Subscription(
+            hub=self.hub(),
+            channels=channels,
+            last_event_id=last_event_id(environ),
+            user_stream=user_stream,
+            **relay,
+        )
+
+    def granted(self, grant: Grant, options: SubscribeOptions) -> SubscribeOptions:
+        """
+        Return the options of a stream that is opened with a token: it ends when the token expires.
+
+        A user that is given otherwise precedes the token's.
+
+        """
+        changes = {"lifetime": options["lifetime"]} if "lifetime" in options else {}
+        lifetime = grant.lifetime(self._options.replace(changes).lifetime)
+        user = options.get("user")
+        return {**options, "lifetime": lifetime, "user": grant.user if user is None else user}
+
     def expect(
         self,
         environ: WSGIEnvironment,
@@ -115,15 +232,8 @@ class AppHub:
         """
         Expect a stream. To be called before its client's permission is asked.
 
-        Args:
-            environ: The request's WSGI environ.
-            options: How the stream behaves.
-            user: Whose it is; :obj:`None` if nobody knows.
-            channels: Which channels it relays.
-            presence: How it shows its user on them.
-
         Returns:
-            The stream; :obj:`None` if nothing has to be known of it.
+            The user's stream; :obj:`None` if nothing has to be known of it.
 
         Raises:
             ConfigurationError: If the user is unusable, or the server has several processes, and
@@ -132,18 +242,7 @@ class AppHub:
         """
         if user is None and presence is not None:
             user = presence.user
-        limits = []
-        if user is not None and options.max_streams_per_user is not None:
-            limits.append((f"the user {user_key(user)}", options.max_streams_per_user))
-        if options.max_streams_per_address is not None:
-            address = client_address(environ, self._options.trusted_proxies)
-            if address == UNKNOWN and not self._warned_unknown:
-                self._warned_unknown = True
-                logger.warning(
-                    "the server reports no client address, so all clients share one limit:"
-                    ' if a proxy connects through a unix socket, add "unix" to trusted_proxies'
-                )
-            limits.append((f"the address {address}", options.max_streams_per_address))
+        limits = self._limits.of(environ, user, options)
         if user is None and not channels and not limits:
             return None
         self.check(environ)
@@ -154,23 +253,14 @@ class AppHub:
     def _make_hub(self) -> Hub:
         return Hub(
             make_broker(self._options),
-            recheck=self._recheck,
-            every=self._options.recheck_every,
             within=self._within,
-            denials=self._denials,
             schedule=self._schedule,
             dumps=self._dumps,
         )
 
-    def _configured_recheck(self) -> Recheck | None:
-        return load_hook(self._options.recheck, "recheck")
-
     def check(self, environ: WSGIEnvironment) -> None:
         """
         Refuse a broker that cannot reach the server's other processes.
-
-        Args:
-            environ: The WSGI environ of the request that subscribes.
 
         Raises:
             ConfigurationError: If the server has several processes, and the broker is ``memory``.
@@ -222,10 +312,7 @@ _CHANNEL_OPTIONS = {
 
 def make_broker(options: Options) -> Broker:
     """
-    Return the broker that a URL names.
-
-    Args:
-        options: Which broker, and how much it keeps.
+    Return the broker that the option ``broker_url`` names.
 
     Raises:
         ConfigurationError: If no broker is called that.

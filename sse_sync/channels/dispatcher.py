@@ -64,7 +64,6 @@ class Dispatcher:
         broker: Where the events come from.
         on_review: Called when the broker asks for a review, which it does now and then.
         on_subscribed: Called with the channels of each new subscriber; must not block.
-        on_received: Called with each event that has subscribers, after them; must not block.
 
     """
 
@@ -73,12 +72,10 @@ class Dispatcher:
         broker: Broker,
         on_review: Callable[[], object],
         on_subscribed: Callable[[Sequence[str]], object],
-        on_received: Callable[[Message], object],
     ) -> None:
         self._broker = broker
         self._on_review = on_review
         self._on_subscribed = on_subscribed
-        self._on_received = on_received
         self._subscribers: dict[str, dict[Subscriber, None]] = {}
         # Position since when the process receives a channel without a gap.
         self._received: dict[str, Position] = {}
@@ -214,7 +211,6 @@ class Dispatcher:
                 self.delivered += len(everybody)
                 for subscriber in everybody:
                     _guarded(subscriber.put, message)
-                self._on_received(message)
             self._given = message.position.number
 
     def reached(self, position: Position) -> None:

@@ -1,45 +1,31 @@
-"""
-The response class.
-
-"""
+"""The response class."""
 
 from __future__ import annotations
 
-import functools
-import json
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
-from django.core.serializers.json import DjangoJSONEncoder
-from django.core.signals import setting_changed
-from django.db import DatabaseError, connections
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import Promise
 
-from ..channels.app import AppHub
-from ..channels.schedule import Schedule
 from ..channels.subscription import Subscription
 from ..closing import CloseReason
 from ..event import ServerSentEvent, encode
 from ..exceptions import UnsupportedServerError
 from ..feed import FeedSource
-from ..settings import Options
+from ..settings import StreamOptions
 from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
 from ..wsgi import answer, is_finished
+from .app import channels, close_connections, configured, dumps
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+    from typing_extensions import Unpack
 
-__all__ = ["EventSourceResponse", "channels", "configured", "dumps", "wsgi_environ"]
-
-logger = logging.getLogger("sse_sync")
+__all__ = ["EventSourceResponse", "wsgi_environ"]
 
 
 class EventSourceResponse(StreamingHttpResponse):
@@ -83,7 +69,7 @@ class EventSourceResponse(StreamingHttpResponse):
         headers: Mapping[str, str] | None = None,
         on_close: Callable[[CloseReason], object] | None = None,
         user: Any = None,
-        **changes: Any,
+        **changes: Unpack[StreamOptions],
     ) -> None:
         environ = wsgi_environ(request)
         options = configured().replace(changes)
@@ -97,7 +83,7 @@ class EventSourceResponse(StreamingHttpResponse):
             options,
             encode=_encode,
             hooks=Hooks(
-                before=_close_connections, after_source=_close_connections, on_close=on_close
+                before=close_connections, after_source=close_connections, on_close=on_close
             ),
             user_stream=user_stream,
         )
@@ -123,20 +109,14 @@ class EventSourceResponse(StreamingHttpResponse):
         Return the 204 for a client that comes back after the end of its stream, or :obj:`None`.
 
         For views that start something before they return their source: it must not start again.
-
-        Args:
-            request: The request to answer.
-            arguments: What the class takes.
+        The arguments are those of the class.
 
         """
         finished = is_finished(wsgi_environ(request))
         return cls(request, (), **arguments) if finished else None
 
     def items(self) -> Iterable[tuple[str, str]]:
-        """
-        Return the headers as they are sent.
-
-        """
+        """Return the headers as they are sent."""
         return [
             (name, value)
             for name, value in super().items()
@@ -146,10 +126,7 @@ class EventSourceResponse(StreamingHttpResponse):
 
 def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
     """
-    Return the WSGI environ of a request.
-
-    Args:
-        request: A request, which may be wrapped as Django REST framework does.
+    Return the WSGI environ of a request, which may be wrapped as Django REST framework does.
 
     Raises:
         UnsupportedServerError: If the request came through ASGI.
@@ -165,38 +142,6 @@ def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
     return environ
 
 
-@functools.cache
-def channels() -> AppHub:
-    """
-    Return where the project's channels are.
-
-    """
-    return AppHub(
-        configured(),
-        within=_without_request,
-        denials=(PermissionDenied, ObjectDoesNotExist),
-        schedule=schedule,
-        dumps=dumps,
-    )
-
-
-schedule = Schedule()
-"""What the project publishes at intervals."""
-
-
-@contextmanager
-def _without_request() -> Iterator[None]:
-    # As around a request: no connection that is too old, and none that is kept.
-    _close_connections()
-    try:
-        yield
-    finally:
-        _close_connections()
-
-
-dumps = functools.partial(json.dumps, cls=DjangoJSONEncoder)
-
-
 def _encode(item: object) -> bytes:
     # Lazy translations are text to everybody, though not to Python.
     if isinstance(item, Promise):
@@ -204,24 +149,6 @@ def _encode(item: object) -> bytes:
     elif isinstance(item, ServerSentEvent) and isinstance(item.data, Promise):
         item = ServerSentEvent(str(item.data), item.event, item.id, item.retry, item.comment)
     return encode(item, dumps)
-
-
-@functools.cache
-def configured() -> Options:
-    """
-    Return the options of the project.
-
-    """
-    return Options.read(getattr(settings, "SSE_SYNC", {}), "", debug=settings.DEBUG)
-
-
-def _reload(*, setting: str, **kwargs: Any) -> None:
-    if setting in ("SSE_SYNC", "DEBUG"):
-        configured.cache_clear()
-        channels.cache_clear()
-
-
-setting_changed.connect(_reload)
 
 
 class _Unread:
@@ -238,13 +165,3 @@ def _body(request: HttpRequest, stream: EventStream | None, text: str) -> Iterab
     if stream is None:
         return [text.encode()] if text and request.method != "HEAD" else []
     return _Unread(stream) if request.method == "HEAD" else stream
-
-
-def _close_connections() -> None:
-    # Connections belong to a thread or greenlet, and this runs in the one that ends or waits.
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            try:
-                connection.close()
-            except DatabaseError:
-                logger.exception("closing the database connection %s failed", connection.alias)

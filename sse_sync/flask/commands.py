@@ -1,7 +1,4 @@
-"""
-``flask sse publish`` and ``flask sse listen``.
-
-"""
+"""``flask sse publish`` and ``flask sse listen``."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ from flask.cli import AppGroup
 
 from .. import cli
 from ..channels.hub import Hub
+from .state import current_state
 
 __all__ = ["commands"]
 
@@ -33,8 +31,6 @@ def _command(
     @commands.command(name, help=help, context_settings=_as_they_are)
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def command(arguments: Sequence[str]) -> None:
-        from .extension import current_state
-
         parser = argparse.ArgumentParser(f"flask sse {name}", description=help)
         declare(parser)
         given = parser.parse_args(arguments)

@@ -1,11 +1,8 @@
-"""
-The response class.
-
-"""
+"""The response class."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +12,21 @@ from werkzeug.datastructures import Headers
 
 from ..channels.subscription import Subscription
 from ..closing import CloseReason
+from ..cors import preflight_headers
 from ..event import encode
 from ..feed import FeedSource
+from ..settings import StreamOptions
 from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
 from ..wsgi import answer, is_finished
-from .extension import current_state, runner_of
+from .state import current_state, runner_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+    from typing_extensions import Unpack
 
-__all__ = ["EventSourceResponse"]
+__all__ = ["EventSourceResponse", "preflight"]
 
 
 class EventSourceResponse(flask.Response):
@@ -68,7 +68,7 @@ class EventSourceResponse(flask.Response):
         headers: Any = None,
         on_close: Callable[[CloseReason], object] | None = None,
         user: Any = None,
-        **changes: Any,
+        **changes: Unpack[StreamOptions],
     ) -> None:
         app = flask.current_app
         environ = flask.request.environ
@@ -112,28 +112,20 @@ class EventSourceResponse(flask.Response):
         Return the 204 for a client that comes back after the end of its stream, or :obj:`None`.
 
         For views that start something before they return their source: it must not start again.
-
-        Args:
-            arguments: What the class takes.
+        The arguments are those of the class.
 
         """
         return cls((), **arguments) if is_finished(flask.request.environ) else None
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
-        """
-        Return the headers as they are sent.
-
-        """
+        """Return the headers as they are sent."""
         headers = super().get_wsgi_headers(environ)
         if headers.get("Content-Encoding") == "identity":
             del headers["Content-Encoding"]
         return headers
 
     def get_app_iter(self, environ: WSGIEnvironment) -> Iterable[bytes]:
-        """
-        Return the stream itself, which the server iterates, or nothing for HEAD.
-
-        """
+        """Return the stream itself, which the server iterates, or nothing for HEAD."""
         if self.event_stream is None or environ["REQUEST_METHOD"] == "HEAD":
             return super().get_app_iter(environ)
         # Flask keeps a context until it was popped as often as it was pushed. So the pop
@@ -156,6 +148,14 @@ class EventSourceResponse(flask.Response):
             self.close()  # Calls what call_on_close() was given; the stream is closed already.
         finally:
             self._teardown(error)
+
+
+def preflight(options: Mapping[str, Any]) -> flask.Response:
+    """Answer a browser that asks whether a page of another origin may read a stream."""
+    headers = preflight_headers(flask.request.environ, current_state().options, options)
+    response = flask.Response(status=204, headers=headers)
+    del response.headers["Content-Type"]
+    return response
 
 
 def _release_session() -> None:

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable
 
 from .. import runtime as _runtime
-from . import Runtime, Signal
+from ..exceptions import BrokerClosed
+from .base import Runtime, Signal
 from .process import native_lock
 
 __all__ = ["BackgroundTask"]
@@ -20,6 +21,9 @@ PAUSE = 1.0
 class BackgroundTask:
     """
     Call a function in a greenlet or thread of its own, which lives while there is work.
+
+    Work that raises an exception is tried again after a second, except :exc:`BrokerClosed`: then
+    there is nothing left to do.
 
     Args:
         work: Does the work, and returns in how many seconds to call it again, or :obj:`None` for
@@ -92,6 +96,8 @@ class BackgroundTask:
             self._wanted = False
             try:
                 delay = self._work()
+            except BrokerClosed:
+                delay = None
             except BaseException as exc:
                 if _runtime.is_exit(exc):
                     raise

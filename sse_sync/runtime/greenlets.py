@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gevent
 from gevent import monkey
@@ -13,11 +13,9 @@ from gevent import monkey
 from gevent._hub_local import get_hub_if_exists as _get_hub_if_exists
 from greenlet import getcurrent
 
+from .base import Runtime, Task
 from .process import system_epoll
 from .reactor import Reactor
-
-if TYPE_CHECKING:
-    from . import Runtime, Task
 
 __all__ = [
     "GeventReactor",

@@ -44,7 +44,7 @@ __all__ = ["EventStream"]
 
 logger = logging.getLogger("sse_sync")
 
-# Held while an end is chosen, and while one of two parties leaves.
+# Held while an end is chosen, and while one of the parties leaves.
 _lock = native_lock()
 
 
@@ -124,7 +124,7 @@ class EventStream:
         return self
 
     def __next__(self) -> bytes:
-        if self._state is State.ENDING or self._state is State.CLOSED:
+        if self._state in (State.ENDING, State.CLOSED):
             raise StopIteration
         self._watchdog.wrote()
         chunk = self._open() if self._feed is None else self._next_chunk(self._feed)
@@ -148,12 +148,15 @@ class EventStream:
             return
         if self._user_stream is not None:
             self._user_stream.end()
-        if self._feed is None:
+        feed = self._feed
+        if feed is not None:
+            self.end_with(End(reason_of_close()))
+        reason = self._end.reason if self._end is not None else CloseReason.CLOSED
+        self._watchdog.let_connection_go(is_stopping=reason is CloseReason.SERVER_STOPPING)
+        if feed is None:
             self._close_unopened()
         else:
-            self.end_with(End(reason_of_close()))
-            assert self._end is not None
-            self._close_opened(self._feed, self._end.reason)
+            self._close_opened(feed, reason)
 
     # What an application may call.
 
@@ -202,8 +205,7 @@ class EventStream:
                 return self._send_away(refusal)
             if not is_served:
                 self._open_inline()
-            # A comment and a reconnection time, so that headers and first bytes leave at once and
-            # a client forgets the longer time that an earlier stream may have told it.
+            # So that headers leave at once, and a client forgets an earlier stream's longer time.
             return b":\n" + encode_retry(self._options.retry) + self._first_chunk()
         except BaseException:
             self._end = self._end or End(CloseReason.FAILED)
@@ -347,7 +349,6 @@ class EventStream:
         return (feed.take() or b"") + closing_bytes(end, self._options, feed.error)
 
     def _close_unopened(self) -> None:
-        self._watchdog.let_connection_go(is_stopping=self._is_stopping)
         # Closing a generator that never ran runs nothing of it.
         close = getattr(self._source, "close", None)
         if close is not None:
@@ -356,7 +357,6 @@ class EventStream:
         self._leave()
 
     def _close_opened(self, feed: Feed, reason: CloseReason) -> None:
-        self._watchdog.let_connection_go(is_stopping=self._is_stopping)
         feed.stop()
         if isinstance(self._source, FeedSource):
             self._source_ended()
@@ -375,10 +375,6 @@ class EventStream:
             self._hooks.call_on_close(reason)
         finally:
             self._leave()
-
-    @property
-    def _is_stopping(self) -> bool:
-        return self._end is not None and self._end.reason is CloseReason.SERVER_STOPPING
 
     def _source_ended(self) -> None:
         # In the source's own greenlet or thread.

@@ -157,13 +157,13 @@ def test_invalid_utf_8():
 
 
 def test_long_lines():
-    """A line of many megabytes in pieces takes linear time."""
+    """A line of megabytes in many pieces takes linear time."""
     parser = EventStreamParser()
     assert parser.feed(b"data: ") == []
-    for _ in range(64):
-        assert parser.feed(b"x" * 250_000) == []  # Quadratic time would be hours.
+    for _ in range(1000):
+        assert parser.feed(b"x" * 4000) == []  # Quadratic time would be minutes.
     (event,) = parser.feed(b"\n\n")
-    assert len(event.data) == 16_000_000
+    assert len(event.data) == 4_000_000
 
 
 fields = st.sampled_from(

@@ -30,7 +30,7 @@ from sse_sync.django import (
     sign_channels,
     subscribe,
 )
-from sse_sync.django.response import schedule
+from sse_sync.django.app import schedule
 from sse_sync.testing import read_events
 from tests.waiting import wait_for
 
@@ -117,36 +117,14 @@ def test_order_while_permission_is_asked():
     assert names(View.as_view()(request))[-1] == "stream-disconnect"
 
 
-def recheck(user, channels):
-    """What RECHECK names; it uses the database, and leaves no connection behind."""
-    return User.objects.filter(pk=user).exists()
-
-
-@pytest.mark.django_db(transaction=True)
-@override_settings(SSE_SYNC={"RECHECK": f"{__name__}.recheck"})
-def test_recheck():
-    """Somebody whose account is gone reads no further."""
-    ann, bob = User.objects.create_user("ann"), User.objects.create_user("bob")
-    view = ChannelView.as_view(channels=["room"])
-    streams = [view(request_of(user)) for user in (ann, bob)]
-    for stream in streams:
-        assert read_events(stream, 1)[0].event == "stream-open"
-    user_streams = list(hub().users._open)
-    ann.delete()
-    reauthorize(channel="room")
-    wait_for(lambda: any(each._order for each in user_streams), "the order to end ann's stream")
-    assert names(streams[0]) == ["stream-disconnect"]
-    assert names(streams[1]) == []
-
-
 def test_publish_every_as_it_was_said(monkeypatch):
     """All arguments are passed on."""
     monkeypatch.setattr(schedule, "_by_channel", {})
-    given = {"event": "e", "key": "k", "after": ["a"], "keep": True}
+    given = {"event": "e", "key": "k", "keep": True}
     publish_every(2, "room", **given)(print)
     (periodic,) = schedule.of("room")
     assert (periodic.function, periodic.seconds, periodic.channel) == (print, 2, "room")
-    assert {name: getattr(periodic, name) for name in given} == {**given, "after": {"a"}}
+    assert {name: getattr(periodic, name) for name in given} == given
 
 
 def test_not_kept():
@@ -170,7 +148,7 @@ def test_publish_every(monkeypatch):
     wrapper = type(connections["default"])
     monkeypatch.setattr(wrapper, "close", lambda self: calls.append(threading.current_thread()))
 
-    @publish_every(0.05, "room", event="users", after=["user-new"])
+    @publish_every(0.05, "room", event="users")
     def users():
         calls.append("called")
         return {"users": User.objects.count(), "day": date(2026, 11, 21)}

@@ -168,7 +168,7 @@ def test_http_1_0(server, key, connection):
     # Werkzeug's development server sends chunks to HTTP/1.0 clients, too.
     if server.kind.server != "flask-run":
         assert b"transfer-encoding" not in head.lower()
-        assert body.startswith(b":\nretry: 1234\n\nevent: count\nid: 1\n")
+        assert body.startswith(b":\nretry: 1234\nevent: count\nid: 1\n")
     assert b"id: sse-sync.end\ndata: \n\n" in body
 
 
@@ -210,7 +210,7 @@ def test_rubbish_last_event_id(server, key):
                 read_to_the_end(stream)
         except (OSError, http.client.HTTPException):
             pass  # The server closed the connection while it was being sent.
-        assert other.read().startswith(b":\n\n")
+        assert other.read().startswith(b":\n")
     assert server.get("/plain") == b"ok"
 
 

@@ -154,83 +154,6 @@ def test_nothing_to_publish(runtime, hub, schedule):
         assert [data for _, data in events_of(stream, 2)] == ["0", ""]
 
 
-def test_after(runtime, hub, schedule):
-    """Events of some types make it publish at once, and other ones do not."""
-    times = []
-
-    @schedule.publish_every(60, "room", event="told", key="k", after=["join", "leave"])
-    def tell():
-        times.append(round(runtime.now))
-        return times[-1]
-
-    with subscribed(hub, "room") as stream:
-        for event in ("message", "join", None, "leave"):
-            hub.publish("room", "x", event=event)
-            runtime.advance(1)
-        hub.publish("elsewhere", "x", event="join")
-        runtime.advance(1)
-        told = [data for event, data in events_of(stream, 6) if event == "told"]
-    assert times == [1001, 1003]
-    assert told == ["1001", "1003"]
-
-
-def test_many_afterwards(runtime, hub, schedule):
-    """A storm of events is told of by a few, of which the last one is of its end."""
-    people = []
-    schedule.publish_every(60, "room", event="told", after=["join"])(lambda: len(people))
-    with subscribed(hub, "room") as stream:
-        for number in range(100):
-            people.append(number)
-            hub.publish("room", "x", event="join")
-            runtime.advance(0.001)
-        runtime.advance(1)
-        told = [data for event, data in events_of(stream, 103) if event == "told"]
-    assert len(told) <= 5
-    assert told[-1] == "100"
-
-
-def test_last_word(runtime, hub, schedule, monkeypatch):
-    """Who has published what was found out before an event publishes again in any case."""
-    tokens = []
-    publish = hub.publish
-
-    def noting(*args, **kwargs):
-        tokens.append(kwargs["token"])
-        return publish(*args, **kwargs)
-
-    @schedule.publish_every(60, "room", event="told", after=["join"])
-    def tell():
-        if len(tokens) == 1:  # It takes a while; a subscriber joins after it has looked.
-            publish("room", "x", event="join")
-        return len(tokens)
-
-    with subscribed(hub, "room"), monkeypatch.context() as patch:
-        patch.setattr(hub, "publish", noting)
-        for _ in range(2):
-            publish("room", "x", event="join")
-            runtime.advance(1)
-    names = [token.split(" after ")[1].split() for token in tokens]
-    # The position alone would be the same token in every process.
-    assert [len(name) for name in names] == [1, 1, 2]
-
-
-def test_after_while_the_broker_is_away(runtime, hub, schedule, monkeypatch):
-    """What could not be published is published later."""
-    schedule.publish_every(3600, "room", event="told", after=["join"])(lambda: "x")
-    publish = hub.publish
-
-    def fail(*args, **kwargs):
-        raise BrokerUnavailable("redis", "gone")
-
-    with subscribed(hub, "room") as stream:
-        with monkeypatch.context() as patch:
-            patch.setattr(hub, "publish", fail)
-            publish("room", "x", event="join")
-            runtime.advance(3)
-        runtime.advance(2)
-        assert [event for event, _ in events_of(stream, 2)] == ["join", "told"]
-
-
 def test_another_function(schedule):
     """Functions that look alike do not take each other's place."""
     schedule.publish_every(1, "room", event="x")(lambda: 1)
@@ -240,13 +163,6 @@ def test_another_function(schedule):
     with pytest.raises(ConfigurationError, match="name of its own"):
         schedule.publish_every(1, "room", event="y")(functools.partial(int, "2"))
     schedule.publish_every(2, "room", event="x")(lambda: 2)
-
-
-def test_circle(schedule):
-    """Two that would follow each other for ever are refused."""
-    schedule.publish_every(1, "room", event="a", after=["b"])(lambda: 1)
-    with pytest.raises(ConfigurationError, match="circle"):
-        schedule.publish_every(1, "room", event="b", after=["a"])(lambda: 2)
 
 
 def test_closed(runtime, hub, schedule, caplog):
@@ -282,7 +198,7 @@ def test_broker_away(runtime, hub, times, caplog, monkeypatch):
 
     with subscribed(hub, "room"):
         with monkeypatch.context() as patch, caplog.at_level(logging.INFO):
-            patch.setattr(hub, "publish", publish)
+            patch.setattr(hub._broker, "publish", publish)
             runtime.advance(5)
         assert caplog.text == ""
         runtime.advance(2)
@@ -382,13 +298,8 @@ def test_later(runtime, hub, schedule):
         (True, "room", {}, ConfigurationError),
         (1, "", {}, ConfigurationError),
         (1, "room", {"event": "a\nb"}, EventError),
-        (1, "room", {"after": "join"}, ConfigurationError),
-        (1, "room", {"after": 7}, ConfigurationError),
-        (1, "room", {"after": [7]}, EventError),
-        (1, "room", {"after": ["a\nb"]}, EventError),
         (1, "room", {"key": 7}, ConfigurationError),
         (1, "room", {"keep": "no"}, ConfigurationError),
-        (1, "room", {"event": "join", "after": ["join"]}, ConfigurationError),
     ],
 )
 def test_unusable(schedule, seconds, channel, arguments, error):

@@ -13,25 +13,19 @@ from sse_sync import (
     ServerSentEvent,
     statistics,
 )
+from sse_sync.brokers.base import Publication
 from sse_sync.brokers.memory import MemoryBroker
+from sse_sync.channels.control import SUBSCRIBE_AGAIN
 from sse_sync.channels.hub import Hub
 from sse_sync.channels.presence import Presence
-from sse_sync.channels.rechecks import PATIENCE, RETRY
 from sse_sync.channels.subscription import Subscription
-from sse_sync.channels.users import LISTEN_AGAIN
 from sse_sync.closing import End
-from sse_sync.exceptions import BrokerUnavailable
+from sse_sync.exceptions import BrokerClosed, BrokerUnavailable
 from sse_sync.settings import Options
 from sse_sync.testing import read_events
 
 SERVED = {"SERVER_SOFTWARE": "test"}
 OPTIONS = Options(heartbeat=None)
-
-
-@pytest.fixture
-def asked():
-    """What the hook was asked, and what it answers."""
-    return []
 
 
 @pytest.fixture
@@ -254,7 +248,7 @@ def test_broker_is_away(runtime, make_hub, caplog):
     assert "do not reach this one" in caplog.text
     broker.away = False
     # Without another stream.
-    runtime.advance(LISTEN_AGAIN * 2)
+    runtime.advance(SUBSCRIBE_AGAIN * 2)
     # Calls made meanwhile are not known, so everybody has to reconnect.
     assert ends(stream).event == "stream-disconnect"
     other = generated(hub, "bob")
@@ -277,12 +271,13 @@ def test_one_who_fails_to_listen_disturbs_nobody(make_hub):
     user_streams = []
     first.start()
     assert began.wait(10)
-    hub.users._tuning = Impatient(hub.users._tuning)
+    control = hub.users._control
+    control._subscribing = Impatient(control._subscribing)
     user_streams.append(hub.users.expect(channels=("a",)))
     goes_on.set()
     first.join(10)
     hub.disconnect(channel="a")
-    assert [user_stream._order for user_stream in user_streams] == [End(CloseReason.DISMISSED)] * 2
+    assert [user_stream._end for user_stream in user_streams] == [End(CloseReason.DISMISSED)] * 2
 
 
 def test_orders_that_were_missed(runtime, make_hub):
@@ -300,7 +295,7 @@ def test_orders_that_were_missed(runtime, make_hub):
     broker = Away()
     hub = make_hub(broker)
     ann = generated(hub, "ann")
-    runtime.advance(LISTEN_AGAIN * 10)
+    runtime.advance(SUBSCRIBE_AGAIN * 10)
     # It is retried, but not all the time.
     assert 5 < broker.asked < 20
     broker.away = False
@@ -334,21 +329,7 @@ def test_review_never_fails(hub, monkeypatch):
 # Asking again.
 
 
-def asking(asked, *answers):
-    """A hook that notes what it is asked, and answers so."""
-    left = list(answers)
-
-    def hook(user, channels):
-        asked.append((user, channels))
-        answer = left.pop(0) if left else True
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    return {"recheck": lambda: hook}
-
-
-def test_reauthorize_without_a_hook(hub):
+def test_reauthorize(hub):
     """The client has to come back, and is asked in its request."""
     stream, other = opened(hub, user="ann"), opened(hub, user="bob")
     hub.reauthorize(user="ann")
@@ -357,184 +338,24 @@ def test_reauthorize_without_a_hook(hub):
     other.close()
 
 
-def test_reauthorize(make_hub, asked, runtime):
-    """The hook is asked once for all streams that are alike, and who has lost it ends."""
-    hub = make_hub(**asking(asked, False, True))
-    anns = [opened(hub, "a", user="ann") for _ in range(3)]
-    hers = opened(hub, "b", user="ann")
-    bob = opened(hub, "a", user="bob")
-    hub.reauthorize(user="ann")
-    runtime.run_ready()
-    assert sorted(asked) == [("ann", ("a",)), ("ann", ("b",))]
-    gone = anns if asked[0][1] == ("a",) else [hers]
-    for stream in (*anns, hers, bob):
-        if stream in gone:
-            assert ends(stream).event == "stream-disconnect"
-        else:
-            assert is_open(hub, stream, "b" if stream is hers else "a")
-            stream.close()
-
-
-@pytest.mark.parametrize("answer", [False, None, "no", 1])
-def test_only_true_is_yes(make_hub, asked, runtime, answer):
-    """Whatever else a hook returns is a no."""
-    hub = make_hub(**asking(asked, answer))
-    stream = opened(hub, user="ann")
-    hub.reauthorize(user="ann")
-    runtime.run_ready()
-    assert ends(stream).event == "stream-disconnect"
-
-
-def test_asked_every_so_often(make_hub, asked, runtime):
-    """Everybody with a user is asked about, and nobody else."""
-    hub = make_hub(every=60.0, **asking(asked))
-    streams = [opened(hub, user="ann"), opened(hub)]
-    runtime.advance(1)
-    asked.clear()
-    runtime.advance(55 * 4)
-    assert asked == [("ann", ("a",))] * 4 or asked == [("ann", ("a",))] * 3
-    for stream in streams:
-        stream.close()
-    asked.clear()
-    runtime.advance(1000)
-    assert asked == []
-
-
-def test_hook_that_fails(make_hub, asked, runtime, caplog):
-    """It is asked again; a database that is away for a moment ends no stream."""
-    hub = make_hub(**asking(asked, ValueError("oops"), ValueError("oops"), True))
-    stream = opened(hub, user="ann")
-    hub.reauthorize(user="ann")
-    runtime.advance(RETRY * 5)
-    assert len(asked) == 3
-    assert is_open(hub, stream)
-    stream.close()
-    assert "asking whether a stream may go on failed" in caplog.text
-
-
-def test_hook_that_goes_on_failing(make_hub, asked, runtime):
-    """Without an answer the client has to come back."""
-    hub = make_hub(**asking(asked, *[ValueError("oops")] * 100))
-    stream = opened(hub, user="ann")
-    hub.reauthorize(user="ann")
-    runtime.advance(RETRY * PATIENCE * 2)
-    assert len(asked) == PATIENCE
-    assert ends(stream).event == "stream-disconnect"
-
-
-def test_asked_after_an_interruption(make_hub, asked, runtime):
-    """Where orders may have been missed, everybody is asked about."""
-    hub = make_hub(**asking(asked))
-    stream = opened(hub, user="ann")
-    hub.dispatcher.interrupted()
-    runtime.run_ready()
-    assert asked == [("ann", ("a",))]
-    stream.close()
-
-
-def test_interruption_without_a_hook(hub):
+def test_interruption(hub):
     """An order may be missing, so whoever has a user has to come back."""
     ann, nobody = opened(hub, user="ann"), opened(hub)
-    hub.users.interrupted()
+    hub.dispatcher.interrupted()
     assert ends(ann).event == "stream-disconnect"
     assert is_open(hub, nobody)
     nobody.close()
 
 
-def test_hook_cannot_be_loaded(make_hub, caplog):
-    """Then nobody can be asked, and everybody has to come back."""
-
-    def missing():
-        raise ConfigurationError("recheck", "names nothing")
-
-    hub = make_hub(recheck=missing)
-    stream = opened(hub, user="ann")
-    hub.reauthorize(user="ann")
-    assert ends(stream).event == "stream-disconnect"
-    assert "nobody can be asked" in caplog.text
-
-
-class Timeout(BaseException):
-    """Like gevent's, which is no Exception."""
-
-
-def test_hook_that_takes_too_long(make_hub, asked, runtime):
-    """A time-out is a failure like any other; asking goes on."""
-    calls = []
-
-    def hook(user, channels):
-        calls.append(user)
-        if len(calls) == 1:
-            raise Timeout
-        return False
-
-    hub = make_hub(recheck=lambda: hook)
-    stream = opened(hub, user="ann")
-    hub.reauthorize(user="ann")
-    runtime.advance(RETRY * 2)
-    assert calls == ["ann", "ann"]
-    assert ends(stream).event == "stream-disconnect"
-
-
-def test_pause_is_kept(make_hub, asked, runtime):
-    """Other streams that come do not make a hook that fails be asked more often."""
-    hub = make_hub(every=600.0, **asking(asked, *[ValueError("oops")] * 3))
-    stream = opened(hub, user="ann")
-    hub.reauthorize(user="ann")
-    for _ in range(20):
-        runtime.advance(RETRY / 40)
-        opened(hub, user="bob").close()
-    assert asked.count(("ann", ("a",))) <= 2
-    assert is_open(hub, stream)
-    stream.close()
-
-
-def test_denial(make_hub, asked, runtime):
-    """An exception by which the framework says no is a no."""
-    hub = make_hub(denials=(PermissionError,), **asking(asked, PermissionError("no")))
-    stream = opened(hub, user="ann")
-    hub.reauthorize(user="ann")
-    runtime.run_ready()
-    assert ends(stream).event == "stream-disconnect"
-
-
-def test_who_was_told_of_does_not_wait_for_the_round(make_hub, runtime):
-    """In a long regular round, somebody whose permission has changed comes first."""
-    asked, told = [], []
-
-    def hook(user, channels):
-        asked.append(user)
-        if len(asked) == 30:
-            told.append(1)
-            hub.reauthorize(user="last")
-        return True
-
-    hub = make_hub(every=100.0, recheck=lambda: hook)
-    hub.users._rechecks._next_round = runtime.now + 100
-    names = [f"user{n}" for n in range(100)] + ["last"]
-    streams = [opened(hub, user=name) for name in names]
-    runtime.advance(120)
-    assert told
-    assert asked.index("last") <= 50
-    for stream in streams:
-        stream.close()
-
-
-def test_context_of_the_hook(make_hub, asked, runtime):
-    """It is asked within what the front provides."""
-
-    @contextlib.contextmanager
-    def within():
-        asked.append("in")
-        yield
-        asked.append("out")
-
-    hub = make_hub(within=within, **asking(asked))
-    stream = opened(hub, user="ann")
-    hub.reauthorize(channel="a")
-    runtime.run_ready()
-    assert asked == ["in", ("ann", ("a",)), "out"]
-    stream.close()
+def test_message_of_a_former_version(hub):
+    """During a deploy, processes of both versions understand each other."""
+    ann, bob = opened(hub, user="ann"), opened(hub, user="bob")
+    meta = {"user": "ann", "channel": None}
+    hub._broker.publish(Publication("\x01orders", b"", event="news", meta={}))
+    hub._broker.publish(Publication("\x01orders", b"", event="reauthorize", meta=meta))
+    assert ends(ann).event == "stream-disconnect"
+    assert is_open(hub, bob)
+    bob.close()
 
 
 # Counting.
@@ -559,7 +380,7 @@ def test_limit(hub, environ):
     streams.append(opened(hub, environ=environ, user="ann", limits=limits))
     for stream in streams:
         stream.close()
-    assert set(hub.users.tracker._counts.values()) <= {0}
+    assert set(hub.users.presence.tracker._counts.values()) <= {0}
 
 
 def test_limit_gives_back_what_it_took(hub, runtime):
@@ -568,14 +389,14 @@ def test_limit_gives_back_what_it_took(hub, runtime):
     user_stream = hub.users.expect(user="ann", limits=[("address", 10), ("user", 1)])
     assert not user_stream.begin(one)
     runtime.run_ready()
-    assert hub.users.tracker._counts == {"address": 1, "user": 1}
+    assert hub.users.presence.tracker._counts == {"address": 1, "user": 1}
     one.close()
 
 
 def test_reload(hub, runtime):
     """A reloaded page may reconnect before its disconnect is noticed."""
     one = opened(hub, user="ann", limits=[("user", 1)])
-    hub.users.sleep = lambda seconds: one.close()
+    hub.users._surroundings.places._sleep = lambda seconds: one.close()
     opened(hub, user="ann", limits=[("user", 1)]).close()
 
 
@@ -657,6 +478,30 @@ def test_nobody_is_left(hub, runtime):
     stream.close()
     runtime.advance(20)
     assert hub.present("a") == []
-    assert not hub.users.tracker._here
-    assert hub.users.book._signal is None
-    assert hub.users.tracker.flush() is None
+    assert not hub.users.presence.tracker._here
+    assert hub.users.presence.task._signal is None
+    assert hub.users.presence.tracker.flush() is None
+
+
+def test_closed_hub_rests(make_hub, runtime, caplog):
+    """A hub that was closed while streams are open does nothing any more, and says nothing."""
+
+    class Closing(MemoryBroker):
+        """Like Redis's, whose presence is closed with it."""
+
+        def close(self):
+            super().close()
+            self.presence.report = self.presence.sweep = self.closed
+
+        def closed(self, *args):
+            calls.append(args)
+            raise BrokerClosed
+
+    calls = []
+    hub = make_hub(Closing(now=lambda: runtime.now))
+    stream = opened(hub, presence=Presence("ann"))
+    hub.close()
+    runtime.advance(60)
+    assert len(calls) <= 1
+    assert "failed" not in caplog.text
+    stream.close()

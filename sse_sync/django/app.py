@@ -1,0 +1,72 @@
+"""What the project has once: its options, its channels, and what it publishes at intervals."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.core.signals import setting_changed
+from django.db import DatabaseError, connections
+
+from ..channels.app import AppHub
+from ..channels.schedule import Schedule
+from ..settings import Options
+
+__all__ = ["channels", "close_connections", "configured", "dumps", "schedule", "without_request"]
+
+logger = logging.getLogger("sse_sync")
+
+dumps = functools.partial(json.dumps, cls=DjangoJSONEncoder)
+"""Makes JSON of what is published, and of the items of a generator."""
+
+schedule = Schedule()
+"""What the project publishes at intervals."""
+
+
+@functools.cache
+def configured() -> Options:
+    """Return the options of the project."""
+    return Options.read(getattr(settings, "SSE_SYNC", {}), "", debug=settings.DEBUG)
+
+
+@functools.cache
+def channels() -> AppHub:
+    """Return where the project's channels are."""
+    return AppHub(configured(), within=without_request, schedule=schedule, dumps=dumps)
+
+
+@contextmanager
+def without_request() -> Iterator[None]:
+    """Run a function of the project that no request has called."""
+    # As around a request: no connection that is too old, and none that is kept.
+    close_connections()
+    try:
+        yield
+    finally:
+        close_connections()
+
+
+def close_connections() -> None:
+    """Close the database connections of this thread or greenlet, unless in a transaction."""
+    # Connections belong to a thread or greenlet, and this runs in the one that ends or waits.
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            try:
+                connection.close()
+            except DatabaseError:
+                logger.exception("closing the database connection %s failed", connection.alias)
+
+
+def _reload(*, setting: str, **kwargs: Any) -> None:
+    if setting in ("SSE_SYNC", "DEBUG"):
+        configured.cache_clear()
+        channels.cache_clear()
+
+
+setting_changed.connect(_reload)

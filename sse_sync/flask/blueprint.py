@@ -1,0 +1,56 @@
+"""A ready-made endpoint for channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flask
+
+from ..channels.access import AccessRefused, requested
+from ..channels.app import SubscribeOptions
+from .response import preflight
+from .signing import check_token
+from .state import current_state
+
+__all__ = ["make_blueprint"]
+
+
+def make_blueprint(
+    subscribe: Callable[..., flask.Response],
+    channels: tuple[str, ...],
+    url: str,
+    name: str,
+    options: SubscribeOptions,
+) -> flask.Blueprint:
+    """Return what :meth:`.SSE.blueprint` describes; ``subscribe`` is that of the extension."""
+
+    def events() -> flask.Response:
+        if flask.request.method == "OPTIONS":
+            return preflight(options)
+        asked = _ask(options)
+        if channels:
+            return subscribe(*channels, **asked)
+        try:
+            names, grant = requested(flask.request.args, check_token)
+        except AccessRefused as exc:
+            flask.abort(exc.status)
+        if grant is None:
+            return subscribe(*names, authorize=True, **asked)
+        return subscribe(*names, **current_state().channels.granted(grant, asked))
+
+    endpoint = flask.Blueprint(name, __name__)
+    endpoint.add_url_rule(
+        url, "events", events, methods=["GET", "OPTIONS"], provide_automatic_options=False
+    )
+    return endpoint
+
+
+def _ask(options: SubscribeOptions) -> SubscribeOptions:
+    # Who it is may depend on the request.
+    user, presence = options.get("user"), options.get("presence")
+    return {**options, "user": _called(user), "presence": _called(presence)}
+
+
+def _called(value: Any) -> Any:
+    return value() if callable(value) else value

@@ -1,0 +1,8 @@
+"""
+How much is tried at random: little here, so that the core suite takes seconds, and more where
+EXAMPLES says so, as "make test" does.
+"""
+
+import os
+
+EXAMPLES = int(os.environ.get("EXAMPLES", "10"))

@@ -1,0 +1,35 @@
+"""What importing the package loads, in fresh processes, where nothing else has loaded it."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def test_standard_library_only():
+    """The package and its testing module need only the standard library."""
+    code = (
+        "import sys; import sse_sync, sse_sync.wsgi, sse_sync.testing, sse_sync.settings;"
+        "print([n for n in ('gevent','greenlet','flask','django','redis','gunicorn')"
+        " if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("front", ["flask", "django"])
+def test_missing_framework(front):
+    """Without its framework, a front says what to install."""
+    code = (
+        f"import sys; sys.modules[{front!r}] = None\n"
+        "try:\n"
+        f"    import sse_sync.{front}\n"
+        "except ModuleNotFoundError as exc:\n"
+        "    print(exc)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert f'pip install "sse-sync[{front}]"' in done.stdout
