@@ -49,7 +49,7 @@ KNOWN_UNTESTED = {
     "streams/handoff/key.py",
     "validation.py",
 }
-KNOWN_LONG = {"channels/hub.py", "streams/stream.py"}
+KNOWN_LONG = {"streams/stream.py"}
 KNOWN_WIDE = {"Dispatcher"}
 
 
