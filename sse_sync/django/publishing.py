@@ -1,7 +1,4 @@
-"""
-Channels: publishing and subscribing.
-
-"""
+"""Channels: publishing and subscribing."""
 
 from __future__ import annotations
 
@@ -19,8 +16,9 @@ from ..brokers.base import check_channel
 from ..brokers.presence import Present
 from ..channels.access import AccessRefused, is_yes, load_hook
 from ..channels.app import SubscribeOptions, response_options
-from ..channels.hub import Hub, PublishOptions, check_publish_options
+from ..channels.hub import Hub
 from ..channels.presence import user_channel
+from ..channels.publishing import PublishOptions, check_publish_options
 from ..channels.schedule import Published
 from .app import channels, configured, dumps, schedule
 from .response import EventSourceResponse, wsgi_environ
@@ -60,7 +58,7 @@ def publish(channel: str, data: Any, **options: Unpack[PublishOptions]) -> str:
         channel: Where to publish.
         data: Text, or a value that :class:`~django.core.serializers.json.DjangoJSONEncoder` can
             write.
-        options: See :class:`~sse_sync.channels.hub.PublishOptions`.
+        options: See :class:`~sse_sync.channels.publishing.PublishOptions`.
 
     Returns:
         The event's id.
@@ -118,7 +116,7 @@ def publish_every(
     keep: bool = False,
 ) -> Callable[[Published], Published]:
     """
-    Publish what a function returns, at intervals, while the channel has subscribers.
+    Publish what a function returns, at intervals. See :meth:`.Schedule.publish_every`.
 
     ::
 
@@ -126,26 +124,8 @@ def publish_every(
         def load():
             return {"load": os.getloadavg()[0]}
 
-    Every process that has subscribers calls it at the same moments, which are multiples of the
-    interval, without a request, and with database connections of its own, which are closed
-    afterwards; the first one publishes, so that each event comes once. If it returns :obj:`None`,
-    nothing is published. If it raises an exception, that is logged, and the next call is at the
-    next moment. If it takes longer than the interval, moments are left out. The module must have
-    been imported, as that of a view has been.
-
-    Args:
-        seconds: The interval, 0.05 to 86,400.
-        channel: Where to publish.
-        event: Event type.
-        key: The event's subject, for filters and for :attr:`Overflow.LATEST`.
-        keep: Whether clients that come back get what they have missed, and not only the next.
-
-    Returns:
-        A decorator, which leaves the function as it is.
-
-    Raises:
-        ConfigurationError: If an argument is unusable.
-        EventError: If the event type cannot be sent.
+    The function is called without a request, and with database connections of its own, which are
+    closed afterwards. Its module must have been imported, as that of a view has been.
 
     """
     return schedule.publish_every(seconds, channel, event=event, key=key, keep=keep)
@@ -175,11 +155,7 @@ def subscribe(
     **options: Unpack[SubscribeOptions],
 ) -> EventSourceResponse:
     """
-    Answer a request with the events of some channels.
-
-    A client that comes back gets what it missed, and nothing twice. If something may be missing,
-    it gets a ``stream-reset`` event and has to load its state anew. A new client gets a
-    ``stream-open`` event first.
+    Answer a request with the events of some channels. See :meth:`.AppHub.subscribe`.
 
     Args:
         request: The request to answer.

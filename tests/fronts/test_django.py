@@ -143,7 +143,7 @@ def test_lazy_strings():
     source = [lazy, ServerSentEvent(lazy, event="e"), {"lazy": lazy}]
     response = EventSourceResponse(RequestFactory().get("/"), source)
     wire = b"".join(response.streaming_content)
-    assert b'\n\ndata: Yes\n\nevent: e\ndata: Yes\n\ndata: {"lazy": "Yes"}\n\n' in wire
+    assert b'\ndata: Yes\n\nevent: e\ndata: Yes\n\ndata: {"lazy": "Yes"}\n\n' in wire
 
 
 def test_request_is_missing():
@@ -200,7 +200,7 @@ def test_options_and_hooks():
         on_close=seen.append,
         retry=5,
     )
-    assert b"".join(response.streaming_content).startswith(b":\nretry: 5\n\ndata: a\n\n")
+    assert b"".join(response.streaming_content).startswith(b":\nretry: 5\ndata: a\n\n")
     response.close()
     assert response.headers["X-Mine"] == "1"
     assert seen == [CloseReason.FINISHED]
@@ -257,7 +257,7 @@ def test_settings():
 
     response = EventSourceResponse(RequestFactory().get("/"), source())
     wire = b"".join(response.streaming_content)
-    assert wire.startswith(b":\nretry: 9\n\n")
+    assert wire.startswith(b":\nretry: 9\n")
     assert b"data: ZeroDivisionError: secret\n" in wire
 
 

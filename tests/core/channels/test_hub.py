@@ -4,8 +4,10 @@ import pytest
 
 from sse_sync import ConfigurationError, EventError
 from sse_sync.brokers.memory import MemoryBroker
-from sse_sync.exceptions import BrokerUnavailable
+from sse_sync.channels.hub import Hub
+from sse_sync.exceptions import BrokerClosed, BrokerUnavailable
 from tests.core.channels.reading import data, events, opened
+from tests.core.children import in_child
 
 
 def test_unsendable(hub):
@@ -120,3 +122,16 @@ def test_unknown_keywords_of_publish(hub):
             publish("a", "x", evnt="created")
         with pytest.raises(TypeError, match="'type': write event= instead"):
             publish("a", "x", type="created")
+
+
+def test_closed_hub_in_a_fork():
+    """A closed hub stays closed in a child."""
+    hub = Hub(MemoryBroker())
+    hub.close()
+
+    def child():
+        with pytest.raises(BrokerClosed):
+            hub.publish("a", "x")
+        return "closed"
+
+    assert in_child(child) == "closed"

@@ -181,7 +181,7 @@ def test_heartbeats_and_end(hub, runtime):
     """A quiet channel has heartbeats, and the application may end a stream for good."""
     stream = opened(hub, options=Options(heartbeat=15))
     events(stream, 1)
-    assert next(stream) == b":\n\n"
+    assert next(stream) == b":\n"
     assert runtime.now == 1015
     runtime.reactor.call_at(runtime.now + 1, lambda now: stream.end())
     assert b"stream-end" in next(stream)

@@ -1,4 +1,4 @@
-"""The system's own primitives, whatever gevent has patched."""
+"""What gevent's patching replaces in a process, and what a fork renews."""
 
 import select
 import sys
@@ -7,7 +7,9 @@ import types
 
 import pytest
 
+from sse_sync.runtime import process
 from sse_sync.runtime.process import native_lock, system_epoll
+from tests.core.children import in_child
 
 
 @pytest.fixture
@@ -56,3 +58,14 @@ def test_system_epoll_after_patching(patch, monkeypatch):
     assert system_epoll() is None
     patch(select={"epoll": original})
     assert system_epoll() is original
+
+
+def test_after_fork(monkeypatch):
+    """Functions are called in a child, in order, even after one has failed; not in the parent."""
+    monkeypatch.setattr(process, "_after_fork", [])
+    called = []
+    process.after_fork(lambda: called.append("one"))
+    process.after_fork(lambda: 1 / 0)
+    process.after_fork(lambda: called.append("two"))
+    assert in_child(lambda: " ".join(called)) == "one two"
+    assert called == []

@@ -9,11 +9,11 @@ from sse_sync.streams.hooks import Hooks
 HOOKS = {field.name for field in fields(Hooks)}
 SERVED = {"SERVER_SOFTWARE": "test", "PATH_INFO": "/events"}
 
-PREAMBLE = b":\nretry: 3000\n\n"
+PREAMBLE = b":\nretry: 3000\n"
 
 END = b"event: stream-end\nid: sse-sync.end\ndata: \n\n"
 
-HEARTBEAT = b":\n\n"
+HEARTBEAT = b":\n"
 
 
 def served(source, environ=SERVED, **arguments):

@@ -27,7 +27,7 @@ def test_log_keeps_no_request(runtime, caplog):
     stream.close()
     (record,) = caplog.records
     assert record.getMessage() == (
-        "event stream /events ended: finished, after 0.0 s, 1 events, 67 bytes"
+        "event stream /events ended: finished, after 0.0 s, 1 events, 66 bytes"
     )
     assert all(type(value) in (str, int, float) for value in record.args)
 

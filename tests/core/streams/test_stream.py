@@ -51,7 +51,7 @@ def test_bytes(environ):
 def test_preamble_has_the_reconnection_time(environ):
     """The first bytes reset the reconnection time."""
     stream = served([], environ, retry=7)
-    assert next(stream) == b":\nretry: 7\n\n"
+    assert next(stream) == b":\nretry: 7\n"
     stream.close()
 
 

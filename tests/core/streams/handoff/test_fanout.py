@@ -77,7 +77,7 @@ def test_heartbeat(hub, handed, turn, runtime):
     turn()
     for client in clients:
         client.read()
-        assert client.body == b":\n\n"
+        assert client.body == b":\n"
     runtime.advance(10)
     publish(hub, 0)
     turn()
@@ -85,12 +85,12 @@ def test_heartbeat(hub, handed, turn, runtime):
     turn()
     for client in clients:
         assert client.numbers() == [0]
-        assert client.body.count(b":\n\n") == 1
+        assert client.body.count(b":\n") == 1
     runtime.advance(0.2)
     turn()
     for client in clients:
         client.read()
-        assert client.body.count(b":\n\n") == 2
+        assert client.body.count(b":\n") == 2
 
 
 def test_others_get_their_turn(hub, handed, runtime, turn):
