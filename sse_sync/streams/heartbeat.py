@@ -1,5 +1,5 @@
 """
-What keeps a quiet connection alive.
+The bytes that keep a quiet connection alive.
 
 """
 
@@ -8,4 +8,4 @@ from __future__ import annotations
 __all__ = ["HEARTBEAT"]
 
 HEARTBEAT = b":\n\n"
-"""A comment, sent when there was nothing else to send for a while."""
+"""A comment, sent when nothing else has been sent for a while."""
