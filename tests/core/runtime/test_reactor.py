@@ -1,5 +1,6 @@
 """The reactor: hang-ups and timers."""
 
+import fcntl
 import os
 import socket
 import threading
@@ -79,13 +80,28 @@ def test_descriptors_that_are_used_again():
 
 
 def test_closed_descriptor(reactor, pair):
-    """A descriptor that was closed too early does no harm."""
-    ours, _ = pair
-    fd = ours.fileno()
-    reactor.watch(fd, lambda: None)
+    """A descriptor that was closed too early is not reported, and its number works again."""
+    ours, theirs = pair
+    seen = []
+    # A number that nothing else gets meanwhile.
+    fd = fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 500)
     ours.close()
+    reactor.watch(fd, lambda: seen.append("too early"))
+    os.close(fd)
     reactor.unwatch(fd)
+    theirs.close()
     reactor.poll()
+    assert seen == []
+    again, peer = socket.socketpair()
+    with again, peer:
+        os.dup2(again.fileno(), fd)
+        assert reactor.watch(fd, lambda: seen.append("again"))
+        reactor.poll()
+        assert seen == []
+        peer.close()
+        reactor.poll()
+        assert seen == ["again"]
+        os.close(fd)
 
 
 def test_unwatchable(reactor, tmp_path):
