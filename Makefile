@@ -62,7 +62,7 @@ lint: system-test $(VENV)/test-ready
 	$(VENV)/bin/mypy
 
 test-newest: system-test $(VENV)/test-ready example_pages/built/react.js
-	EXAMPLES=$(EXAMPLES) $(VENV)/bin/python -X dev -m pytest $(SPREAD)
+	EXACTLY_ONCE_SEEDS=1000 EXAMPLES=$(EXAMPLES) $(VENV)/bin/python -X dev -m pytest $(SPREAD)
 
 # The oldest supported releases, pinned in tests/oldest.txt.
 # Other servers, and slow tests that do not depend on versions, run on the newest only.
@@ -84,6 +84,7 @@ bench: system-test $(VENV)/test-ready peers
 peers: $(PEERS)/python-ready $(PEERS)/node-ready
 
 soak: system-test $(VENV)/test-ready
+	EXACTLY_ONCE_SEEDS=20000 $(VENV)/bin/python -m pytest -q -n 2 tests/core/streams/test_exactly_once.py
 	for run in $$(seq 20); do $(VENV)/bin/python -m pytest -q tests/live || exit 1; done
 	CHAOS_FIRST=1 CHAOS_RUNS=10 CHAOS_SECONDS=12 $(VENV)/bin/python -m pytest -q tests/live/test_chaos.py
 	ALL_EXAMPLES=1 $(VENV)/bin/python -m pytest -q tests/live/test_examples.py

@@ -8,14 +8,15 @@ and set headers do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from .settings import Options
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["cors_headers", "preflight_headers"]
+__all__ = ["answer_preflight", "cors_headers", "preflight_headers"]
 
 # Headers that clients other than an EventSource set, and that need a permission.
 ALLOWED_HEADERS = "Authorization, Cache-Control, Last-Event-ID"
@@ -48,6 +49,23 @@ def cors_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, 
         if options.cors_credentials:
             headers.append(("Access-Control-Allow-Credentials", "true"))
     return headers
+
+
+def answer_preflight(
+    environ: WSGIEnvironment, options: Options, arguments: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """
+    Return the headers of the 204 for a browser that asks whether a page of another origin may read.
+
+    Args:
+        environ: The request's WSGI environ.
+        options: What is configured.
+        arguments: Arguments of the stream; among them the options that differ.
+
+    """
+    changes = {name: arguments[name] for name in arguments if name.startswith("cors_")}
+    allowed = preflight_headers(environ, options.replace(changes))
+    return [("Allow", "GET, HEAD, OPTIONS"), *allowed]
 
 
 def preflight_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, str]]:

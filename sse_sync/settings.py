@@ -8,18 +8,29 @@ Flask reads ``SSE_<NAME>`` from ``app.config``; Django reads ``<NAME>`` from the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypedDict
 
-from .event import MAX_RETRY
 from .exceptions import ConfigurationError
 from .proxies import parse_proxies
+from .validation import (
+    count,
+    flag,
+    histories,
+    hook,
+    milliseconds,
+    or_none,
+    origins,
+    prefix,
+    seconds,
+    url,
+)
 
-__all__ = ["OPTIONS", "Option", "Options", "misspelt", "problems", "stream_options"]
+__all__ = ["OPTIONS", "Option", "Options", "StreamOptions"]
+__all__ += ["misspelt", "problems", "stream_options"]
 
 
 @dataclass(frozen=True)
@@ -68,10 +79,13 @@ class Options:
             defaults: Values for options the configuration leaves out.
 
         Raises:
-            ConfigurationError: If a value is unusable.
+            ConfigurationError: If a value is unusable, or an option is no more.
 
         """
         values = dict(defaults)
+        for name, instead in _REMOVED.items():
+            if prefix + name in given:
+                raise ConfigurationError(prefix + name, instead)
         for option in OPTIONS:
             key = prefix + option.name.upper()
             if key in given:
@@ -98,6 +112,24 @@ class Options:
                 raise ConfigurationError(name, _unknown(name, _stream_names))
             values[name] = option.checked(value, name)
         return Options(**values)
+
+
+class StreamOptions(TypedDict, total=False):
+    """Options in which one stream may differ from the others; :data:`OPTIONS` describes them."""
+
+    heartbeat: float | timedelta | None
+    retry: int | timedelta
+    lifetime: float | timedelta | None
+    write_timeout: float | timedelta | None
+    reconnect: bool
+    debug: bool
+    retry_failed: int | timedelta
+    retry_stopping: int | timedelta
+    retry_full: int | timedelta
+    cors_origins: str | Iterable[str]
+    cors_credentials: bool
+    max_streams_per_user: int | None
+    max_streams_per_address: int | None
 
 
 def stream_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,7 +198,8 @@ def problems(given: Mapping[str, Any]) -> list[ConfigurationError]:
     for key, value in given.items():
         option = _by_name.get(str(key).lower()) if key in names else None
         if option is None:
-            found.append(ConfigurationError(str(key), _unknown(str(key), names)))
+            problem = _REMOVED.get(str(key)) or _unknown(str(key), names)
+            found.append(ConfigurationError(str(key), problem))
             continue
         try:
             option.checked(value, key)
@@ -197,178 +230,81 @@ def misspelt(given: Mapping[str, Any], prefix: str) -> list[ConfigurationError]:
     ]
 
 
-def _seconds(value: Any) -> float:
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:
-        raise ValueError("a positive number of seconds")
-    return float(value)
-
-
-def _seconds_or_none(value: Any) -> float | None:
-    try:
-        return None if value is None else _seconds(value)
-    except ValueError as exc:
-        raise ValueError(f"{exc}, or None for never") from None
-
-
-def _milliseconds(value: Any) -> int:
-    if isinstance(value, timedelta):
-        value = value // timedelta(milliseconds=1)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_RETRY:
-        raise ValueError(f"a whole number of milliseconds, 0 to {MAX_RETRY:,}")
-    return value
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("True or False")
-    return value
-
-
-def _count_or_none(value: Any) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError("a positive whole number, or None to ask the server")
-    return value
-
-
-def _limit_or_none(value: Any) -> int | None:
-    try:
-        return None if value is None else _count(value)
-    except ValueError as exc:
-        raise ValueError(f"{exc}, or None for no limit") from None
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError("a positive whole number")
-    return value
-
-
-def _url(value: Any) -> str:
-    if not isinstance(value, str) or "://" not in value:
-        raise ValueError("a URL such as redis://localhost/0")
-    return value
-
-
-def _histories(value: Any) -> Mapping[str, tuple[int, float]]:
-    wanted = ValueError("a dictionary of channel patterns to (events, seconds)")
-    if not isinstance(value, Mapping):
-        raise wanted
-    for pattern, kept in value.items():
-        if not isinstance(pattern, str) or not isinstance(kept, (tuple, list)) or len(kept) != 2:
-            raise wanted
-    return {pattern: (_count(events), _seconds(age)) for pattern, (events, age) in value.items()}
-
-
-def _origins(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = [value]
-    wanted = ValueError('a list of origins such as "https://app.example.com", or "*"')
-    if not isinstance(value, (list, tuple, set, frozenset)):
-        raise wanted
-    for origin in value:
-        if origin != "*" and not (isinstance(origin, str) and _is_origin(origin)):
-            raise wanted
-    return tuple(value)
-
-
-# As browsers write it: a scheme, a host in lower case and ASCII, and a port that is not the
-# scheme's own.
-_OWN_PORTS = r"(?!http://[^/]*:80\Z)(?!https://[^/]*:443\Z)"
-_is_origin = re.compile(_OWN_PORTS + r"[a-z][a-z0-9+.-]*://(?:(?![/?#@*A-Z])[!-~])+\Z").match
-
-
-def _hook(value: Any) -> Any:
-    if value is not None and not callable(value) and not isinstance(value, str):
-        raise ValueError("a function, or the dotted path of one")
-    return value
-
-
-def _prefix(value: Any) -> str:
-    good = isinstance(value, str) and value.isprintable() and 0 < len(value) <= 100
-    if not good or "{" in value or "}" in value:
-        raise ValueError("1 to 100 printable characters, without braces")
-    return str(value)
-
-
 OPTIONS: tuple[Option, ...] = (
     Option(
         "heartbeat",
-        _seconds_or_none,
+        or_none(seconds),
         "Seconds without anything sent after which a comment is sent, so that proxies keep the"
         " connection. None for never.",
     ),
     Option(
         "retry",
-        _milliseconds,
+        milliseconds,
         "Reconnection time in milliseconds that every stream begins with.",
     ),
     Option(
         "lifetime",
-        _seconds_or_none,
+        or_none(seconds),
         "Seconds after which a stream ends so that its client reconnects, perhaps elsewhere;"
         " each stream draws between 80 and 100 % of it. None for never.",
     ),
     Option(
         "write_timeout",
-        _seconds_or_none,
+        or_none(seconds),
         "Seconds a client may take to accept what was sent before its connection is cut."
         " None for never.",
     ),
     Option(
         "reconnect",
-        _flag,
+        flag,
         "Whether a client shall come back when a generator has finished. Otherwise it is told"
         " to stop: the last event is stream-end, and a reconnection is answered 204.",
     ),
     Option(
         "debug",
-        _flag,
+        flag,
         "Whether a stream-error event shows the exception. The framework's own debug mode where"
         " it is not set.",
     ),
     Option(
         "retry_failed",
-        _milliseconds,
+        milliseconds,
         "Reconnection time in milliseconds after an exception in a generator; each client"
         " draws between one and two times that.",
     ),
     Option(
         "retry_stopping",
-        _milliseconds,
+        milliseconds,
         "Reconnection time in milliseconds when the server stops or reloads; each client draws"
         " between one and two times that.",
     ),
     Option(
         "retry_full",
-        _milliseconds,
+        milliseconds,
         "Reconnection time in milliseconds when the process holds as many streams as it can;"
         " each client draws between one and two times that.",
     ),
     Option(
         "cors_origins",
-        _origins,
+        origins,
         "Other origins whose pages may read the stream, as browsers write them:"
         " https://app.example.com. * lets all of them, without credentials.",
     ),
     Option(
         "cors_credentials",
-        _flag,
+        flag,
         "Whether pages of these origins may read it with their visitors' cookies.",
     ),
     Option(
         "max_streams",
-        _count_or_none,
+        or_none(count, "None to ask the server"),
         "Streams that one process may hold. None takes what the server's settings allow, less"
         " a reserve for ordinary requests.",
         per_stream=False,
     ),
     Option(
         "broker_url",
-        _url,
+        url,
         "What carries events between processes: redis://, rediss:// or unix:// as redis-py reads"
         " them; redis+cluster://host:port,host:port; redis+sentinel://host:port/name; memory://"
         " serves a single one.",
@@ -377,44 +313,44 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "channel_prefix",
-        _prefix,
+        prefix,
         "What all keys and channels in Redis begin with, so that projects can share one.",
         per_stream=False,
     ),
     Option(
         "history",
-        _count,
+        count,
         "Events of each channel that are kept for clients that come back.",
         per_stream=False,
     ),
     Option(
         "history_age",
-        _seconds,
+        seconds,
         "Seconds that an event is kept for clients that come back.",
         per_stream=False,
     ),
     Option(
         "channel_histories",
-        _histories,
+        histories,
         "Channels of which more or less is kept: shell-style patterns of names, each with how many"
         " events and how many seconds. The first that fits counts.",
         per_stream=False,
     ),
     Option(
         "authorize",
-        _hook,
+        hook,
         "Function, or its dotted path, that is asked whether the client may read a channel that it"
         " names itself. Without one such channels are refused.",
         per_stream=False,
     ),
     Option(
         "max_streams_per_user",
-        _limit_or_none,
+        or_none(count, "None for no limit"),
         "Streams that one user may have open, in all processes. None for any number.",
     ),
     Option(
         "max_streams_per_address",
-        _limit_or_none,
+        or_none(count, "None for no limit"),
         "Streams that one address may have open, in all processes; an IPv6 network of 64 bits"
         " counts as one. None for any number.",
     ),
@@ -427,6 +363,12 @@ OPTIONS: tuple[Option, ...] = (
     ),
 )
 """All options, in the order of the documentation."""
+
+_INSTEAD_OF_RECHECK = (
+    "was removed: call reauthorize() when a permission changes, so that clients come back and are"
+    " asked in a request, and set lifetime for changes that nobody reports"
+)
+_REMOVED = {"RECHECK": _INSTEAD_OF_RECHECK, "RECHECK_EVERY": _INSTEAD_OF_RECHECK}
 
 _DEFAULTS = Options()
 _by_name = {option.name: option for option in OPTIONS}

@@ -12,12 +12,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qs
 
 from .closing import END_ID
 from .cors import cors_headers
-from .event import encode, what_is_wrong_with_id
+from .event import encode
 from .feed import Encode, FeedSource
+from .request import last_event_id
 from .settings import Options
 from .streams.admission import admission
 from .streams.connection import find_server
@@ -116,28 +116,6 @@ def is_finished(environ: WSGIEnvironment) -> bool:
 
     """
     return last_event_id(environ) == END_ID
-
-
-def last_event_id(environ: WSGIEnvironment) -> str | None:
-    """
-    Return the last event ID that a client sent, or :obj:`None` if it sent no usable one.
-
-    It comes from the header ``Last-Event-ID``, or from the query parameter ``lastEventId``
-    of clients that cannot set headers. It is untrusted: any client can send anything.
-    What no event could have carried is ignored.
-
-    Args:
-        environ: The request's WSGI environ.
-
-    """
-    header = environ.get("HTTP_LAST_EVENT_ID")
-    if header is None:
-        return _usable(_from_query(environ.get("QUERY_STRING", "")))
-    try:
-        # PEP 3333 passes bytes as latin-1; the standard sends UTF-8.
-        return _usable(header.encode("latin-1").decode())
-    except UnicodeError:
-        return None
 
 
 def last_event_id_as(
@@ -245,17 +223,3 @@ def _stream_headers(environ: WSGIEnvironment) -> list[tuple[str, str]]:
 def _is_event_source(environ: WSGIEnvironment) -> bool:
     # WHATWG HTML, 9.2.3: "Accept" is "text/event-stream".
     return "text/event-stream" in environ.get("HTTP_ACCEPT", "")
-
-
-def _from_query(query: str) -> str | None:
-    if "lastEventId=" not in query:
-        return None
-    try:
-        fields = parse_qs(query, max_num_fields=100, errors="strict")
-    except ValueError:
-        return None
-    return fields.get("lastEventId", [None])[-1]
-
-
-def _usable(value: str | None) -> str | None:
-    return None if not value or what_is_wrong_with_id(value) else value

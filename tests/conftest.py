@@ -14,9 +14,40 @@ def fresh_process(monkeypatch):
     monkeypatch.setattr(drain, "_drain", drain.Drain())
 
 
+class EndingRuntime(FakeRuntime):
+    """A fake runtime that can end its tasks, which are threads."""
+
+    def __init__(self):
+        super().__init__()
+        self.running = {}
+
+    def spawn(self, function, name):
+        number = object()
+
+        def run():
+            try:
+                function()
+            except self.Interrupt:
+                pass  # Ended here, or killed by a test.
+            finally:
+                del self.running[number]
+
+        task = self.running[number] = super().spawn(run, name)
+        return task
+
+    def end_tasks(self):
+        """End what still waits, as at the end of a process."""
+        self.can_interrupt = True
+        self.run_ready()
+        for task in list(self.running.values()):
+            task.interrupt(lambda: True)
+        self.run_ready()
+
+
 @pytest.fixture
 def runtime(monkeypatch):
     """A runtime with a fake clock."""
-    runtime = FakeRuntime()
+    runtime = EndingRuntime()
     monkeypatch.setattr("sse_sync.runtime.current", lambda: runtime)
-    return runtime
+    yield runtime
+    runtime.end_tasks()

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from ..exceptions import ConfigurationError
 from .presence import PresenceStore
 
-__all__ = ["Broker", "History", "Message", "Position", "Receiver", "check_channel"]
+__all__ = ["Broker", "History", "Message", "Position", "Publication", "Receiver", "check_channel"]
 
 TOKEN_AGE = 600.0
 """Seconds for which a publish is remembered by its token."""
@@ -85,6 +85,28 @@ class Message:
         if wire is None:
             wire = self._wire = b"id: %s\n%s" % (str(self.position).encode(), self.body)
         return wire
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """An event that is to be published."""
+
+    channel: str
+    """The channel to publish to."""
+    body: bytes
+    """The event without its id, with the blank line that ends it."""
+    event: str | None = None
+    """Event type."""
+    key: str | None = None
+    """The event's subject."""
+    meta: Mapping[str, Any] | None = None
+    """Any JSON value."""
+    token: str | None = None
+    """Identifies this publish: another one with the same token stores nothing."""
+    keep: bool = True
+    """Whether to store it in the history; otherwise only current subscribers get it."""
+    token_age: float = TOKEN_AGE
+    """Seconds for which the token is remembered, even if the clock is set."""
 
 
 class History(NamedTuple):
@@ -161,30 +183,12 @@ class Broker(Protocol):
 
         """
 
-    def publish(
-        self,
-        channel: str,
-        body: bytes,
-        *,
-        event: str | None = None,
-        key: str | None = None,
-        meta: Mapping[str, Any] | None = None,
-        token: str | None = None,
-        keep: bool = True,
-        token_age: float = TOKEN_AGE,
-    ) -> Position:
+    def publish(self, publication: Publication) -> Position:
         """
         Store an event and deliver it to every process that has subscribed to its channel.
 
         Args:
-            channel: The channel to publish to.
-            body: The event without its id, with the blank line that ends it.
-            event: Event type.
-            key: The event's subject.
-            meta: Any JSON value.
-            token: Identifies this publish: another one with the same token stores nothing.
-            keep: Whether to store it in the history; otherwise only current subscribers get it.
-            token_age: Seconds for which the token is remembered, even if the clock is set.
+            publication: The event.
 
         Returns:
             The event's position, or that of the first event with this token.

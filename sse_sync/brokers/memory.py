@@ -8,11 +8,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from ..exceptions import BrokerClosed
 from ..runtime.clock import Clock, monotonic
-from .base import TOKEN_AGE, History, Message, Position, Receiver, to_base36
+from .base import History, Message, Position, Publication, Receiver, to_base36
 from .presence import MemoryPresenceStore, PresenceEvent
 from .retention import Kept, Retention
 
@@ -87,34 +86,24 @@ class MemoryBroker:
     def start(self, receiver: Receiver) -> None:
         self._receiver = receiver
 
-    def publish(
-        self,
-        channel: str,
-        body: bytes,
-        *,
-        event: str | None = None,
-        key: str | None = None,
-        meta: Mapping[str, Any] | None = None,
-        token: str | None = None,
-        keep: bool = True,
-        token_age: float = TOKEN_AGE,
-    ) -> Position:
+    def publish(self, publication: Publication) -> Position:
         with self._lock:
             self._check_open()
             now = int(self._now() * 1_000_000)
             self._forget_tokens()
+            token = publication.token
             if token in self._tokens:
                 return self._tokens[token]
             self._number = max(self._number + 1, now)
             position = Position(self._epoch, self._number)
             if token is not None:
                 self._tokens[token] = position
-                heapq.heappush(self._token_ends, (self._clock() + token_age, token))
-            message = Message(channel, position, body, event, key, meta, keep)
-            if keep:
+                heapq.heappush(self._token_ends, (self._clock() + publication.token_age, token))
+            message = _message(publication, position)
+            if publication.keep:
                 self._keep(message, now)
             self._forget(now)
-            if self._receiver is not None and channel in self._subscribed:
+            if self._receiver is not None and message.channel in self._subscribed:
                 self._receiver.receive([message])
         return position
 
@@ -161,7 +150,7 @@ class MemoryBroker:
             self._subscribed.clear()
 
     def _announce(self, channel: str, what: PresenceEvent) -> None:
-        self.publish(channel, what.body, event=what.event, key=what.key)
+        self.publish(Publication(channel, what.body, what.event, what.key))
 
     def _keep(self, message: Message, now: int) -> None:
         retention = self._retention.of(message.channel)
@@ -201,3 +190,7 @@ class MemoryBroker:
     def _check_open(self) -> None:
         if self._closed:
             raise BrokerClosed
+
+
+def _message(new: Publication, position: Position) -> Message:
+    return Message(new.channel, position, new.body, new.event, new.key, new.meta, new.keep)

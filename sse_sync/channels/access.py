@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 from ..brokers.base import check_channel
-from ..exceptions import ConfigurationError
+from ..exceptions import ConfigurationError, SSEError
 from .presence import user_key
 
-__all__ = ["SALT", "Grant", "is_allowed", "is_yes", "load_hook", "what_is_wrong_with"]
+__all__ = ["SALT", "AccessRefused", "Grant", "Query", "is_allowed", "is_yes", "load_hook"]
+__all__ += ["requested", "what_is_wrong_with"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -27,6 +28,30 @@ CLOCK_SKEW = 5.0
 
 # Channels that one request may name.
 MAX_NAMED = 100
+
+
+class AccessRefused(SSEError):
+    """Raised when a client may not read what it asks for; the fronts make a response of it."""
+
+    def __init__(self, status: int, problem: str = "") -> None:
+        super().__init__(status, problem)
+        self.status = status
+        """403, or 400 for names that no channel can have."""
+        self.problem = problem
+        """What the client is told of its names."""
+
+    def __str__(self) -> str:
+        return self.problem or "the client may not read these channels"
+
+
+class Query(Protocol):
+    """A URL's query, as the frameworks parse it."""
+
+    def get(self, key: str, /) -> Any:
+        """Return one value, or None."""
+
+    def getlist(self, key: str, /) -> Sequence[str]:
+        """Return all values."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +122,31 @@ class Grant:
 
         """
         return [list(self.channels), self.user, int(self.expires)]
+
+
+def requested(
+    query: Query, check_token: Callable[[str], Grant | None]
+) -> tuple[tuple[str, ...], Grant | None]:
+    """
+    Return which channels a client asks for, and what a token that it brings grants.
+
+    Without a token, they are what the client has written in ``?channel=a&channel=b``: anything.
+
+    Args:
+        query: The query of the request's URL.
+        check_token: Returns what a token grants, or :obj:`None` if it is not valid.
+
+    Raises:
+        AccessRefused: If the token is not valid.
+
+    """
+    token = query.get("token")
+    if token is None:
+        return tuple(query.getlist("channel")), None
+    grant = check_token(token)
+    if grant is None:
+        raise AccessRefused(403)
+    return grant.channels, grant
 
 
 def load_hook(

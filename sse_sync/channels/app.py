@@ -8,26 +8,33 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 
 from ..brokers.base import Broker
 from ..brokers.memory import MemoryBroker
+from ..closing import CloseReason
 from ..event import Dumps
 from ..exceptions import ConfigurationError
 from ..proxies import UNKNOWN, client_address
-from ..settings import Options
+from ..request import last_event_id
+from ..settings import Options, StreamOptions, stream_options
+from .access import AccessRefused, Grant, is_allowed, what_is_wrong_with
 from .hub import Hub
+from .mailbox import Overflow
 from .presence import Presence, user_key
 from .schedule import Schedule
+from .subscription import Filter, Subscription
 from .user_stream import UserStream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+    from typing_extensions import Unpack
 
-__all__ = ["AppHub", "connect", "make_broker"]
+__all__ = ["AppHub", "RelayOptions", "SubscribeOptions", "connect", "make_broker"]
+__all__ += ["response_options"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -36,6 +43,61 @@ _REDIS = (
     *("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"),
     *("redis+sentinel", "rediss+sentinel"),
 )
+
+
+class RelayOptions(TypedDict, total=False):
+    """What a client gets of its channels, and what happens when it is slow."""
+
+    filter: Filter | None
+    """Takes an event's type, key and meta; tells whether this client gets it."""
+    snapshot: Callable[[], Iterable[Any]] | None
+    """Returns events with the current state, sent before the first one to a client that does not
+    resume."""
+    overflow: Overflow | str
+    """What happens when the client is slower than its events; by default it is disconnected."""
+    max_events: int
+    """Events that may wait for the client, by default 1,000."""
+    max_bytes: int
+    """Bytes that may wait for the client, by default 1 MiB."""
+    tell_degraded: bool
+    """Whether the client is told, in ``stream-degraded`` events with ``true`` or ``false``, when no
+    events can arrive for now."""
+
+
+class ResponseOptions(StreamOptions, total=False):
+    """What the fronts' ``subscribe()`` pass on to the response."""
+
+    headers: Any
+    """Further response headers."""
+    on_close: Callable[[CloseReason], object] | None
+    """Called once when the stream has ended, with the :class:`~sse_sync.CloseReason`."""
+
+
+class SubscribeOptions(RelayOptions, ResponseOptions, total=False):
+    """Keywords of the fronts' ``subscribe()``; those of a stream are among them."""
+
+    user: Any
+    """Whose stream it is, text, a number or a UUID, so that it can be ended, asked about and
+    counted by it."""
+    presence: Any
+    """The same of a user who shall be seen on the channels, see :meth:`.Hub.present`."""
+    info: Any
+    """Anything that JSON can express, for those who see the user."""
+    grace: float
+    """Seconds after the user's last stream for which the user is still seen, by default 5, so that
+    a reload is no leave."""
+    announce: bool | Sequence[str]
+    """Whether coming and leaving are published on the channels, as events ``presence-join`` and
+    ``presence-leave`` with ``user`` and ``info``; or two other event types."""
+
+
+_RELAY = RelayOptions.__optional_keys__
+_NOT_OF_RESPONSE = SubscribeOptions.__optional_keys__ - ResponseOptions.__optional_keys__
+
+
+def response_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the arguments of ``subscribe()`` that a response takes, or nobody."""
+    return {name: options[name] for name in options if name not in _NOT_OF_RESPONSE}
 
 
 class AppHub:
@@ -94,6 +156,70 @@ class AppHub:
                 "broker_url", "is memory://, which reaches no other process. Use redis://"
             )
         return self.hub()
+
+    def subscribe(
+        self,
+        environ: WSGIEnvironment,
+        channels: tuple[str, ...],
+        *,
+        authorize: bool,
+        hook: Callable[[str], Any] | None,
+        **options: Unpack[SubscribeOptions],
+    ) -> Subscription:
+        """
+        Return what a stream relays, once its client was found to be allowed to read it.
+
+        Args:
+            environ: The request's WSGI environ.
+            channels: Names of channels.
+            authorize: Whether to ask about them, because the client names them.
+            hook: What to ask about each; without it, nothing may be read.
+            options: See :class:`SubscribeOptions`.
+
+        Raises:
+            AccessRefused: If the client may not read one, or names what is no channel.
+            ConfigurationError: If a channel's name or an option is unusable, or the broker is
+                ``memory://`` and the server has several processes.
+
+        """
+        problem = what_is_wrong_with(channels) if authorize else ""
+        if problem:
+            raise AccessRefused(400, problem)
+        user_stream = self.expect(
+            environ,
+            self._options.replace(stream_options(response_options(options))),
+            user=options.get("user"),
+            channels=channels,
+            presence=Presence.of(
+                options.get("presence"),
+                options.get("info"),
+                options.get("grace", Presence.grace),
+                options.get("announce", False),
+            ),
+        )
+        if authorize and not is_allowed(channels, hook):
+            raise AccessRefused(403)
+        given: Mapping[str, Any] = options
+        relay = {name: given[name] for name in given if name in _RELAY}
+        if "overflow" in relay:
+            relay["overflow"] = Overflow(relay["overflow"])
+        return Subscription(
+            self.hub(), channels, last_event_id(environ), user_stream=user_stream, **relay
+        )
+
+    def granted(self, grant: Grant, options: SubscribeOptions) -> SubscribeOptions:
+        """
+        Return the options of a stream that is opened with a token: it ends when the token expires.
+
+        Args:
+            grant: What the token grants.
+            options: What is given otherwise; its user precedes the token's.
+
+        """
+        changes = {"lifetime": options["lifetime"]} if "lifetime" in options else {}
+        lifetime = grant.lifetime(self._options.replace(changes).lifetime)
+        user = options.get("user")
+        return {**options, "lifetime": lifetime, "user": grant.user if user is None else user}
 
     def expect(
         self,

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from weakref import WeakSet
 
-from ..brokers.base import TOKEN_AGE, Broker, History, Position, check_channel
+from ..brokers.base import TOKEN_AGE, Broker, History, Position, Publication, check_channel
 from ..brokers.presence import Present
 from ..event import Dumps, ServerSentEvent
 from ..exceptions import BrokerUnavailable, ConfigurationError, EventError
@@ -27,7 +27,10 @@ from .presence import user_channel
 from .schedule import Schedule, ScheduledPublisher
 from .users import UserStreams
 
-__all__ = ["Hub", "HubStatistics"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Hub", "HubStatistics", "PublishOptions", "check_publish_options"]
 
 # Bytes of an event. Each is kept by the broker and by every process, and a client's mailbox has
 # room for as many by default.
@@ -37,6 +40,27 @@ MAX_EVENT = 1 << 20
 # the pause between two attempts.
 MAX_RETRY = 60.0
 RETRY_PAUSES = (0.05, 2.0)
+
+
+class PublishOptions(TypedDict, total=False):
+    """Keywords of :meth:`Hub.publish`, and of all that publish by it."""
+
+    event: str | None
+    """Event type."""
+    key: str | None
+    """The event's subject, for filters and for :attr:`Overflow.LATEST`."""
+    meta: Mapping[str, Any] | None
+    """Any JSON value, for filters; it is not sent to clients."""
+    token: str | None
+    """Identifies this publish, for callers that may repeat it, such as tasks: another one with the
+    same token within ten minutes publishes nothing, and returns the id of the first."""
+    retry_for: float
+    """Seconds, at most 60 and by default 0, for which to try again while the broker is unavailable.
+    However many attempts it takes, the event is stored once. An attempt may itself take a few
+    seconds."""
+    keep: bool
+    """Whether clients that come back get it, too; by default they do. Otherwise only current
+    subscribers get it, such as that somebody is typing, and it takes no room in the history."""
 
 
 @dataclass(frozen=True)
@@ -143,14 +167,9 @@ class Hub:
         channel: str,
         data: Any,
         *,
-        event: str | None = None,
-        key: str | None = None,
-        meta: Mapping[str, Any] | None = None,
-        token: str | None = None,
-        retry_for: float = 0.0,
-        keep: bool = True,
         token_age: float = TOKEN_AGE,
         dumps: Dumps = json.dumps,
+        **options: Unpack[PublishOptions],
     ) -> str:
         """
         Publish an event to every subscriber of a channel, in all processes of the broker.
@@ -160,20 +179,9 @@ class Hub:
         Args:
             channel: Where to publish.
             data: Text, or a value to be sent as JSON.
-            event: Event type.
-            key: What the event is about, for filters and for :attr:`Overflow.LATEST`.
-            meta: Anything that JSON can express, for filters; it is not sent to clients.
-            token: Names this publish, for callers that may repeat it, such as tasks: another
-                one with the same token within ten minutes publishes nothing, and returns the
-                id of the first.
-            retry_for: Seconds, at most 60, for which to try again while the broker is
-                unavailable. However many attempts it takes, the event is stored once. Each
-                attempt may itself take a few seconds.
-            keep: Whether clients that come back get it, too. Otherwise it is for those who are
-                there now, such as what somebody is typing, and takes no room in the history. Who
-                is just catching up may not get it.
-            token_age: Seconds for which the token is known.
+            token_age: Seconds for which a token is remembered.
             dumps: Makes JSON of the data.
+            options: See :class:`PublishOptions`.
 
         Returns:
             The event's id.
@@ -186,10 +194,8 @@ class Hub:
 
         """
         check_channel(channel)
-        if token is not None and not (isinstance(token, str) and 0 < len(token) <= 200):
-            raise ConfigurationError("token", "must be text of 1 to 200 characters")
-        if not 0 <= retry_for <= MAX_RETRY:
-            raise ConfigurationError("retry_for", f"must be 0 to {MAX_RETRY:.0f} seconds")
+        check_publish_options(options)
+        event, key, meta = options.get("event"), options.get("key"), options.get("meta")
         body = ServerSentEvent(data if data is not None else "", event=event).encode(dumps)
         size = len(body) + _size_beside(key, meta)
         if size > MAX_EVENT:
@@ -198,44 +204,40 @@ class Hub:
                 f"makes an event of {size:,} bytes, more than the {MAX_EVENT:,} that a"
                 " channel takes: publish a link to it instead",
             )
+        token, retry_for = options.get("token"), options.get("retry_for", 0.0)
         if retry_for and token is None:
             token = secrets.token_hex(8)
+        keep = options.get("keep", True)
+        publication = Publication(channel, body, event, key, meta, token, keep, token_age)
+        position = self._try_to_publish(publication, retry_for)
+        # Not under a lock: a figure, not worth one.
+        self._published += 1
+        return str(position)
+
+    def _try_to_publish(self, publication: Publication, retry_for: float) -> Position:
         deadline = self._clock() + retry_for
         pause = RETRY_PAUSES[0]
         while True:
             try:
-                position = self._broker.publish(
-                    channel,
-                    body,
-                    event=event,
-                    key=key,
-                    meta=meta,
-                    token=token,
-                    keep=keep,
-                    token_age=token_age,
-                )
+                return self._broker.publish(publication)
             except BrokerUnavailable:
                 left = deadline - self._clock()
                 if left <= 0:
                     raise
                 self._sleep(min(left, pause * random.uniform(0.5, 1.5)))
                 pause = min(2 * pause, RETRY_PAUSES[1])
-            else:
-                # Not under a lock: a figure, not worth one.
-                self._published += 1
-                return str(position)
 
-    def publish_to_user(self, user: Any, data: Any, **arguments: Any) -> str:
+    def publish_to_user(self, user: Any, data: Any, **options: Unpack[PublishOptions]) -> str:
         """
         Publish an event to a user's own channel, see :func:`~sse_sync.user_channel`.
 
         Args:
             user: Text, a number or a UUID.
             data: Text, or a value to be sent as JSON.
-            arguments: Further arguments for :meth:`publish`.
+            options: See :class:`PublishOptions`.
 
         """
-        return self.publish(user_channel(user), data, **arguments)
+        return self.publish(user_channel(user), data, **options)
 
     def disconnect(
         self,
@@ -358,6 +360,28 @@ class Hub:
 
         """
         self._broker.close()
+
+
+def check_publish_options(options: PublishOptions) -> None:
+    """
+    Refuse unusable keywords of a publish.
+
+    Args:
+        options: What was given.
+
+    Raises:
+        TypeError: If one is unknown.
+        ConfigurationError: If the token or the time to retry is unusable.
+
+    """
+    for name in options.keys() - PublishOptions.__optional_keys__:
+        hint = ": write event= instead" if name == "type" else ""
+        raise TypeError(f"publish() got an unexpected keyword argument {name!r}{hint}")
+    token = options.get("token")
+    if token is not None and not (isinstance(token, str) and 0 < len(token) <= 200):
+        raise ConfigurationError("token", "must be text of 1 to 200 characters")
+    if not 0 <= options.get("retry_for", 0.0) <= MAX_RETRY:
+        raise ConfigurationError("retry_for", f"must be 0 to {MAX_RETRY:.0f} seconds")
 
 
 def _size_beside(key: str | None, meta: Mapping[str, Any] | None) -> int:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from .. import runtime as _runtime
-from ..brokers.base import Broker, Message, check_channel
+from ..brokers.base import Broker, Message, Publication, check_channel
 from ..brokers.presence import Present
 from ..exceptions import BrokerUnavailable, ConfigurationError
 from ..runtime.background import BackgroundTask
@@ -231,7 +231,7 @@ class UserStreams:
         _check_reason(arguments.get("reason", ""))
         key = None if user is None else user_key(user)
         meta = {"user": key, "channel": channel, **arguments}
-        self._broker.publish(ORDERS, b"", event=kind, meta=meta)
+        self._broker.publish(Publication(ORDERS, b"", kind, meta=meta))
 
     def _find(self, user: str | None, channel: str | None) -> list[UserStream]:
         with self._lock:

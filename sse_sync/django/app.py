@@ -41,12 +41,7 @@ def configured() -> Options:
 @functools.cache
 def channels() -> AppHub:
     """Return where the project's channels are."""
-    return AppHub(
-        configured(),
-        within=without_request,
-        schedule=schedule,
-        dumps=dumps,
-    )
+    return AppHub(configured(), within=without_request, schedule=schedule, dumps=dumps)
 
 
 @contextmanager

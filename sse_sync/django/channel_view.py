@@ -14,8 +14,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views import View
 
-from ..channels.access import Grant
-from .app import configured
+from ..channels.access import AccessRefused, Grant, requested
+from .app import channels
 from .preflights import is_preflight, preflight
 from .publishing import may_read, subscribe
 from .response import EventSourceResponse
@@ -142,31 +142,26 @@ class RequestedChannelView(ChannelView):
             PermissionDenied: If its token is not valid.
 
         """
-        token = self.request.GET.get("token")
-        if token is not None:
-            grant = check_token(token)
-            # A channel in the URL has to be one of those that were signed.
-            if grant is None or self.kwargs.get("channel", grant.channels[0]) not in grant.channels:
-                raise PermissionDenied
-            self._grant = grant
-            return [self.kwargs["channel"]] if "channel" in self.kwargs else grant.channels
         named = self.kwargs.get("channel")
-        return [named] if named is not None else self.request.GET.getlist("channel")
+        try:
+            names, self._grant = requested(self.request.GET, check_token)
+        except AccessRefused:
+            raise PermissionDenied from None
+        # A channel in the URL has to be one of those that were signed.
+        if named is not None and self._grant is not None and named not in names:
+            raise PermissionDenied
+        return names if named is None else [named]
 
     def get_stream_options(self) -> dict[str, Any]:
         """
         Return the arguments for :func:`~sse_sync.django.subscribe`; a stream that was opened with
-        a token ends with it.
+        a token ends when the token expires.
 
         """
-        given, grant = super().get_stream_options(), self._grant
-        if grant is not None:
-            configured_lifetime = given.get("lifetime", configured().lifetime)
-            given["lifetime"] = grant.lifetime(configured_lifetime)
-            given["user"] = given.get("user") or grant.user
-        else:
-            given["authorize"] = self.authorize
-        return given
+        given: Any = super().get_stream_options()
+        if self._grant is None:
+            return {**given, "authorize": self.authorize}
+        return dict(channels().granted(self._grant, given))
 
     def authorize(self, channel: str) -> bool:
         """

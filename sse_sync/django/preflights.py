@@ -10,8 +10,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from ..cors import preflight_headers
-from ..settings import stream_options
+from ..cors import answer_preflight
 from .app import configured
 from .response import wsgi_environ
 
@@ -20,30 +19,18 @@ __all__ = ["is_preflight", "preflight"]
 
 def is_preflight(request: HttpRequest) -> bool:
     """
-    Return whether a browser asks for permission (Fetch standard, 4.9). It does so without
-    cookies, so nobody is logged in then.
+    Return whether a browser asks for permission (Fetch standard, 4.9).
 
-    Args:
-        request: The request.
+    It does so without cookies, so nobody is logged in then.
 
     """
     wanted = "Access-Control-Request-Method" in request.headers and "Origin" in request.headers
     return request.method == "OPTIONS" and wanted
 
 
-def preflight(request: HttpRequest, arguments: Mapping[str, Any]) -> HttpResponse:
-    """
-    Return the answer.
-
-    Args:
-        request: The request.
-        arguments: Options of the stream that differ from the settings, among others.
-
-    """
-    response = HttpResponse(status=204, headers={"Allow": "GET, HEAD, OPTIONS"})
+def preflight(request: HttpRequest, options: Mapping[str, Any]) -> HttpResponse:
+    """Answer such a request, for a stream with these options."""
+    headers = answer_preflight(wsgi_environ(request), configured(), options)
+    response = HttpResponse(status=204, headers=dict(headers))
     del response["Content-Type"]
-    changes = {k: v for k, v in stream_options(arguments).items() if k.startswith("cors_")}
-    wanted = configured().replace(changes)
-    for name, value in preflight_headers(wsgi_environ(request), wanted):
-        response[name] = value
     return response

@@ -10,7 +10,9 @@ from typing import Any
 
 import flask
 
-from .preflights import preflight
+from ..channels.access import AccessRefused, requested
+from ..channels.app import SubscribeOptions
+from .response import preflight
 from .signing import check_token
 from .state import current_state
 
@@ -22,7 +24,7 @@ def make_blueprint(
     channels: tuple[str, ...],
     url: str,
     name: str,
-    arguments: dict[str, Any],
+    options: SubscribeOptions,
 ) -> flask.Blueprint:
     """
     Return what :meth:`.SSE.blueprint` describes.
@@ -32,33 +34,36 @@ def make_blueprint(
         channels: Their names; empty if the client names them.
         url: Where it is.
         name: Name of the blueprint.
-        arguments: Further arguments for ``subscribe``.
+        options: Keywords for ``subscribe``.
 
     """
-    endpoint = flask.Blueprint(name, __name__)
-    asked = {name: arguments.pop(name, None) for name in ("user", "presence")}
 
     def events() -> flask.Response:
         if flask.request.method == "OPTIONS":
-            return preflight(arguments)
-        whose = {k: v() if callable(v) else v for k, v in asked.items()}
+            return preflight(options)
+        asked = _ask(options)
         if channels:
-            return subscribe(*channels, **whose, **arguments)
-        token = flask.request.args.get("token")
-        if token is not None:
-            grant = check_token(token)
-            if grant is None:
-                flask.abort(403)
-            configured = arguments.get("lifetime", current_state().options.lifetime)
-            lifetime = grant.lifetime(configured)
-            given = {**whose, **arguments, "lifetime": lifetime}
-            if given["user"] is None:
-                given["user"] = grant.user
-            return subscribe(*grant.channels, **given)
-        names = flask.request.args.getlist("channel")
-        return subscribe(*names, authorize=True, **whose, **arguments)
+            return subscribe(*channels, **asked)
+        try:
+            names, grant = requested(flask.request.args, check_token)
+        except AccessRefused as exc:
+            flask.abort(exc.status)
+        if grant is None:
+            return subscribe(*names, authorize=True, **asked)
+        return subscribe(*names, **current_state().channels.granted(grant, asked))
 
+    endpoint = flask.Blueprint(name, __name__)
     endpoint.add_url_rule(
         url, "events", events, methods=["GET", "OPTIONS"], provide_automatic_options=False
     )
     return endpoint
+
+
+def _ask(options: SubscribeOptions) -> SubscribeOptions:
+    # Who it is may depend on the request.
+    user, presence = options.get("user"), options.get("presence")
+    return {**options, "user": _called(user), "presence": _called(presence)}
+
+
+def _called(value: Any) -> Any:
+    return value() if callable(value) else value

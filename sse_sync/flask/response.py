@@ -5,7 +5,7 @@ The response class.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from werkzeug.datastructures import Headers
 
 from ..channels.subscription import Subscription
 from ..closing import CloseReason
+from ..cors import answer_preflight
 from ..event import encode
 from ..feed import FeedSource
 from ..streams.hooks import Hooks
@@ -26,7 +27,7 @@ from .state import current_state, runner_of
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["EventSourceResponse"]
+__all__ = ["EventSourceResponse", "preflight"]
 
 
 class EventSourceResponse(flask.Response):
@@ -156,6 +157,14 @@ class EventSourceResponse(flask.Response):
             self.close()  # Calls what call_on_close() was given; the stream is closed already.
         finally:
             self._teardown(error)
+
+
+def preflight(options: Mapping[str, Any]) -> flask.Response:
+    """Answer a browser that asks whether a page of another origin may read a stream."""
+    headers = answer_preflight(flask.request.environ, current_state().options, options)
+    response = flask.Response(status=204, headers=headers)
+    del response.headers["Content-Type"]
+    return response
 
 
 def _release_session() -> None:

@@ -16,8 +16,7 @@ from .. import wsgi
 from ..exceptions import SourceError
 from ..settings import Options, stream_options
 from ..wsgi import Default, Value
-from .preflights import preflight
-from .response import EventSourceResponse
+from .response import EventSourceResponse, preflight
 
 __all__ = ["event_stream", "last_event_id"]
 

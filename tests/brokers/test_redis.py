@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from sse_sync import BrokerUnavailable, ConfigurationError, connect, listen
+from sse_sync.brokers.base import Publication
 from sse_sync.brokers.redis import listener as redis_listener
 from sse_sync.brokers.redis import store as redis_store
 from sse_sync.brokers.redis import topology as redis_nodes
@@ -134,7 +135,7 @@ def test_prefixes_spread_over_the_cluster(cluster, started):
         broker, received = started(cluster, prefix=prefix)
         other = RedisBroker(urls[number % 3], prefix=prefix)
         broker.subscribe(["a", "b"])
-        position = other.publish("a", b"data: x\n\n")
+        position = other.publish(Publication("a", b"data: x\n\n"))
         wait_for(lambda received=received: received.messages, "the event")
         assert received.messages[0].position == position
         used.add(broker._nodes.current().address)
@@ -147,13 +148,13 @@ def test_cluster_fails_over(tmp_path, started):
     with RedisCluster(tmp_path) as cluster:
         broker, received = started(cluster)
         before = broker.subscribe(["a"])
-        broker.publish("a", b"data: 1\n\n")
+        broker.publish(Publication("a", b"data: 1\n\n"))
         wait_for(lambda: received.messages, "the event")
         cluster.node_at(broker._nodes.current().address).kill()
         wait_for(lambda: works(broker), "the broker to work")
         wait_for(lambda: received.interruptions, "the interruption")
         wait_for(lambda: received.problems[-1:], "the end of the problem", equals=[None])
-        after = broker.publish("a", b"data: 2\n\n")
+        after = broker.publish(Publication("a", b"data: 2\n\n"))
         assert after.epoch != before.epoch
         assert after.number > before.number
         wait_for(lambda: last_position(received), "the last event", equals=after)
@@ -170,7 +171,7 @@ def test_slot_moves(cluster, started):
     wait_for(lambda: works(broker), "the broker to work")
     assert broker._nodes.current().address != here
     wait_for(lambda: received.problems and received.problems[-1] is None, "the end of the problem")
-    position = broker.publish("a", b"data: 2\n\n")
+    position = broker.publish(Publication("a", b"data: 2\n\n"))
     wait_for(lambda: last_position(received), "the last event", equals=position)
 
 
@@ -204,14 +205,14 @@ def test_sentinel_fails_over(tmp_path, started):
         wait_for(lambda: sentinel.call("SENTINEL", "REPLICAS", "ours"), "the replica", 30)
         broker, received = started(sentinel)
         before = broker.subscribe(["a"])
-        kept = broker.publish("a", b"data: kept\n\n")
+        kept = broker.publish(Publication("a", b"data: kept\n\n"))
         assert primary.call("WAIT", 1, 5000) == 1
         primary.kill()
         with pytest.raises(BrokerUnavailable):
-            broker.publish("a", b"data: lost\n\n")
+            broker.publish(Publication("a", b"data: lost\n\n"))
         wait_for(lambda: works(broker), "the promotion", 30)
         wait_for(lambda: received.interruptions, "the interruption")
-        after = broker.publish("a", b"data: 2\n\n")
+        after = broker.publish(Publication("a", b"data: 2\n\n"))
         assert after.epoch != before.epoch
         assert after.number > kept.number
         wait_for(lambda: last_position(received), "the last event", equals=after)
@@ -225,15 +226,15 @@ def test_lagging_replica_is_promoted(tmp_path, started):
         replica.call("REPLICAOF", "127.0.0.1", primary.port)
         wait_for(lambda: link_of(replica), "the replica", equals="up")
         broker, _ = started(primary)
-        kept = broker.publish("a", b"data: kept\n\n")
+        kept = broker.publish(Publication("a", b"data: kept\n\n"))
         assert primary.call("WAIT", 1, 5000) == 1
         replica.pause()
-        lost = broker.publish("a", b"data: lost\n\n")
+        lost = broker.publish(Publication("a", b"data: lost\n\n"))
         primary.kill()
         replica.resume()
         replica.call("REPLICAOF", "NO", "ONE")
         promoted, _ = started(replica)
-        new = promoted.publish("a", b"data: new\n\n")
+        new = promoted.publish(Publication("a", b"data: new\n\n"))
         assert new.epoch != kept.epoch
         assert new.number > kept.number
         for position in (kept, lost):
@@ -289,7 +290,7 @@ def test_unix_socket(tmp_path, started):
         receiver = Receiver()
         broker.start(receiver)
         broker.subscribe(["a"])
-        broker.publish("a", b"data: x\n\n")
+        broker.publish(Publication("a", b"data: x\n\n"))
         wait_for(lambda: receiver.messages, "the event")
         broker.close()
 
@@ -300,7 +301,9 @@ def test_long_history_is_read_in_pages(server, started, monkeypatch):
     publisher, _ = started(server, prefix=prefix)
     start = publisher.position()
     names = [f"c{number}" for number in range(7)]
-    positions = [publisher.publish(names[n * 3 % 7], b"data: x\n\n") for n in range(400)]
+    positions = [
+        publisher.publish(Publication(names[n * 3 % 7], b"data: x\n\n")) for n in range(400)
+    ]
     monkeypatch.setattr(redis_store, "EVENTS_AT_ONCE", 30)
     monkeypatch.setattr(redis_store, "CHANNELS_AT_ONCE", 3)
     reader, _ = started(server, prefix=prefix)
@@ -309,7 +312,7 @@ def test_long_history_is_read_in_pages(server, started, monkeypatch):
 
     def page(**arguments):
         # What is published while it is read comes by the subscription.
-        publisher.publish(names[0], b"data: late\n\n")
+        publisher.publish(Publication(names[0], b"data: late\n\n"))
         pages.append(read(**arguments))
         return pages[-1]
 
@@ -329,7 +332,7 @@ def test_history_that_is_trimmed_while_it_is_read(server, started, monkeypatch):
     publisher, _ = started(server, prefix=prefix, history=100)
     start = publisher.position()
     for _ in range(100):
-        publisher.publish("a", b"data: x\n\n")
+        publisher.publish(Publication("a", b"data: x\n\n"))
     monkeypatch.setattr(redis_store, "EVENTS_AT_ONCE", 30)
     reader, _ = started(server, prefix=prefix, history=100)
     node = reader._nodes.current()
@@ -338,7 +341,7 @@ def test_history_that_is_trimmed_while_it_is_read(server, started, monkeypatch):
     def page(**arguments):
         answer = read(**arguments)
         for _ in range(60):
-            publisher.publish("a", b"data: y\n\n")
+            publisher.publish(Publication("a", b"data: y\n\n"))
         return answer
 
     monkeypatch.setattr(node, "history", page)
@@ -357,7 +360,7 @@ def test_catching_up_that_never_succeeds(server, started, monkeypatch):
     monkeypatch.setattr(node, "history", fail)
     server.call("CLIENT", "KILL", "TYPE", "pubsub")
     wait_for(lambda: received.interruptions, "the interruption", equals=1)
-    position = broker.publish("a", b"data: x\n\n")
+    position = broker.publish(Publication("a", b"data: x\n\n"))
     wait_for(lambda: last_position(received), "the last event", equals=position)
 
 
@@ -367,12 +370,12 @@ def test_channels_with_histories_of_their_own(server, started):
     broker, _ = started(server, prefix=next(_prefixes), channels=channels)
     start = broker.position()
     for number in range(4):
-        broker.publish("chat-1", b"data: %d\n\n" % number)
-        last = broker.publish("orders", b"data: %d\n\n" % number)
+        broker.publish(Publication("chat-1", b"data: %d\n\n" % number))
+        last = broker.publish(Publication("orders", b"data: %d\n\n" % number))
     assert broker.history(["chat-1"], start) == ([], False)
     assert len(broker.history(["orders"], start).messages) == 4
     assert broker.history(["orders", "chat-1"], last) == ([], True)
-    broker.publish("chat-1", b"data: 4\n\n")
+    broker.publish(Publication("chat-1", b"data: 4\n\n"))
     time.sleep(0.4)
     assert broker.history(["chat-1"], last) == ([], False)
 
@@ -383,9 +386,9 @@ def test_publisher_that_keeps_less(server, started):
     short, _ = started(server, prefix=prefix, max_age=0.2)
     long, _ = started(server, prefix=prefix)
     start = long.position()
-    short.publish("a", b"data: x\n\n")
+    short.publish(Publication("a", b"data: x\n\n"))
     time.sleep(0.4)
-    long.publish("b", b"data: y\n\n")
+    long.publish(Publication("b", b"data: y\n\n"))
     assert long.history(["a"], start) == ([], False)
 
 
@@ -401,11 +404,11 @@ def test_channels_that_are_given_back(own_server, started):
         return len(own_server.call("PUBSUB", "CHANNELS"))
 
     wait_for(subscribed, "the subscriptions", equals=16)
-    positions = [broker.publish(name, b"data: x\n\n") for name in names]
+    positions = [broker.publish(Publication(name, b"data: x\n\n")) for name in names]
     wait_for(lambda: len(received.messages), "the events", equals=15)
     assert [m.position for m in received.messages] == positions[:5] + positions[10:]
     broker.subscribe(names[5:10])
-    last = broker.publish(names[7], b"data: y\n\n")
+    last = broker.publish(Publication(names[7], b"data: y\n\n"))
     wait_for(lambda: last_position(received), "the last event", equals=last)
     broker.unsubscribe(names)
     # The connection is closed, too.
@@ -414,7 +417,7 @@ def test_channels_that_are_given_back(own_server, started):
         "the end of the subscriptions",
     )
     broker.subscribe(["c1"])
-    last = broker.publish("c1", b"data: z\n\n")
+    last = broker.publish(Publication("c1", b"data: z\n\n"))
     wait_for(lambda: last_position(received), "the last event", equals=last)
     assert received.interruptions == 0
 
@@ -425,7 +428,7 @@ def test_two_processes(server, started):
     one, _ = started(server, prefix=prefix)
     other, received = started(server, prefix=prefix)
     since = other.subscribe(["ä b"])
-    position = one.publish("ä b", "data: ü\n\n".encode(), event="é", meta={"ö": "\n"})
+    position = one.publish(Publication("ä b", "data: ü\n\n".encode(), event="é", meta={"ö": "\n"}))
     wait_for(lambda: received.messages, "the event")
     (message,) = received.messages
     assert message.position == position
@@ -439,8 +442,8 @@ def test_prefixes_keep_apart(server, started):
     one, _ = started(server, prefix=next(_prefixes))
     other, received = started(server, prefix=next(_prefixes))
     since = other.subscribe(["a"])
-    one.publish("a", b"data: x\n\n")
-    mine = other.publish("a", b"data: y\n\n")
+    one.publish(Publication("a", b"data: x\n\n"))
+    mine = other.publish(Publication("a", b"data: y\n\n"))
     wait_for(lambda: received.messages, "the event")
     assert [message.position for message in received.messages] == [mine]
     assert len(other.history(["a"], since).messages) == 1
@@ -452,8 +455,8 @@ def test_databases_keep_apart(server, started):
     one, _ = started(server, prefix=prefix)
     other, received = started(Another(server), prefix=prefix)
     since = other.subscribe(["a"])
-    one.publish("a", b"data: x\n\n")
-    mine = other.publish("a", b"data: y\n\n")
+    one.publish(Publication("a", b"data: x\n\n"))
+    mine = other.publish(Publication("a", b"data: y\n\n"))
     wait_for(lambda: received.messages, "the event")
     assert [message.position for message in received.messages] == [mine]
     assert len(other.history(["a"], since).messages) == 1
@@ -472,7 +475,7 @@ def test_what_others_publish_is_skipped(server, started):
     broker.subscribe(["a"])
     for rubbish in ("rubbish", "a\nb\nc\nd", "\n\n\n"):
         server.call("PUBLISH", broker._store.topic("a"), rubbish)
-    last = broker.publish("a", b"data: x\n\n")
+    last = broker.publish(Publication("a", b"data: x\n\n"))
     wait_for(lambda: received.messages, "the event")
     assert [message.position for message in received.messages] == [last]
     assert received.interruptions == 0
@@ -481,18 +484,18 @@ def test_what_others_publish_is_skipped(server, started):
 def test_short_memory_of_one_channel(server, started):
     """A channel with a very short history resets no client of others, however quiet it was."""
     broker, _ = started(server, prefix=next(_prefixes), channels={"short": (5, 0.1)})
-    broker.publish("short", b"data: x\n\n")
-    start = broker.publish("quiet", b"data: x\n\n")
+    broker.publish(Publication("short", b"data: x\n\n"))
+    start = broker.publish(Publication("quiet", b"data: x\n\n"))
     time.sleep(0.3)
-    broker.publish("short", b"data: y\n\n")
+    broker.publish(Publication("short", b"data: y\n\n"))
     assert broker.history(["quiet"], start) == ([], True)
 
 
 def test_storm_of_replays(server, started, monkeypatch):
     """When many clients reconnect at once, three histories at a time are read, and nobody fails."""
     broker, received = started(server, prefix=next(_prefixes))
-    start = broker.publish("a", b"data: 0\n\n")
-    broker.publish("a", b"data: 1\n\n")
+    start = broker.publish(Publication("a", b"data: 0\n\n"))
+    broker.publish(Publication("a", b"data: 1\n\n"))
     node = broker._nodes.current()
     asking, most, history = [], [], node.history
 
@@ -526,7 +529,7 @@ def test_everything_expires(server, started):
     broker, _ = started(server, prefix=prefix, max_age=0.3)
     start = broker.position()
     for number in range(20):
-        broker.publish(f"user-{number}", b"data: x\n\n")
+        broker.publish(Publication(f"user-{number}", b"data: x\n\n"))
     assert broker.history(["user-3"], start).complete
     wait_for(
         lambda: not [k for k in server.call("KEYS", f"{{{prefix}}}:*") if b":events:" in k],
@@ -534,7 +537,7 @@ def test_everything_expires(server, started):
     )
     assert broker.history(["user-3"], start) == ([], False)
     assert broker.history(["user-3"], broker.position()) == ([], True)
-    broker.publish("user-3", b"data: y\n\n")
+    broker.publish(Publication("user-3", b"data: y\n\n"))
     assert broker.history(["user-3"], start) == ([], False)
 
 
@@ -554,10 +557,10 @@ def test_retried_publish_is_stored_once(server, started, monkeypatch):
         return answer
 
     monkeypatch.setattr(node, "publish", lose_the_answer)
-    position = broker.publish("a", b"data: x\n\n")
+    position = broker.publish(Publication("a", b"data: x\n\n"))
     assert int(lost[0][1]) == position.number
     monkeypatch.undo()
-    last = broker.publish("a", b"data: y\n\n")
+    last = broker.publish(Publication("a", b"data: y\n\n"))
     wait_for(lambda: last_position(received), "the last event", equals=last)
     assert [message.position for message in received.messages] == [position, last]
     other, _ = started(server, prefix=prefix)
@@ -569,7 +572,7 @@ def test_recent_events_are_in_the_process(server, started, monkeypatch):
     broker, received = started(server, prefix=next(_prefixes))
     since = broker.subscribe(["a", "b"])
     for number in range(10):
-        broker.publish("ab"[number % 2], b"data: %d\n\n" % number)
+        broker.publish(Publication("ab"[number % 2], b"data: %d\n\n" % number))
     wait_for(lambda: len(received.messages), "the events", equals=10)
     forbid_reading(monkeypatch, broker)
     messages, complete = broker.history(["a", "b"], since)
@@ -583,7 +586,7 @@ def test_connection_is_killed(server, started):
     broker.subscribe(["a", "b"])
     positions = []
     for number in range(200):
-        positions.append(broker.publish("ab"[number % 2], b"data: %d\n\n" % number))
+        positions.append(broker.publish(Publication("ab"[number % 2], b"data: %d\n\n" % number)))
         if number % 40 == 20:
             server.call("CLIENT", "KILL", "TYPE", "pubsub")
     wait_for(lambda: len(received.messages) >= 200, "the events")
@@ -599,7 +602,9 @@ def test_many_channels_catch_up(server, started, monkeypatch):
     broker.subscribe(names)
     positions = []
     for number in range(300):
-        positions.append(broker.publish(names[number * 17 % 50], b"data: %d\n\n" % number))
+        positions.append(
+            broker.publish(Publication(names[number * 17 % 50], b"data: %d\n\n" % number))
+        )
         if number % 100 == 50:
             server.call("CLIENT", "KILL", "TYPE", "pubsub")
     wait_for(lambda: last_position(received), "the last event", equals=positions[-1])
@@ -611,16 +616,16 @@ def test_restart_without_memory(own_server, started):
     """After Redis has lost everything, every client is reset, and all works again."""
     broker, received = started(own_server)
     before = broker.subscribe(["a"])
-    broker.publish("a", b"data: 1\n\n")
+    broker.publish(Publication("a", b"data: 1\n\n"))
     wait_for(lambda: received.messages, "the event")
     own_server.kill()
     with pytest.raises(BrokerUnavailable, match=r"redis://127.0.0.1:\d+/0 is unavailable"):
-        broker.publish("a", b"data: lost\n\n")
+        broker.publish(Publication("a", b"data: lost\n\n"))
     wait_for(lambda: received.problems, "the problem")
     own_server.start()
     wait_for(lambda: received.interruptions, "the interruption")
     wait_for(lambda: received.problems[-1] is None, "the end of the problem")
-    after = broker.publish("a", b"data: 2\n\n")
+    after = broker.publish(Publication("a", b"data: 2\n\n"))
     assert after.epoch != before.epoch
     wait_for(lambda: len(received.messages), "the events", equals=2)
     assert received.messages[1].position == after
@@ -631,14 +636,14 @@ def test_restart_from_an_older_snapshot(own_server, started):
     """Events acknowledged after the snapshot are gone, and nobody resumes past them."""
     broker, received = started(own_server)
     broker.subscribe(["a"])
-    kept = broker.publish("a", b"data: kept\n\n")
+    kept = broker.publish(Publication("a", b"data: kept\n\n"))
     own_server.call("SAVE")
-    lost = broker.publish("a", b"data: lost\n\n")
+    lost = broker.publish(Publication("a", b"data: lost\n\n"))
     wait_for(lambda: len(received.messages), "the events", equals=2)
     own_server.kill()
     own_server.start()
     wait_for(lambda: received.interruptions, "the interruption")
-    new = broker.publish("a", b"data: new\n\n")
+    new = broker.publish(Publication("a", b"data: new\n\n"))
     assert new.epoch not in (kept.epoch,)
     assert new.number > lost.number
     for position in (kept, lost):
@@ -651,11 +656,11 @@ def test_deleted_keys(server, started, kind):
     prefix = next(_prefixes)
     broker, _ = started(server, prefix=prefix, history=3)
     start = broker.position()
-    positions = [broker.publish("a", b"data: %d\n\n" % number) for number in range(5)]
+    positions = [broker.publish(Publication("a", b"data: %d\n\n" % number)) for number in range(5)]
     server.call("DEL", f"{{{prefix}}}:meta" if kind == "meta" else f"{{{prefix}}}:{kind}:a")
     for position in (start, positions[0]):
         assert broker.history(["a"], position) == ([], False)
-    broker.publish("a", b"data: new\n\n")
+    broker.publish(Publication("a", b"data: new\n\n"))
     for position in (start, positions[0]):
         assert broker.history(["a"], position) == ([], False)
     if kind == "events":
@@ -668,12 +673,12 @@ def test_evicted_keys(tmp_path, started):
     with RedisServer(tmp_path, *options) as crowded:
         broker, _ = started(crowded)
         start = broker.position()
-        broker.publish("a", b"data: x\n\n")
+        broker.publish(Publication("a", b"data: x\n\n"))
         for number in range(4000):
             crowded_out = int(crowded.call("INFO", "stats")["evicted_keys"])
             if crowded_out:
                 break
-            broker.publish(f"user-{number}", b"data: " + b"x" * 1000 + b"\n\n")
+            broker.publish(Publication(f"user-{number}", b"data: " + b"x" * 1000 + b"\n\n"))
         assert crowded_out
         assert broker.history(["a"], start) == ([], False)
         assert broker.position().epoch != start.epoch
@@ -686,8 +691,8 @@ def test_clock_is_set_back(server, started):
     broker.position()
     future = int(server.call("HGET", f"{{{prefix}}}:meta", "number")) + 3600 * 1_000_000
     server.call("HSET", f"{{{prefix}}}:meta", "number", future)
-    first = broker.publish("a", b"data: x\n\n")
-    second = broker.publish("a", b"data: y\n\n")
+    first = broker.publish(Publication("a", b"data: x\n\n"))
+    second = broker.publish(Publication("a", b"data: y\n\n"))
     assert (first.number, second.number) == (future + 1, future + 2)
     assert [m.position for m in broker.history(["a"], first).messages] == [second]
 
@@ -706,7 +711,7 @@ def test_connection_that_another_thread_reconnects(server, started):
     received.receive = slowly
     positions = []
     for number in range(40):
-        positions.append(broker.publish("a", b"data: %d\n\n" % number))
+        positions.append(broker.publish(Publication("a", b"data: %d\n\n" % number)))
         if number == 10:
             server.call("CLIENT", "KILL", "TYPE", "pubsub")
             broker.unsubscribe(["b"])
@@ -721,12 +726,12 @@ def test_recent_events_after_a_reconnect(server, started, monkeypatch):
     """After a broken connection a process keeps recent events again."""
     broker, received = started(server, prefix=next(_prefixes))
     broker.subscribe(["a"])
-    broker.publish("a", b"data: 1\n\n")
+    broker.publish(Publication("a", b"data: 1\n\n"))
     wait_for(lambda: received.messages, "the event")
     server.call("CLIENT", "KILL", "TYPE", "pubsub")
     wait_for(lambda: had_a_problem(received), "the problem, and its end")
-    position = broker.publish("a", b"data: 2\n\n")
-    broker.publish("a", b"data: 3\n\n")
+    position = broker.publish(Publication("a", b"data: 2\n\n"))
+    broker.publish(Publication("a", b"data: 3\n\n"))
     wait_for(lambda: len(received.messages), "the events", equals=3)
     with monkeypatch.context() as patch:
         forbid_reading(patch, broker)
@@ -742,7 +747,7 @@ def test_quiet_process_does_not_fall_behind(server, started, monkeypatch):
     quiet.subscribe(["quiet"])
     deadline = time.monotonic() + 1.5
     while time.monotonic() < deadline:
-        busy.publish("busy", b"data: x\n\n")
+        busy.publish(Publication("busy", b"data: x\n\n"))
         time.sleep(0.02)
     server.call("CLIENT", "KILL", "TYPE", "pubsub")
     wait_for(lambda: had_a_problem(received), "the problem, and its end")
@@ -777,7 +782,7 @@ def test_publishing_alone_opens_no_subscription(own_server, started):
     """A process that only publishes has no listener."""
     server = own_server
     broker, _ = started(server, prefix=next(_prefixes))
-    broker.publish("a", b"data: x\n\n")
+    broker.publish(Publication("a", b"data: x\n\n"))
     assert not server.call("PUBSUB", "CHANNELS")
 
 
@@ -785,9 +790,9 @@ def test_flushed(server, own_server, started):
     """A flushed store starts a new epoch."""
     broker, received = started(own_server)
     before = broker.subscribe(["a"])
-    broker.publish("a", b"data: 1\n\n")
+    broker.publish(Publication("a", b"data: 1\n\n"))
     own_server.call("FLUSHALL")
-    after = broker.publish("a", b"data: 2\n\n")
+    after = broker.publish(Publication("a", b"data: 2\n\n"))
     assert after.epoch != before.epoch
     wait_for(lambda: received.interruptions, "the interruption")
     wait_for(lambda: len(received.messages), "the events", equals=2)
@@ -803,14 +808,14 @@ def test_hanging_server(own_server, started, monkeypatch):
     own_server.pause()
     began = time.monotonic()
     with pytest.raises(BrokerUnavailable):
-        broker.publish("a", b"data: 1\n\n")
+        broker.publish(Publication("a", b"data: 1\n\n"))
     assert time.monotonic() - began < 5
     with pytest.raises(BrokerUnavailable):
         broker.subscribe(["b"])
     wait_for(lambda: received.problems, "the problem")
     own_server.resume()
     wait_for(lambda: received.problems[-1] is None, "the end of the problem")
-    position = broker.publish("a", b"data: 2\n\n")
+    position = broker.publish(Publication("a", b"data: 2\n\n"))
     wait_for(lambda: last_position(received), "the last event", equals=position)
 
 
@@ -823,7 +828,7 @@ def test_away_from_the_start(own_server, started):
     own_server.start()
     wait_for(lambda: received.problems and received.problems[-1] is None, "the end of the problem")
     broker.subscribe(["a"])
-    broker.publish("a", b"data: 1\n\n")
+    broker.publish(Publication("a", b"data: 1\n\n"))
     wait_for(lambda: received.messages, "the event")
 
 
@@ -852,7 +857,7 @@ def test_many_channels(server, started):
     names = [f"user-{number}" for number in range(5000)]
     broker.subscribe(names)
     threads = [
-        threading.Thread(target=broker.publish, args=[name, b"data: x\n\n"])
+        threading.Thread(target=broker.publish, args=[Publication(name, b"data: x\n\n")])
         for name in names[::500]
     ]
     for thread in threads:

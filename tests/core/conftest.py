@@ -1,11 +1,18 @@
 """Fixtures of the core suite: one process, seconds, any order, and nothing left behind."""
 
 import gc
+import os
+import sys
+import threading
+from weakref import WeakSet
 
 import pytest
 from hypothesis import settings
 
+from sse_sync.runtime.threads import ThreadReactor, ThreadRuntime
 from tests.core.examples import EXAMPLES
+
+DEADLINE = 10
 
 settings.register_profile("core", max_examples=EXAMPLES, deadline=None)
 settings.load_profile("core")
@@ -16,3 +23,61 @@ def quick_collections():
     """Some tests collect garbage, which need not search all of pytest each time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(monkeypatch):
+    """A test ends its threads and children, and no later fork starts its hubs again."""
+    monkeypatch.setattr("sse_sync.channels.hub._hubs", WeakSet())
+    monkeypatch.setattr("sse_sync.runtime._threads", None)
+    before = set(threading.enumerate())
+    yield
+    left = set(threading.enumerate()) - before
+    for thread in left:
+        thread.join(1)
+    assert [thread for thread in left if thread.is_alive()] == []
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+class EndingReactor(ThreadReactor):
+    """A reactor whose thread can end."""
+
+    def __init__(self):
+        super().__init__()
+        self.ended = threading.Event()
+
+    def _run(self):
+        try:
+            super()._run()
+        except SystemExit:
+            self.ended.set()
+
+    def end(self):
+        """End the thread, and close what it watches."""
+        self.call_soon(sys.exit)
+        assert self.ended.wait(DEADLINE)
+        self.abandon()
+
+
+@pytest.fixture
+def make_reactor():
+    """Make reactors with a thread each, which ends with the test."""
+    made = []
+
+    def make():
+        made.append(EndingReactor())
+        return made[-1]
+
+    yield make
+    for reactor in made:
+        reactor.end()
+
+
+@pytest.fixture
+def threads(make_reactor, monkeypatch):
+    """The runtime of threads, which ends with the test."""
+    monkeypatch.setattr("sse_sync.runtime.threads.ThreadReactor", make_reactor)
+    world = ThreadRuntime()
+    monkeypatch.setattr("sse_sync.runtime.current", lambda: world)
+    return world

@@ -12,7 +12,8 @@ ROOT = Path(sse_sync.__file__).parent
 # The parts of the package: each imports itself and earlier parts, imports for type checkers
 # included.
 ORDER = [
-    *("exceptions", "event", "parser", "proxies", "settings", "cors", "closing", "runtime", "feed"),
+    *("exceptions", "event", "parser", "proxies", "validation", "settings", "request"),
+    *("cors", "closing", "runtime", "feed"),
     *("brokers", "channels", "streams", "wsgi", "testing", "cli", "__init__", "__main__"),
 ]
 # For one framework or one server each: they import the core, but not each other.
@@ -53,7 +54,7 @@ def find_imports(path):
             for alias in node.names:
                 yield alias.name.split(".")[0], False
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            if not (node.module or "").startswith("_typeshed"):
+            if not (node.module or "").startswith(("_typeshed", "typing_extensions")):
                 yield (node.module or "").split(".")[0], False
         elif isinstance(node, ast.ImportFrom):
             base = package[1 : len(package) - node.level + 1]

@@ -6,7 +6,7 @@ import datetime
 import pytest
 
 from sse_sync import ConfigurationError
-from sse_sync.settings import OPTIONS, Options, misspelt, problems
+from sse_sync.settings import OPTIONS, Options, StreamOptions, misspelt, problems
 
 
 def test_table_and_class_agree():
@@ -15,6 +15,8 @@ def test_table_and_class_agree():
     for option in OPTIONS:
         assert option.checked(option.default, option.name) == option.default
         assert option.meaning.endswith(".")
+    per_stream = {option.name for option in OPTIONS if option.per_stream}
+    assert StreamOptions.__optional_keys__ == per_stream
 
 
 def test_read():
@@ -101,3 +103,12 @@ def test_misspelt():
     assert [str(problem) for problem in misspelt(given, "SSE_")] == [
         "SSE_HEARTBEET is not an option; did you mean SSE_HEARTBEAT?"
     ]
+
+
+@pytest.mark.parametrize("name", ["RECHECK", "RECHECK_EVERY"])
+def test_removed(name):
+    """An option that is no more says what replaces it."""
+    with pytest.raises(ConfigurationError, match=rf"^X_{name} was removed: .*reauthorize\(\)"):
+        Options.read({f"X_{name}": None}, "X_")
+    (problem,) = problems({name: None})
+    assert "lifetime" in str(problem)

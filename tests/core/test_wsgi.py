@@ -79,7 +79,7 @@ def test_http_2_of_gunicorn(caplog):
     assert "Let the proxy speak HTTP/2" in caplog.text
 
 
-def test_full():
+def test_full(runtime):
     """A client that is not an event source gets a status and Retry-After."""
     options = Options(max_streams=1)
     first = answer(environ(SERVER_SOFTWARE="x"), ["a"], options)

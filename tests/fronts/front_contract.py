@@ -3,7 +3,7 @@
 import logging
 import time
 from abc import ABC, abstractmethod
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from urllib.parse import quote, urlencode
@@ -728,9 +728,10 @@ class AccessContract:
         """The user of a token is normalised as everywhere."""
         assert front.sse.check_token(front.sse.sign_channels("room", user=7)).user == "7"
 
-    def test_stream_ends_with_its_token(self, front):
+    @pytest.mark.parametrize("lifetime", [3600, timedelta(hours=1)])
+    def test_stream_ends_with_its_token(self, front, lifetime):
         """When a token expires, its streams end; the user is the token's."""
-        endpoint = front.endpoint(lifetime=3600)
+        endpoint = front.endpoint(lifetime=lifetime)
         token = front.sse.sign_channels("room", user="ann", ttl=60)
         response = front.opened(f"{endpoint}?{urlencode({'token': token})}")
         (user_stream,) = front.hub().users._open

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ...exceptions import BrokerUnavailable, ConfigurationError
 from ...runtime.clock import Clock, monotonic
-from ..base import TOKEN_AGE, History, Position, Receiver
+from ..base import History, Position, Publication, Receiver
 from ..presence import PresenceStore
 from ..retention import Retention
 from .listener import Listener
@@ -92,29 +91,8 @@ class RedisBroker:
         """Begin to receive. It connects only for the first subscription."""
         self._listener = Listener(self._store, self._recent, receiver, clock=self._clock)
 
-    def publish(
-        self,
-        channel: str,
-        body: bytes,
-        *,
-        event: str | None = None,
-        key: str | None = None,
-        meta: Mapping[str, Any] | None = None,
-        token: str | None = None,
-        keep: bool = True,
-        token_age: float = TOKEN_AGE,
-    ) -> Position:
-        """Publish an event. If the connection breaks, it is retried once."""
-        return self._store.publish(
-            channel,
-            body,
-            event=event,
-            key=key,
-            meta=meta,
-            token=token,
-            keep=keep,
-            token_age=token_age,
-        )
+    def publish(self, publication: Publication) -> Position:
+        return self._store.publish(publication)
 
     def subscribe(self, channels: Sequence[str]) -> Position:
         self._store.check_open()

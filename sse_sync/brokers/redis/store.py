@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...exceptions import BrokerClosed, BrokerUnavailable
-from ..base import History, Message, Position, to_base36
+from ..base import History, Message, Position, Publication, to_base36
 from ..retention import Kept, Retention
 from .topology import Node, Topology, redis
 
@@ -43,26 +43,16 @@ class Store:
         self._retention = retention
         self._publishes = "SPUBLISH" if nodes.is_cluster else "PUBLISH"
 
-    def publish(
-        self,
-        channel: str,
-        body: bytes,
-        *,
-        event: str | None,
-        key: str | None,
-        meta: Mapping[str, Any] | None,
-        token: str | None,
-        keep: bool,
-        token_age: float,
-    ) -> Position:
+    def publish(self, publication: Publication) -> Position:
         """Store and publish an event."""
-        header = json.dumps([event, key, meta, *([] if keep else [False])], separators=(",", ":"))
-        stream, floor = self._keys(channel)
-        kind = f"given:{token}" if token is not None else secrets.token_hex(8)
-        keys = [self._meta(), stream, floor, f"{self._prefix}:token:{kind}"]
-        known_for = ATTEMPT_AGE if token is None else token_age
-        kept = self._retention.of(channel) if keep else Kept(0, 0, 0, 0)
-        args: list[Any] = [_new_epoch(), self.topic(channel), header, body, self._publishes]
+        new = publication
+        header = [new.event, new.key, new.meta, *([] if new.keep else [False])]
+        token = f"given:{new.token}" if new.token is not None else secrets.token_hex(8)
+        known_for = ATTEMPT_AGE if new.token is None else new.token_age
+        keys = [self._meta(), *self._keys(new.channel), f"{self._prefix}:token:{token}"]
+        kept = self._retention.of(new.channel) if new.keep else Kept(0, 0, 0, 0)
+        args: list[Any] = [_new_epoch(), self.topic(new.channel)]
+        args += [json.dumps(header, separators=(",", ":")), new.body, self._publishes]
         args += [math.ceil(known_for * 1000), *kept]
         return _position(self._ask(lambda node: node.publish(keys=keys, args=args)))
 

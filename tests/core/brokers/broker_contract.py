@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sse_sync.brokers.base import Message, Position
+from sse_sync.brokers.base import Message, Position, Publication
 from sse_sync.exceptions import BrokerClosed
 
 
@@ -52,9 +52,11 @@ class BrokerContract:
     def test_publish_and_receive(self, broker, receiver, wait_until):
         """An event arrives as published if its channel is subscribed."""
         broker.subscribe(["a", "b"])
-        first = broker.publish("a", b"data: 1\n\n", event="e", key="k", meta={"m": [1]})
-        broker.publish("c", b"data: 2\n\n")
-        third = broker.publish("b", b"data: 3\n\n")
+        first = broker.publish(
+            Publication("a", b"data: 1\n\n", event="e", key="k", meta={"m": [1]})
+        )
+        broker.publish(Publication("c", b"data: 2\n\n"))
+        third = broker.publish(Publication("b", b"data: 3\n\n"))
         wait_until(lambda: len(receiver.messages) == 2)
         assert receiver.messages == [
             Message("a", first, b"data: 1\n\n", "e", "k", {"m": [1]}),
@@ -63,7 +65,7 @@ class BrokerContract:
 
     def test_positions_increase_across_channels(self, broker):
         """Each position is later than all before, whatever its channel."""
-        positions = [broker.publish(f"c{n % 3}", b"data: x\n\n") for n in range(50)]
+        positions = [broker.publish(Publication(f"c{n % 3}", b"data: x\n\n")) for n in range(50)]
         assert len({position.epoch for position in positions}) == 1
         numbers = [position.number for position in positions]
         assert numbers == sorted(set(numbers))
@@ -71,7 +73,7 @@ class BrokerContract:
 
     def test_positions_are_event_ids(self, broker):
         """A position survives being an event ID, which is short ASCII."""
-        position = broker.publish("a", b"data: x\n\n")
+        position = broker.publish(Publication("a", b"data: x\n\n"))
         assert Position.parse(str(position)) == position
         assert str(position).isascii()
         assert len(str(position)) < 40
@@ -80,15 +82,17 @@ class BrokerContract:
         """A channel is not received after unsubscribe()."""
         broker.subscribe(["a", "b"])
         broker.unsubscribe(["a"])
-        broker.publish("a", b"data: 1\n\n")
-        broker.publish("b", b"data: 2\n\n")
+        broker.publish(Publication("a", b"data: 1\n\n"))
+        broker.publish(Publication("b", b"data: 2\n\n"))
         wait_until(lambda: receiver.messages)
         assert receiver.bodies() == [b"data: 2\n\n"]
 
     def test_history(self, broker):
         """The history of some channels is merged in the order of positions."""
         start = broker.position()
-        positions = [broker.publish(f"c{n % 3}", b"data: %d\n\n" % n) for n in range(9)]
+        positions = [
+            broker.publish(Publication(f"c{n % 3}", b"data: %d\n\n" % n)) for n in range(9)
+        ]
         messages, complete = broker.history(["c0", "c2"], start)
         assert complete
         assert [m.body for m in messages] == [b"data: %d\n\n" % n for n in (0, 2, 3, 5, 6, 8)]
@@ -102,9 +106,11 @@ class BrokerContract:
         """They arrive in order with the others, but are not in the history."""
         broker.subscribe(["a"])
         start = broker.position()
-        first = broker.publish("a", b"data: 1\n\n")
-        passing = broker.publish("a", b"data: 2\n\n", event="e", meta={"m": 1}, keep=False)
-        third = broker.publish("a", b"data: 3\n\n")
+        first = broker.publish(Publication("a", b"data: 1\n\n"))
+        passing = broker.publish(
+            Publication("a", b"data: 2\n\n", event="e", meta={"m": 1}, keep=False)
+        )
+        third = broker.publish(Publication("a", b"data: 3\n\n"))
         assert broker.position() == third
         wait_until(lambda: len(receiver.messages) == 3)
         assert [m.position for m in receiver.messages] == [first, passing, third]
@@ -123,20 +129,20 @@ class BrokerContract:
         """Events that are not kept start no history, and push none out."""
         start = broker.position()
         for _ in range(3):
-            broker.publish("a", b"data: x\n\n", keep=False)
+            broker.publish(Publication("a", b"data: x\n\n", keep=False))
         assert broker.history(["a"], start) == ([], True)
 
     def test_token_of_what_is_not_kept(self, broker, receiver, wait_until):
         """Its token is remembered like any other."""
         broker.subscribe(["a"])
-        first = broker.publish("a", b"data: 1\n\n", token="t", keep=False)
-        assert broker.publish("a", b"data: 1\n\n", token="t", keep=False) == first
-        broker.publish("a", b"data: 2\n\n")
+        first = broker.publish(Publication("a", b"data: 1\n\n", token="t", keep=False))
+        assert broker.publish(Publication("a", b"data: 1\n\n", token="t", keep=False)) == first
+        broker.publish(Publication("a", b"data: 2\n\n"))
         wait_until(lambda: len(receiver.messages) == 2)
 
     def test_history_of_another_epoch(self, broker):
         """Positions of other epochs and of the future prove nothing."""
-        position = broker.publish("a", b"data: 1\n\n")
+        position = broker.publish(Publication("a", b"data: 1\n\n"))
         assert broker.history(["a"], Position("other", position.number)) == ([], False)
         later = Position(position.epoch, position.number + 1)
         assert broker.history(["a"], later) == ([], False)
@@ -146,7 +152,7 @@ class BrokerContract:
         broker = make(history=3)
         broker.start(receiver)
         start = broker.position()
-        positions = [broker.publish("a", b"data: %d\n\n" % n) for n in range(5)]
+        positions = [broker.publish(Publication("a", b"data: %d\n\n" % n)) for n in range(5)]
         assert broker.history(["a"], start) == ([], False)
         assert broker.history(["a"], positions[0]) == ([], False)
         messages, complete = broker.history(["a"], positions[1])
@@ -161,7 +167,7 @@ class BrokerContract:
 
         def publish():
             while not stop.is_set():
-                published.append(broker.publish("a", b"data: x\n\n"))
+                published.append(broker.publish(Publication("a", b"data: x\n\n")))
 
         thread = threading.Thread(target=publish)
         thread.start()
@@ -181,7 +187,7 @@ class BrokerContract:
 
         def publish(name):
             for number in range(50):
-                broker.publish("a", b"data: %d %d\n\n" % (name, number))
+                broker.publish(Publication("a", b"data: %d %d\n\n" % (name, number)))
 
         threads = [threading.Thread(target=publish, args=[name]) for name in range(4)]
         for thread in threads:
@@ -198,11 +204,11 @@ class BrokerContract:
     def test_token(self, broker, receiver, wait_until):
         """Publishing twice with the same token stores one event."""
         since = broker.subscribe(["a"])
-        first = broker.publish("a", b"data: 1\n\n", token="t")
-        other = broker.publish("a", b"data: 2\n\n", token="u")
-        assert broker.publish("a", b"data: 1\n\n", token="t") == first
+        first = broker.publish(Publication("a", b"data: 1\n\n", token="t"))
+        other = broker.publish(Publication("a", b"data: 2\n\n", token="u"))
+        assert broker.publish(Publication("a", b"data: 1\n\n", token="t")) == first
         assert [m.position for m in broker.history(["a"], since).messages] == [first, other]
-        last = broker.publish("a", b"data: 3\n\n")
+        last = broker.publish(Publication("a", b"data: 3\n\n"))
         wait_until(lambda: receiver.messages and receiver.messages[-1].position == last)
         assert receiver.bodies() == [b"data: 1\n\n", b"data: 2\n\n", b"data: 3\n\n"]
 
@@ -213,18 +219,18 @@ class BrokerContract:
         kept = {}
         for channel in ("chat-9", "big", "other"):
             for _ in range(4):
-                broker.publish(channel, b"data: x\n\n")
-            before = broker.publish(channel, b"data: x\n\n")
-            broker.publish(channel, b"data: x\n\n")
+                broker.publish(Publication(channel, b"data: x\n\n"))
+            before = broker.publish(Publication(channel, b"data: x\n\n"))
+            broker.publish(Publication(channel, b"data: x\n\n"))
             kept[channel] = broker.history([channel], before)
         assert all(len(history.messages) == 1 and history.complete for history in kept.values())
         assert broker.history(["chat-9"], start) == ([], False)
         assert not broker.history(["big"], start).complete
         # The first match counts.
-        first = broker.publish("chat-9", b"data: x\n\n")
-        broker.publish("chat-9", b"data: x\n\n")
+        first = broker.publish(Publication("chat-9", b"data: x\n\n"))
+        broker.publish(Publication("chat-9", b"data: x\n\n"))
         assert broker.history(["chat-9"], first).complete
-        broker.publish("chat-9", b"data: x\n\n")
+        broker.publish(Publication("chat-9", b"data: x\n\n"))
         assert not broker.history(["chat-9"], first).complete
 
     def test_closed(self, make, receiver):
@@ -234,7 +240,7 @@ class BrokerContract:
         broker.close()
         broker.close()
         with pytest.raises(BrokerClosed, match="the broker is closed"):
-            broker.publish("a", b"data: x\n\n")
+            broker.publish(Publication("a", b"data: x\n\n"))
         with pytest.raises(BrokerClosed):
             broker.subscribe(["a"])
         with pytest.raises(BrokerClosed):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sse_sync.brokers.base import Position, to_base36
+from sse_sync.brokers.base import Position, Publication, to_base36
 from sse_sync.brokers.memory import MemoryBroker
 from tests.core.brokers.broker_contract import BrokerContract, Receiver
 from tests.waiting import wait_for
@@ -30,9 +30,9 @@ def test_age():
     broker = MemoryBroker(max_age=60, now=lambda: now[0])
     broker.start(Receiver())
     start = broker.position()
-    first = broker.publish("a", b"data: 1\n\n")
+    first = broker.publish(Publication("a", b"data: 1\n\n"))
     now[0] += 50
-    second = broker.publish("a", b"data: 2\n\n")
+    second = broker.publish(Publication("a", b"data: 2\n\n"))
     assert len(broker.history(["a"], start).messages) == 2
     now[0] += 20
     assert broker.history(["a"], start) == ([], False)
@@ -43,7 +43,7 @@ def test_quiet_channels_prove_nothing_missing():
     """However long nothing was published, a client that has seen all of it can resume."""
     now = [1000.0]
     broker = MemoryBroker(max_age=60, now=lambda: now[0])
-    last = broker.publish("a", b"data: 1\n\n")
+    last = broker.publish(Publication("a", b"data: 1\n\n"))
     now[0] += 3600
     assert broker.history(["a"], last) == ([], True)
     assert broker.history(["never"], last) == ([], True)
@@ -55,10 +55,10 @@ def test_forgotten_channels():
     broker = MemoryBroker(max_age=60, now=lambda: now[0])
     start = broker.position()
     for number in range(1000):
-        broker.publish(f"user-{number}", b"data: x\n\n")
+        broker.publish(Publication(f"user-{number}", b"data: x\n\n"))
     now[0] += 100
     for _ in range(1000):
-        broker.publish("busy", b"data: x\n\n")
+        broker.publish(Publication("busy", b"data: x\n\n"))
     assert len(broker._channels) == 1
     assert broker.history(["user-7"], start) == ([], False)
     assert broker.history(["user-7"], broker.position()) == ([], True)
@@ -68,9 +68,9 @@ def test_clock_that_runs_backwards():
     """Positions increase all the same."""
     now = [1000.0]
     broker = MemoryBroker(now=lambda: now[0])
-    first = broker.publish("a", b"data: 1\n\n")
+    first = broker.publish(Publication("a", b"data: 1\n\n"))
     now[0] -= 500
-    assert broker.publish("a", b"data: 2\n\n").number == first.number + 1
+    assert broker.publish(Publication("a", b"data: 2\n\n")).number == first.number + 1
 
 
 def test_epochs_differ():
@@ -111,12 +111,12 @@ def test_tokens_are_forgotten():
     """A token is remembered for ten minutes, even if the clock is set, and no longer."""
     now, day = [1000.0], [5000.0]
     broker = MemoryBroker(now=lambda: day[0], clock=lambda: now[0])
-    first = broker.publish("a", b"data: x\n\n", token="t")
+    first = broker.publish(Publication("a", b"data: x\n\n", token="t"))
     now[0] += 599
     day[0] -= 3600
-    assert broker.publish("a", b"data: x\n\n", token="t") == first
+    assert broker.publish(Publication("a", b"data: x\n\n", token="t")) == first
     now[0] += 2
-    assert broker.publish("a", b"data: x\n\n", token="t") != first
+    assert broker.publish(Publication("a", b"data: x\n\n", token="t")) != first
     assert len(broker._tokens) == len(broker._token_ends) == 1
 
 
@@ -124,10 +124,10 @@ def test_age_of_a_token():
     """It may expire sooner, also before older tokens."""
     now = [1000.0]
     broker = MemoryBroker(clock=lambda: now[0])
-    broker.publish("a", b"data: x\n\n", token="long")
-    first = broker.publish("a", b"data: x\n\n", token="short", token_age=5)
+    broker.publish(Publication("a", b"data: x\n\n", token="long"))
+    first = broker.publish(Publication("a", b"data: x\n\n", token="short", token_age=5))
     now[0] += 4
-    assert broker.publish("a", b"data: x\n\n", token="short", token_age=5) == first
+    assert broker.publish(Publication("a", b"data: x\n\n", token="short", token_age=5)) == first
     now[0] += 2
-    assert broker.publish("a", b"data: x\n\n", token="short", token_age=5) != first
+    assert broker.publish(Publication("a", b"data: x\n\n", token="short", token_age=5)) != first
     assert set(broker._tokens) == {"long", "short"}

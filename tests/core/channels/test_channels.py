@@ -1,7 +1,6 @@
 """Channels: subscribe, publish, resume, reset, overflow."""
 
 import contextvars
-import os
 import threading
 
 import pytest
@@ -26,7 +25,8 @@ from sse_sync.exceptions import BrokerUnavailable
 from sse_sync.settings import Options
 from sse_sync.streams.hooks import Hooks
 from sse_sync.testing import read_events
-from tests.live.servers import wait_for
+from tests.core.children import in_child
+from tests.waiting import wait_for
 
 variable = contextvars.ContextVar("variable", default="")
 SERVED = {"SERVER_SOFTWARE": "test"}
@@ -315,11 +315,11 @@ def test_heartbeats_and_end(hub, runtime):
     stream.close()
 
 
-def test_published_from_another_thread(hub):
+def test_published_from_another_thread(hub, threads):
     """A publisher in another thread wakes the stream."""
     stream = opened(hub)
     events(stream, 1)
-    thread = threading.Timer(0.05, hub.publish, ["a", "x"])
+    thread = threading.Timer(0.01, hub.publish, ["a", "x"])
     thread.start()
     assert data(stream, 1) == ["x"]
     thread.join(10)
@@ -562,19 +562,15 @@ def test_fork(runtime):
     next(stream)
     hub.publish("a", "x")
     epoch = hub.position().epoch
-    reader, writer = os.pipe()
+
+    def child():
+        own = opened(hub)
+        told = f"{hub.statistics().subscriptions} {hub.position().epoch != epoch}"
+        own.close()
+        return told
+
     with hub.dispatcher._asking:
-        pid = os.fork()
-        if not pid:
-            own = opened(hub)
-            told = f"{hub.statistics().subscriptions} {hub.position().epoch != epoch}"
-            own.close()
-            os.write(writer, told.encode())
-            os._exit(0)
-        os.waitpid(pid, 0)
-    assert os.read(reader, 100) == b"0 True"
-    os.close(reader)
-    os.close(writer)
+        assert in_child(child) == "0 True"
     assert hub.statistics().subscriptions == 1
     stream.close()
 
@@ -683,6 +679,15 @@ class Time:
         self.now += seconds
 
 
+def test_unknown_keywords_of_publish(hub):
+    """They are refused by name; flask-sse's spelling of the event type is explained."""
+    for publish in (hub.publish, hub.publish_to_user):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'evnt'"):
+            publish("a", "x", evnt="created")
+        with pytest.raises(TypeError, match="'type': write event= instead"):
+            publish("a", "x", type="created")
+
+
 @pytest.mark.parametrize("stores", [True, False])
 def test_publish_again(stores):
     """A retried publish is stored once, whether or not an attempt was stored."""
@@ -788,7 +793,7 @@ def test_review(runtime):
     other.close()
 
 
-def test_listen(hub):
+def test_listen(hub, runtime):
     """A script gets the events of channels as a client does, and resumes."""
     heard = listen(hub, "a", "b")
     opened_at = next(heard)
@@ -809,7 +814,7 @@ def test_listen(hub):
     again.close()
 
 
-def test_slow_listener():
+def test_slow_listener(runtime):
     """A slow script misses no event that is still stored."""
     hub = Hub(MemoryBroker(history=5000))
     heard = listen(hub, "a")

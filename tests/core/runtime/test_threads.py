@@ -6,6 +6,7 @@ import threading
 
 from sse_sync import runtime
 from sse_sync.runtime.threads import ThreadReactor, ThreadRuntime, ThreadSignal
+from tests.core.children import in_child
 
 DEADLINE = 10
 
@@ -59,9 +60,9 @@ def test_spawn_and_interrupt():
     task.interrupt(lambda: True)
 
 
-def test_reactor_thread():
+def test_reactor_thread(make_reactor):
     """Sockets and times are noticed by a daemon thread, however long the first wait was."""
-    reactor = ThreadReactor()
+    reactor = make_reactor()
     far, near, gone = threading.Event(), threading.Event(), threading.Event()
     reactor.call_at(reactor.clock() + 3600, lambda now: far.set())
     reactor.call_at(reactor.clock() + 0.01, lambda now: near.set())
@@ -74,14 +75,14 @@ def test_reactor_thread():
     assert not far.is_set()
 
 
-def test_failing_log_handler_does_not_end_the_thread(monkeypatch):
+def test_failing_log_handler_does_not_end_the_thread(make_reactor, monkeypatch):
     """Whatever fails in the reactor's thread, the next disconnect is noticed."""
 
     def fail(*args, **kwargs):
         raise ValueError("handler")
 
     monkeypatch.setattr("sse_sync.runtime.reactor.logger.error", fail)
-    reactor = ThreadReactor()
+    reactor = make_reactor()
     reactor.call_at(0, fail)
     due = threading.Event()
     reactor.call_at(reactor.clock() + 0.01, lambda now: due.set())
@@ -96,10 +97,10 @@ def test_abandoned_reactor():
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_reactor_thread_without_epoll(monkeypatch):
+def test_reactor_thread_without_epoll(make_reactor, monkeypatch):
     """Timers work without epoll."""
     monkeypatch.setattr("sse_sync.runtime.threads.system_epoll", lambda: None)
-    reactor = ThreadReactor()
+    reactor = make_reactor()
     due = threading.Event()
     reactor.call_at(reactor.clock() + 3600, lambda now: None)
     reactor.call_at(reactor.clock() + 0.01, lambda now: due.set())
@@ -107,18 +108,10 @@ def test_reactor_thread_without_epoll(monkeypatch):
     assert reactor.watch(0, lambda: None) is False
 
 
-def test_current_is_made_once(monkeypatch):
+def test_current_is_made_once():
     """A process has one runtime, and a fork starts without it."""
-    monkeypatch.setattr(runtime, "_threads", None)
     world = runtime.current()
     assert isinstance(world, ThreadRuntime)
     assert runtime.current() is world
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.write(writer, b"new" if runtime._threads is None else b"old")
-        os._exit(0)
-    os.waitpid(pid, 0)
-    assert os.read(reader, 3) == b"new"
-    os.close(reader)
-    os.close(writer)
+    assert in_child(lambda: "old" if runtime.current() is world else "new") == "new"
+    world.reactor.abandon()

@@ -1,12 +1,11 @@
 """The streams of a process."""
 
-import os
-
 from sse_sync import CloseReason, Statistics, statistics
 from sse_sync.streams import registry
 from sse_sync.streams.drain import drain
 from sse_sync.streams.registry import LINGERING_AFTER
 from sse_sync.testing import FakeRuntime
+from tests.core.children import in_child
 
 
 class Stream:
@@ -80,15 +79,7 @@ def test_lingering_is_reported_once(caplog):
 def test_fork():
     """A child starts without its parent's streams."""
     registry.registry().open_if_below(None, Stream())
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.write(writer, str(statistics().open).encode())
-        os._exit(0)
-    os.waitpid(pid, 0)
-    assert os.read(reader, 10) == b"0"
-    os.close(reader)
-    os.close(writer)
+    assert in_child(lambda: str(statistics().open)) == "0"
 
 
 def test_reasons_read_well():

@@ -1,0 +1,52 @@
+"""
+What a request says of the stream that its client left.
+
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from .event import what_is_wrong_with_id
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+__all__ = ["last_event_id"]
+
+
+def last_event_id(environ: WSGIEnvironment) -> str | None:
+    """
+    Return the last event ID that a client sent, or :obj:`None` if it sent no usable one.
+
+    It comes from the header ``Last-Event-ID``, or from the query parameter ``lastEventId``
+    of clients that cannot set headers. It is untrusted: any client can send anything.
+    What no event could have carried is ignored.
+
+    Args:
+        environ: The request's WSGI environ.
+
+    """
+    header = environ.get("HTTP_LAST_EVENT_ID")
+    if header is None:
+        return _usable(_from_query(environ.get("QUERY_STRING", "")))
+    try:
+        # PEP 3333 passes bytes as latin-1; the standard sends UTF-8.
+        return _usable(header.encode("latin-1").decode())
+    except UnicodeError:
+        return None
+
+
+def _from_query(query: str) -> str | None:
+    if "lastEventId=" not in query:
+        return None
+    try:
+        fields = parse_qs(query, max_num_fields=100, errors="strict")
+    except ValueError:
+        return None
+    return fields.get("lastEventId", [None])[-1]
+
+
+def _usable(value: str | None) -> str | None:
+    return None if not value or what_is_wrong_with_id(value) else value

@@ -1,0 +1,188 @@
+"""Every event once and in order, whatever the order in which things happen around a hand-off."""
+
+import contextlib
+import os
+import random
+
+import pytest
+
+from sse_sync import EventStream, EventStreamParser
+from sse_sync.brokers.base import Position
+from sse_sync.brokers.memory import MemoryBroker
+from sse_sync.channels.hub import Hub
+from sse_sync.channels.subscription import Subscription
+from sse_sync.runtime.process import system_epoll
+from sse_sync.runtime.reactor import Reactor
+from sse_sync.streams.handoff.takeover import OFFER
+from tests.core.streams.test_handoff import OPTIONS, Client
+
+CHANNELS = ("a", "b")
+SEEDS = int(os.environ.get("EXACTLY_ONCE_SEEDS", "40"))
+
+
+class Lagging(MemoryBroker):
+    """A broker whose events reach its process some time after the history has them."""
+
+    def start(self, receiver):
+        super().start(self)
+        self.receiver, self.on_the_way = receiver, []
+
+    def receive(self, messages):
+        self.on_the_way += messages
+
+    def arrive(self, count=1):
+        """Let the process receive events, and return whether there were any."""
+        some, self.on_the_way = self.on_the_way[:count], self.on_the_way[count:]
+        self.receiver.receive(some)
+        return bool(some)
+
+    def break_connection(self, lost):
+        """Lose events that are on the way, as a connection does that breaks."""
+        del self.on_the_way[:lost]
+        self.receiver.interrupted()
+
+
+class Blocked(Exception):
+    """Raised where a stream would wait for its signal."""
+
+
+class Browser:
+    """A client that reconnects with its last event ID."""
+
+    def __init__(self, world):
+        self.world = world
+        self.got = []
+        self.last_id = None
+        self.client = None
+        self.parser = None
+
+    def connect(self):
+        self.disconnect()
+        self.client = Client(buffer=4096)
+        self.client.on_take = self.world.something_small
+        self.parser = EventStreamParser()
+        wanted = Subscription(self.world.hub, CHANNELS, last_event_id=self.last_id)
+        environ = {"SERVER_SOFTWARE": "test", OFFER: self.client}
+        stream = EventStream(wanted, environ, options=OPTIONS)
+        with contextlib.suppress(Blocked):
+            for chunk in stream:
+                self.take(self.parser.feed(chunk))
+                self.world.something_small()
+        stream.close()
+
+    def take(self, events):
+        for event in events:
+            self.last_id = event.id or self.last_id
+            if event.event == "stream-open":
+                self.began = Position.parse(event.id)
+            else:
+                assert event.event is None, event
+                self.got.append(int(event.data.strip()))
+
+    def read(self, most=1 << 20):
+        if self.client is not None and self.client.socket.fileno() >= 0:
+            known = len(self.client.body)
+            self.client.pull(most)
+            self.client.read()
+            self.take(self.parser.feed(self.client.body[known:]))
+
+    def disconnect(self):
+        if self.client is not None:
+            # What was sent and not read is lost, as on a real connection.
+            self.client.socket.close()
+            self.client = None
+
+
+class World:
+    """One process, its broker, and some browsers."""
+
+    def __init__(self, runtime, seed):
+        self.runtime = runtime
+        self.chance = random.Random(seed)
+        self.broker = Lagging(now=lambda: runtime.now)
+        self.hub = Hub(self.broker, clock=lambda: runtime.now)
+        self.published = []
+        self.is_quiet = False
+        self.browsers = [Browser(self) for _ in range(4)]
+
+    def publish(self):
+        number = len(self.published)
+        text = str(number).rjust(self.chance.choice((1, 1, 700)))
+        self.published.append(self.hub.publish(self.chance.choice(CHANNELS), text))
+
+    def something_small(self):
+        """Happens between any two steps of a stream."""
+        what = 1 if self.is_quiet else self.chance.random()
+        if what < 0.25:
+            self.publish()
+        elif what < 0.5:
+            self.broker.arrive()
+        elif what < 0.55:
+            self.broker.break_connection(self.chance.randrange(3))
+
+    def turn(self, times=1):
+        for _ in range(times):
+            self.runtime.run_ready()
+            self.runtime.reactor.poll()
+
+    def something(self):
+        browser = self.chance.choice(self.browsers)
+        what = self.chance.choice(("small", "small", "connect", "leave", "read", "turn", "turn"))
+        if what == "small":
+            self.something_small()
+        elif what == "connect":
+            browser.connect()
+        elif what == "leave":
+            browser.disconnect()
+        elif what == "read":
+            browser.read(self.chance.randint(1, 5000))
+        else:
+            self.turn(self.chance.randint(1, 3))
+
+    def settle(self):
+        while self.broker.arrive():
+            self.turn()
+        for _ in range(60):
+            self.turn(2)
+            for browser in self.browsers:
+                browser.read()
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_every_event_once_and_in_order(runtime, monkeypatch, seed):
+    """Clients come back with their last event ID and have every event, once and in order."""
+    runtime.reactor = Reactor(system_epoll(), lambda: runtime.now)
+    world = World(runtime, seed)
+
+    def wait(feed):
+        if not world.broker.arrive():
+            raise Blocked
+
+    def sleep(seconds):
+        if not world.broker.arrive():
+            raise Blocked
+
+    monkeypatch.setattr("sse_sync.channels.subscription.ChannelFeed.wait", wait)
+    monkeypatch.setattr("time.sleep", sleep)
+    try:
+        for _ in range(100):
+            world.something()
+        for browser in world.browsers:
+            browser.read()
+        world.is_quiet = True
+        for _ in range(3):
+            # More than once, because a stream that keeps its request ends where it would wait.
+            world.settle()
+            for browser in world.browsers:
+                browser.connect()
+        world.settle()
+        ids = [Position.parse(text).number for text in world.published]
+        for browser in world.browsers:
+            first = sum(number <= browser.began.number for number in ids)
+            assert browser.got == list(range(first, len(ids)))
+    finally:
+        for browser in world.browsers:
+            browser.disconnect()
+        world.turn(10)
+        world.hub.close()
+        runtime.reactor.abandon()
