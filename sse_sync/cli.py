@@ -103,10 +103,7 @@ def run_listen(hub: Hub, given: argparse.Namespace) -> None:
 
 
 def run(command: Callable[[], object]) -> int:
-    """
-    Run a command, and return its exit status. The package's own errors print a line, no traceback.
-
-    """
+    """Run a command, and return its exit status; our own errors print a line, no traceback."""
     try:
         command()
     except SSEError as exc:
@@ -121,16 +118,7 @@ def run(command: Callable[[], object]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """
-    Run ``python -m sse_sync``.
-
-    Args:
-        arguments: What follows the command; :obj:`None` for the process's own arguments.
-
-    Returns:
-        The exit status.
-
-    """
+    """Run ``python -m sse_sync``, with the process's arguments or others; return its status."""
     parser = argparse.ArgumentParser("python -m sse_sync", description=__doc__.strip())
     parser.add_argument(
         "--broker-url",

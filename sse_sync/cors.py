@@ -16,7 +16,7 @@ from .settings import Options
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["answer_preflight", "cors_headers", "preflight_headers"]
+__all__ = ["cors_headers", "preflight_headers"]
 
 # Headers that clients other than an EventSource set, and that need a permission.
 ALLOWED_HEADERS = "Authorization, Cache-Control, Last-Event-ID"
@@ -30,10 +30,6 @@ def cors_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, 
 
     An origin that is not listed gets no permission. Without a list, no header is sent at all, so
     that the application can send its own.
-
-    Args:
-        environ: The request's WSGI environ.
-        options: Which origins.
 
     """
     origins = options.cors_origins
@@ -51,33 +47,17 @@ def cors_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, 
     return headers
 
 
-def answer_preflight(
+def preflight_headers(
     environ: WSGIEnvironment, options: Options, arguments: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
     """
-    Return the headers of the 204 for a browser that asks whether a page of another origin may read.
+    Return the headers of the answer to a preflight, which has status 204.
 
-    Args:
-        environ: The request's WSGI environ.
-        options: What is configured.
-        arguments: Arguments of the stream; among them the options that differ.
+    The arguments are those of the stream; its origins may differ from the configured ones.
 
     """
     changes = {name: arguments[name] for name in arguments if name.startswith("cors_")}
-    allowed = preflight_headers(environ, options.replace(changes))
-    return [("Allow", "GET, HEAD, OPTIONS"), *allowed]
-
-
-def preflight_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, str]]:
-    """
-    Return the headers of the answer to a preflight, which has status 204.
-
-    Args:
-        environ: The request's WSGI environ.
-        options: Which origins.
-
-    """
-    headers = cors_headers(environ, options)
+    headers = [("Allow", "GET, HEAD, OPTIONS"), *cors_headers(environ, options.replace(changes))]
     if any(name == "Access-Control-Allow-Origin" for name, _ in headers):
         headers += [
             ("Access-Control-Allow-Methods", "GET, HEAD"),

@@ -116,7 +116,10 @@ class ServerSentEvent:
         put(self, "comment", comment)
         put(self, "_head", head)
         if data is None:
-            put(self, "_wire", _utf8(head + "\n"))
+            # An id is taken at the blank line; a comment and a reconnection time at their own. A
+            # blank line after those alone is an event without data to many clients that are no
+            # browsers, such as those of openai, anthropic and httpx-sse.
+            put(self, "_wire", _utf8(head if id is None else head + "\n"))
         elif isinstance(data, str):
             put(self, "_wire", _utf8(head + _data_lines(data)))
         else:
@@ -248,13 +251,14 @@ def what_is_wrong_with_id(value: str) -> str:
 
 def encode_retry(milliseconds: int) -> bytes:
     """
-    Return the bytes that set a client's reconnection time.
+    Return the line that sets a client's reconnection time. It takes effect without a blank line
+    (WHATWG HTML, 9.2.6), and becomes part of the next event's block.
 
     Args:
         milliseconds: Reconnection time.
 
     """
-    return b"retry: %d\n\n" % milliseconds
+    return b"retry: %d\n" % milliseconds
 
 
 def _data_lines(text: str) -> str:

@@ -1,7 +1,4 @@
-"""
-What a request says of the stream that its client left.
-
-"""
+"""What a request says of the stream that its client left."""
 
 from __future__ import annotations
 

@@ -35,10 +35,7 @@ __all__ += ["misspelt", "problems", "stream_options"]
 
 @dataclass(frozen=True)
 class Options:
-    """
-    How a stream behaves. Every field is described in :data:`OPTIONS`.
-
-    """
+    """How a stream behaves. Every field is described in :data:`OPTIONS`."""
 
     heartbeat: float | None = 15.0
     retry: int = 3_000
@@ -133,22 +130,13 @@ class StreamOptions(TypedDict, total=False):
 
 
 def stream_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return those of a response's arguments that are options of its stream.
-
-    Args:
-        arguments: Keyword arguments of a front's response class.
-
-    """
+    """Return those of a response's keyword arguments that are options of its stream."""
     return {k: v for k, v in arguments.items() if k not in ("headers", "on_close", "user")}
 
 
 @dataclass(frozen=True)
 class Option:
-    """
-    One option.
-
-    """
+    """One option."""
 
     name: str
     """Name in lower case."""
@@ -156,10 +144,13 @@ class Option:
     """Returns the value as it is used; raises :exc:`ValueError` with what it must be."""
     meaning: str
     """What it does, with its unit."""
-    per_stream: bool = True
-    """Whether one stream may differ from the others."""
     is_secret: bool = False
     """Whether the value may hold a password, so that errors do not show it."""
+
+    @property
+    def per_stream(self) -> bool:
+        """Whether one stream may differ from the others."""
+        return self.name in StreamOptions.__optional_keys__
 
     @property
     def default(self) -> Any:
@@ -168,14 +159,10 @@ class Option:
 
     def checked(self, value: Any, key: str) -> Any:
         """
-        Return the value as it is used.
-
-        Args:
-            value: What was given.
-            key: How the user spells the option.
+        Return a value as it is used.
 
         Raises:
-            ConfigurationError: If the value is unusable.
+            ConfigurationError: If it is unusable, under the name that the user wrote.
 
         """
         try:
@@ -186,13 +173,7 @@ class Option:
 
 
 def problems(given: Mapping[str, Any]) -> list[ConfigurationError]:
-    """
-    Return what is wrong with a dictionary that holds nothing but options.
-
-    Args:
-        given: Values by upper-case name.
-
-    """
+    """Return what is wrong with a dictionary that holds nothing but options."""
     found: list[ConfigurationError] = []
     names = [option.name.upper() for option in OPTIONS]
     for key, value in given.items():
@@ -214,14 +195,7 @@ def problems(given: Mapping[str, Any]) -> list[ConfigurationError]:
 
 
 def misspelt(given: Mapping[str, Any], prefix: str) -> list[ConfigurationError]:
-    """
-    Return the keys of a configuration that look like options, and are none.
-
-    Args:
-        given: A configuration that holds other things, too.
-        prefix: What the framework puts before an option's upper-case name.
-
-    """
+    """Return which keys of a configuration look like options with this prefix, and are none."""
     names = [prefix + option.name.upper() for option in OPTIONS]
     return [
         ConfigurationError(key, _unknown(key, names))
@@ -238,9 +212,7 @@ OPTIONS: tuple[Option, ...] = (
         " connection. None for never.",
     ),
     Option(
-        "retry",
-        milliseconds,
-        "Reconnection time in milliseconds that every stream begins with.",
+        "retry", milliseconds, "Reconnection time in milliseconds that every stream begins with."
     ),
     Option(
         "lifetime",
@@ -300,7 +272,6 @@ OPTIONS: tuple[Option, ...] = (
         or_none(count, "None to ask the server"),
         "Streams that one process may hold. None takes what the server's settings allow, less"
         " a reserve for ordinary requests.",
-        per_stream=False,
     ),
     Option(
         "broker_url",
@@ -308,40 +279,26 @@ OPTIONS: tuple[Option, ...] = (
         "What carries events between processes: redis://, rediss:// or unix:// as redis-py reads"
         " them; redis+cluster://host:port,host:port; redis+sentinel://host:port/name; memory://"
         " serves a single one.",
-        per_stream=False,
         is_secret=True,
     ),
     Option(
         "channel_prefix",
         prefix,
         "What all keys and channels in Redis begin with, so that projects can share one.",
-        per_stream=False,
     ),
-    Option(
-        "history",
-        count,
-        "Events of each channel that are kept for clients that come back.",
-        per_stream=False,
-    ),
-    Option(
-        "history_age",
-        seconds,
-        "Seconds that an event is kept for clients that come back.",
-        per_stream=False,
-    ),
+    Option("history", count, "Events of each channel that are kept for clients that come back."),
+    Option("history_age", seconds, "Seconds that an event is kept for clients that come back."),
     Option(
         "channel_histories",
         histories,
         "Channels of which more or less is kept: shell-style patterns of names, each with how many"
         " events and how many seconds. The first that fits counts.",
-        per_stream=False,
     ),
     Option(
         "authorize",
         hook,
         "Function, or its dotted path, that is asked whether the client may read a channel that it"
         " names itself. Without one such channels are refused.",
-        per_stream=False,
     ),
     Option(
         "max_streams_per_user",
@@ -359,7 +316,6 @@ OPTIONS: tuple[Option, ...] = (
         parse_proxies,
         "Proxies whose X-Forwarded-For is believed: addresses, networks such as 10.0.0.0/8, or"
         " unix for whoever connects through a unix socket.",
-        per_stream=False,
     ),
 )
 """All options, in the order of the documentation."""

@@ -108,13 +108,7 @@ def answer(
 
 
 def is_finished(environ: WSGIEnvironment) -> bool:
-    """
-    Return whether a client comes back after the end of its stream, and has to be told to stop.
-
-    Args:
-        environ: The request's WSGI environ.
-
-    """
+    """Return whether a client comes back after its stream has ended, and has to be told to stop."""
     return last_event_id(environ) == END_ID
 
 
@@ -124,10 +118,14 @@ def last_event_id_as(
     """
     Return the last event ID as a value of the application's.
 
+    It is untrusted: any client can send anything. So an unusable one must not be an error, after
+    which a browser would never come back; with ``0`` and ``int`` it is a number in any case.
+
     Args:
         environ: The request's WSGI environ.
         default: What to return if there is none, or ``type`` refuses it.
-        type: Makes a value of the text; an exception that says that it is unusable refuses it.
+        type: Makes a value of the text; a :exc:`ValueError`, :exc:`TypeError` or
+            :exc:`ArithmeticError` refuses it. The text itself by default.
 
     """
     found = last_event_id(environ)

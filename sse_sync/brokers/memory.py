@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from ..exceptions import BrokerClosed
-from ..runtime.clock import Clock, monotonic
+from ..runtime.process import Clock, monotonic
 from .base import History, Message, Position, Publication, Receiver, to_base36
 from .presence import MemoryPresenceStore, PresenceEvent
 from .retention import Kept, Retention

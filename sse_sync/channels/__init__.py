@@ -1,6 +1,3 @@
-"""
-Channels: this process's subscribers, and what applications call to reach them.
-
-"""
+"""Channels: this process's subscribers, and what applications call to reach them."""
 
 __all__ = ()

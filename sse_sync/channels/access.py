@@ -1,7 +1,4 @@
-"""
-Who may read a channel that the client names, or that somebody has allowed it by a signature.
-
-"""
+"""Who may read a channel that the client names, or that somebody has allowed it by a signature."""
 
 from __future__ import annotations
 
@@ -56,10 +53,7 @@ class Query(Protocol):
 
 @dataclass(frozen=True)
 class Grant:
-    """
-    What the bearer of a signed token may read. The fronts sign its :meth:`claims`.
-
-    """
+    """What the bearer of a signed token may read. The fronts sign its :meth:`claims`."""
 
     channels: tuple[str, ...]
     """Which channels."""
@@ -73,10 +67,13 @@ class Grant:
         """
         Return a grant that begins now.
 
+        Whoever has its token may use it, and reconnect, until it expires; then its streams end.
+
         Args:
             channels: Which channels.
-            user: Whom it is given to: text, a number or a UUID.
-            ttl: For how many seconds.
+            user: Whose stream it will be, to end it or to count it: text, a number or a UUID. It is
+                not compared with whoever is logged in.
+            ttl: Seconds until it expires.
 
         Raises:
             ConfigurationError: If a channel, the user or the time is unusable.
@@ -91,36 +88,21 @@ class Grant:
         return cls(tuple(channels), key, time.time() + ttl)
 
     def lifetime(self, configured: float | None) -> float:
-        """
-        Return how many seconds a stream may last that is opened with this grant now.
-
-        Args:
-            configured: How long it might otherwise; :obj:`None` for ever.
-
-        """
+        """Return how many seconds a stream may last that is opened with this grant now."""
         # At least a moment, because clocks may differ.
         left = max(1.0, self.expires - time.time())
         return left if configured is None else min(left, configured)
 
     @classmethod
     def from_claims(cls, claims: Any) -> Grant | None:
-        """
-        Return what was signed, or :obj:`None` if it has expired.
-
-        Args:
-            claims: What the front found to be its own signature's.
-
-        """
+        """Return the grant of claims whose signature was valid, or None if it has expired."""
         channels, user, expires = claims
         if time.time() > expires + CLOCK_SKEW:
             return None
         return cls(tuple(channels), user, expires)
 
     def claims(self) -> list[Any]:
-        """
-        Return what is to be signed: values that JSON can express.
-
-        """
+        """Return what is to be signed: values that JSON can express."""
         return [list(self.channels), self.user, int(self.expires)]
 
 
@@ -128,13 +110,9 @@ def requested(
     query: Query, check_token: Callable[[str], Grant | None]
 ) -> tuple[tuple[str, ...], Grant | None]:
     """
-    Return which channels a client asks for, and what a token that it brings grants.
+    Return which channels a client asks for, and what a token that it sent grants.
 
-    Without a token, they are what the client has written in ``?channel=a&channel=b``: anything.
-
-    Args:
-        query: The query of the request's URL.
-        check_token: Returns what a token grants, or :obj:`None` if it is not valid.
+    Without a token, the channels are what the client wrote in ``?channel=a&channel=b``: anything.
 
     Raises:
         AccessRefused: If the token is not valid.
@@ -149,11 +127,9 @@ def requested(
     return grant.channels, grant
 
 
-def load_hook(
-    hook: Callable[..., Any] | str | None, option: str = "authorize"
-) -> Callable[..., Any] | None:
+def load_hook(hook: Callable[..., Any] | str | None) -> Callable[..., Any] | None:
     """
-    Return the function that an option gives, or names by its dotted path.
+    Return the function that the option ``authorize`` gives, or names by its dotted path.
 
     Raises:
         ConfigurationError: If there is no such function.
@@ -165,22 +141,14 @@ def load_hook(
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as exc:
-        raise ConfigurationError(option, f"names {hook}, which cannot be imported") from exc
+        raise ConfigurationError("authorize", f"names {hook}, which cannot be imported") from exc
     if not callable(found):
-        raise ConfigurationError(option, f"names {hook}, which is not a function")
+        raise ConfigurationError("authorize", f"names {hook}, which is not a function")
     return found  # type: ignore[no-any-return]
 
 
 def is_allowed(channels: Sequence[str], hook: Callable[[str], Any] | None) -> bool:
-    """
-    Return whether a client may read all of some channels, and log what it may not.
-
-    Args:
-        channels: What the client names.
-        hook: Takes a channel, and returns :obj:`True` if the client may read it. Without one
-            nothing is allowed.
-
-    """
+    """Return whether the hook allows a client all channels that it names; log what it may not."""
     for channel in channels:
         if hook is None or not is_yes(hook(channel), "authorize"):
             why = "" if hook is not None else ": no authorize function is set to allow it"
@@ -191,12 +159,10 @@ def is_allowed(channels: Sequence[str], hook: Callable[[str], Any] | None) -> bo
 
 def is_yes(answer: object, hook: str) -> bool:
     """
-    Return whether a hook has said yes. Only :obj:`True` is: a coroutine that nobody has awaited is
-    true, too, and so is a response that says no.
+    Return whether a hook, by its name in the settings, has said yes.
 
-    Args:
-        answer: What it returned.
-        hook: What it is called in the settings.
+    Only :obj:`True` is: a coroutine that nobody has awaited is true, too, and so is a response that
+    says no.
 
     """
     if not (answer is None or isinstance(answer, bool)):
@@ -206,10 +172,7 @@ def is_yes(answer: object, hook: str) -> bool:
 
 
 def what_is_wrong_with(channels: Sequence[str]) -> str:
-    """
-    Return why the channels that a client names cannot be asked for; empty if they can.
-
-    """
+    """Return why a client cannot name these channels; an empty text if it can."""
     if not 0 < len(channels) <= MAX_NAMED:
         return f"name 1 to {MAX_NAMED} channels, as in ?channel=a&channel=b"
     try:

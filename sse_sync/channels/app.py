@@ -1,12 +1,8 @@
-"""
-The hub of an application: made when it is first used, once in each process.
-
-"""
+"""The hub of an application: made when it is first used, once in each process."""
 
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,13 +14,13 @@ from ..brokers.memory import MemoryBroker
 from ..closing import CloseReason
 from ..event import Dumps
 from ..exceptions import ConfigurationError
-from ..proxies import UNKNOWN, client_address
 from ..request import last_event_id
 from ..settings import Options, StreamOptions, stream_options
 from .access import AccessRefused, Grant, is_allowed, what_is_wrong_with
 from .hub import Hub
+from .limits import Limits
 from .mailbox import Overflow
-from .presence import Presence, user_key
+from .presence import Presence
 from .schedule import Schedule
 from .subscription import Filter, Subscription
 from .user_stream import UserStream
@@ -35,9 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AppHub", "RelayOptions", "SubscribeOptions", "connect", "make_broker"]
 __all__ += ["response_options"]
-
-logger = logging.getLogger("sse_sync")
-
 
 _REDIS = (
     *("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"),
@@ -96,7 +89,7 @@ _NOT_OF_RESPONSE = SubscribeOptions.__optional_keys__ - ResponseOptions.__option
 
 
 def response_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the arguments of ``subscribe()`` that a response takes, or nobody."""
+    """Return those keywords of ``subscribe()`` that go on to the response, and unknown ones."""
     return {name: options[name] for name in options if name not in _NOT_OF_RESPONSE}
 
 
@@ -126,7 +119,7 @@ class AppHub:
         self._dumps = dumps
         self._lock = threading.Lock()
         self._hub: Hub | None = None
-        self._warned_unknown = False
+        self._limits = Limits(options.trusted_proxies)
 
     def hub(self) -> Hub:
         """
@@ -167,7 +160,11 @@ class AppHub:
         **options: Unpack[SubscribeOptions],
     ) -> Subscription:
         """
-        Return what a stream relays, once its client was found to be allowed to read it.
+        Check that the client may read some channels, and return what its stream relays.
+
+        A client that comes back gets what it missed, and nothing twice. If something may be
+        missing, it gets a ``stream-reset`` event and has to load its state anew. A new client gets
+        a ``stream-open`` event first.
 
         Args:
             environ: The request's WSGI environ.
@@ -204,16 +201,18 @@ class AppHub:
         if "overflow" in relay:
             relay["overflow"] = Overflow(relay["overflow"])
         return Subscription(
-            self.hub(), channels, last_event_id(environ), user_stream=user_stream, **relay
+            hub=self.hub(),
+            channels=channels,
+            last_event_id=last_event_id(environ),
+            user_stream=user_stream,
+            **relay,
         )
 
     def granted(self, grant: Grant, options: SubscribeOptions) -> SubscribeOptions:
         """
         Return the options of a stream that is opened with a token: it ends when the token expires.
 
-        Args:
-            grant: What the token grants.
-            options: What is given otherwise; its user precedes the token's.
+        A user that is given otherwise precedes the token's.
 
         """
         changes = {"lifetime": options["lifetime"]} if "lifetime" in options else {}
@@ -233,15 +232,8 @@ class AppHub:
         """
         Expect a stream. To be called before its client's permission is asked.
 
-        Args:
-            environ: The request's WSGI environ.
-            options: How the stream behaves.
-            user: Whose it is; :obj:`None` if nobody knows.
-            channels: Which channels it relays.
-            presence: How it shows its user on them.
-
         Returns:
-            The stream; :obj:`None` if nothing has to be known of it.
+            The user's stream; :obj:`None` if nothing has to be known of it.
 
         Raises:
             ConfigurationError: If the user is unusable, or the server has several processes, and
@@ -250,18 +242,7 @@ class AppHub:
         """
         if user is None and presence is not None:
             user = presence.user
-        limits = []
-        if user is not None and options.max_streams_per_user is not None:
-            limits.append((f"the user {user_key(user)}", options.max_streams_per_user))
-        if options.max_streams_per_address is not None:
-            address = client_address(environ, self._options.trusted_proxies)
-            if address == UNKNOWN and not self._warned_unknown:
-                self._warned_unknown = True
-                logger.warning(
-                    "the server reports no client address, so all clients share one limit:"
-                    ' if a proxy connects through a unix socket, add "unix" to trusted_proxies'
-                )
-            limits.append((f"the address {address}", options.max_streams_per_address))
+        limits = self._limits.of(environ, user, options)
         if user is None and not channels and not limits:
             return None
         self.check(environ)
@@ -280,9 +261,6 @@ class AppHub:
     def check(self, environ: WSGIEnvironment) -> None:
         """
         Refuse a broker that cannot reach the server's other processes.
-
-        Args:
-            environ: The WSGI environ of the request that subscribes.
 
         Raises:
             ConfigurationError: If the server has several processes, and the broker is ``memory``.
@@ -334,10 +312,7 @@ _CHANNEL_OPTIONS = {
 
 def make_broker(options: Options) -> Broker:
     """
-    Return the broker that a URL names.
-
-    Args:
-        options: Which broker, and how much it keeps.
+    Return the broker that the option ``broker_url`` names.
 
     Raises:
         ConfigurationError: If no broker is called that.

@@ -1,12 +1,9 @@
-"""
-One per process and broker: what applications and streams talk to.
-
-"""
+"""One per process and broker: what applications and streams talk to."""
 
 from __future__ import annotations
 
 import json
-import os
+import logging
 import random
 import secrets
 import time
@@ -21,7 +18,7 @@ from ..brokers.base import TOKEN_AGE, Broker, History, Position, Publication, ch
 from ..brokers.presence import Present
 from ..event import Dumps, ServerSentEvent
 from ..exceptions import BrokerUnavailable, ConfigurationError, EventError
-from ..runtime.clock import Clock, monotonic
+from ..runtime.process import Clock, after_fork, monotonic
 from .dispatcher import Dispatcher
 from .presence import user_channel
 from .schedule import Schedule, ScheduledPublisher
@@ -31,6 +28,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = ["Hub", "HubStatistics", "PublishOptions", "check_publish_options"]
+
+logger = logging.getLogger("sse_sync")
 
 # Bytes of an event. Each is kept by the broker and by every process, and a client's mailbox has
 # room for as many by default.
@@ -65,10 +64,7 @@ class PublishOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class HubStatistics:
-    """
-    Figures of one process and broker.
-
-    """
+    """Figures of one process and broker."""
 
     channels: int
     """Channels with subscribers."""
@@ -101,7 +97,6 @@ class Hub:
         within: Returns the context in which to call functions of the application.
         dumps: Makes JSON of what is published at intervals.
         now: Tells the time of day, in seconds since the epoch.
-        people: Further arguments for :class:`~sse_sync.channels.users.UserStreams`.
 
     """
 
@@ -115,7 +110,6 @@ class Hub:
         within: Callable[[], AbstractContextManager[Any]] = nullcontext,
         dumps: Dumps = json.dumps,
         now: Callable[[], float] = time.time,
-        **people: Any,
     ) -> None:
         self._broker = broker
         self._clock = clock
@@ -125,30 +119,25 @@ class Hub:
         self._now = now
         # Looked up here, not at import, so that gevent may have patched it.
         self._sleep = sleep or time.sleep
-        self._arguments = people
         self._begin()
         _hubs.add(self)
 
     def _begin(self) -> None:
         self._published = 0
+        self.dispatcher = Dispatcher(self._broker, self._review, self._subscribed)
+        """Who subscribes."""
         self.users = UserStreams(
-            self,
-            self._broker,
-            clock=self._clock,
-            sleep=self._sleep,
-            **self._arguments,
+            self.dispatcher, self._broker, clock=self._clock, sleep=self._sleep
         )
         """Whose streams there are, and who is there."""
-        scheduled = ScheduledPublisher(
+        self._scheduled = ScheduledPublisher(
             self._schedule,
             self.publish,
-            lambda channel: self.dispatcher.has_subscribers(channel),
+            self.dispatcher.has_subscribers,
             within=self._within,
             dumps=self._dumps,
             now=self._now,
         )
-        self.dispatcher = Dispatcher(self._broker, self.users.review, scheduled.subscribed)
-        """Who subscribes."""
         self._broker.start(self.dispatcher)
 
     def __enter__(self) -> Hub:
@@ -267,7 +256,7 @@ class Hub:
             BrokerUnavailable: If the other processes cannot be reached.
 
         """
-        self.users.disconnect(user=user, channel=channel, reason=reason, for_good=for_good)
+        self.users.end(user, channel, final=for_good, reason=reason)
 
     def reauthorize(self, *, user: Any = None, channel: str | None = None) -> None:
         """
@@ -283,7 +272,7 @@ class Hub:
             BrokerUnavailable: If the other processes cannot be reached.
 
         """
-        self.users.reauthorize(user=user, channel=channel)
+        self.users.end(user, channel)
 
     def present(self, channel: str) -> list[Present]:
         """
@@ -300,14 +289,11 @@ class Hub:
             BrokerUnavailable: If that cannot be found out now.
 
         """
-        return self.users.present(channel)
+        return self.users.presence.present(channel)
 
     @property
     def problem(self) -> str | None:
-        """
-        Why nothing arrives at the moment; :obj:`None` if all is well.
-
-        """
+        """Why nothing arrives at the moment; :obj:`None` if all is well."""
         return self.dispatcher.problem
 
     def position(self) -> Position:
@@ -338,10 +324,7 @@ class Hub:
         return self._broker.history(channels, after, limit)
 
     def statistics(self) -> HubStatistics:
-        """
-        Return what goes through the hub.
-
-        """
+        """Return what goes through the hub."""
         dispatcher = self.dispatcher
         counts = dispatcher.counts()
         return HubStatistics(
@@ -355,11 +338,15 @@ class Hub:
         )
 
     def close(self) -> None:
-        """
-        Close the broker. Idempotent.
-
-        """
+        """Close the broker, for child processes, too. Idempotent."""
+        _hubs.discard(self)
         self._broker.close()
+
+    def _review(self) -> None:
+        self.users.review()
+
+    def _subscribed(self, channels: Sequence[str]) -> None:
+        self._scheduled.subscribed(channels)
 
 
 def check_publish_options(options: PublishOptions) -> None:
@@ -396,6 +383,9 @@ def _size_beside(key: str | None, meta: Mapping[str, Any] | None) -> int:
         raise EventError("meta", f"cannot be written as JSON: {exc}") from exc
 
 
+_hubs: WeakSet[Hub] = WeakSet()
+
+
 def _begin_anew() -> None:
     # In a child nothing of what was inherited can be relied on: not a lock, not a connection.
     for hub in list(_hubs):
@@ -403,10 +393,7 @@ def _begin_anew() -> None:
             hub._broker.after_fork()
             hub._begin()
         except Exception:
-            pass  # There is nothing better to be done in a child that has just begun.
+            logger.exception("a hub could not start afresh in a child process")
 
 
-_hubs: WeakSet[Hub] = WeakSet()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+after_fork(_begin_anew)

@@ -24,8 +24,7 @@ from typing import Any
 from ..brokers.presence import LEASE, Join, Leave, PresenceEvent, PresenceStore
 from ..event import ServerSentEvent
 from ..exceptions import BrokerUnavailable, ConfigurationError, EventError
-from ..runtime.clock import Clock, monotonic
-from ..runtime.process import native_lock
+from ..runtime.process import Clock, monotonic, native_lock
 
 __all__ = ["PresenceTracker", "Presence", "user_channel", "user_key"]
 
@@ -49,10 +48,7 @@ MARGIN = 0.005
 
 @dataclass(frozen=True)
 class Presence:
-    """
-    How a stream shows that its user is there.
-
-    """
+    """How a stream shows that its user is there."""
 
     user: str
     """Who."""
@@ -172,10 +168,7 @@ class PresenceTracker:
         self._told_at = clock()
 
     def enter(self, channel: str, presence: Presence) -> None:
-        """
-        Note a stream that shows its user on a channel.
-
-        """
+        """Note a stream that shows its user on a channel."""
         at = channel, presence.user
         arrival = presence.arrival(channel)
         with self._lock:
@@ -190,10 +183,7 @@ class PresenceTracker:
                 self._stale[at] = None
 
     def leave(self, channel: str, presence: Presence) -> None:
-        """
-        Note that such a stream has ended. It never blocks.
-
-        """
+        """Note that such a stream has ended. It never blocks."""
         at = channel, presence.user
         with self._lock:
             held = self._here[at]
@@ -235,10 +225,7 @@ class PresenceTracker:
         return allowed
 
     def give_place(self, name: str) -> None:
-        """
-        Note one stream less. It never blocks.
-
-        """
+        """Note one stream less. It never blocks."""
         with self._lock:
             self._counts[name] -= 1
             self._stale[name] = None

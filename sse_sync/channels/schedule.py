@@ -38,10 +38,7 @@ Published = TypeVar("Published", bound=Callable[[], Any])
 
 @dataclass(frozen=True, eq=False)
 class ScheduledEvent:
-    """
-    What an application publishes at intervals.
-
-    """
+    """What an application publishes at intervals."""
 
     function: Callable[[], Any]
     """Returns the data, or :obj:`None` if nothing is to be published."""
@@ -102,10 +99,7 @@ def _origin(function: Any) -> tuple[Any, ...]:
 
 
 class Schedule:
-    """
-    All that an application publishes at intervals.
-
-    """
+    """All that an application publishes at intervals."""
 
     def __init__(self) -> None:
         self._by_channel: dict[str, dict[str, ScheduledEvent]] = {}
@@ -120,18 +114,23 @@ class Schedule:
         keep: bool = False,
     ) -> Callable[[Published], Published]:
         """
-        Publish what a function returns, at intervals.
+        Publish what a function returns, at intervals, while the channel has subscribers.
+
+        Every process that has subscribers calls it at the same moments, which are multiples of the
+        interval; the first one publishes, so that each event comes once. If it returns None,
+        nothing is published. If it raises an exception, that is logged, and the next call is at
+        the next moment. If it takes longer than the interval, moments are left out.
 
         Args:
-            seconds: From one time to the next.
+            seconds: The interval, 0.05 to 86,400.
             channel: Where to publish.
             event: Event type.
-            key: What the event is about.
-            keep: Whether clients that come back get it.
+            key: The event's subject, for filters and for :attr:`Overflow.LATEST`.
+            keep: Whether clients that come back get what they have missed, and not only the next.
 
         Returns:
-            A decorator. A function that is given twice, as by a factory that makes several
-            applications, is called once.
+            A decorator, which leaves the function as it is. A function that is given twice, as by
+            a factory that makes several applications, is called once.
 
         Raises:
             ConfigurationError: If an argument is unusable.
@@ -155,10 +154,7 @@ class Schedule:
         return add
 
     def of(self, channel: str) -> list[ScheduledEvent]:
-        """
-        Return what is published to a channel.
-
-        """
+        """Return what is published to a channel."""
         found = self._by_channel.get(channel)
         return list(found.values()) if found else []
 

@@ -1,56 +1,71 @@
-"""
-One stream and whose it is.
-
-"""
+"""One stream and whose it is."""
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from ..closing import CloseReason, End, OpenStream
-from ..exceptions import BrokerUnavailable
-from .presence import Presence, PresenceTracker
+from ..closing import End, OpenStream
+from .limits import Places
+from .presence import Presence
+from .reporting import PresenceReporter
 
-if TYPE_CHECKING:
-    from .users import UserStreams
+__all__ = ["Surroundings", "UserStream"]
 
-__all__ = ["UserStream"]
 
-logger = logging.getLogger("sse_sync")
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all user streams of a process share."""
 
-# Seconds after which a place that was refused is asked for once more.
-RELOAD = 0.3
+    opened: Callable[[UserStream], object]
+    """Called with a stream that is open; it may block."""
+    ended: Callable[[UserStream], object]
+    """Called with a stream that has ended, perhaps repeatedly; it never blocks."""
+    places: Places
+    """Counts streams."""
+    presence: PresenceReporter
+    """Shows users on channels."""
 
 
 class UserStream:
     """
-    One stream and whose it is. Made by :meth:`UserStreams.expect`.
+    One stream and whose it is. Made by :meth:`UserStreams.expect` before the client's permission is
+    asked, so that an end that is ordered meanwhile is not missed.
+
+    Args:
+        surroundings: What it shares with all others.
+        user: The user's key; :obj:`None` if nobody knows.
+        channels: Which channels it relays.
+        presence: How it shows its user on them.
+        limits: Names under which it is counted, and how many there may be of each.
 
     """
 
     __slots__ = (
-        *("__weakref__", "_entered", "_order", "_places", "_stream"),
-        *("channels", "limits", "presence", "user", "users"),
+        *("__weakref__", "_end", "_has_entered", "_limits", "_places", "_stream"),
+        *("_surroundings", "channels", "presence", "user"),
     )
 
     def __init__(
         self,
-        users: UserStreams,
+        surroundings: Surroundings,
         user: str | None,
         channels: tuple[str, ...],
         presence: Presence | None,
         limits: tuple[tuple[str, int], ...],
     ) -> None:
-        self.users = users
-        self.user = user
-        self.channels = channels
-        self.presence = presence
-        self.limits = limits
+        self._surroundings = surroundings
+        self._limits = limits
         self._stream: OpenStream | None = None
-        self._order: End | None = None
+        self._end: End | None = None
         self._places: tuple[str, ...] = ()
-        self._entered = False
+        self._has_entered = False
+        self.user = user
+        """The user's key; :obj:`None` if nobody knows."""
+        self.channels = channels
+        """Which channels it relays."""
+        self.presence = presence
+        """How it shows its user on them."""
 
     def begin(self, stream: OpenStream) -> bool:
         """
@@ -63,102 +78,79 @@ class UserStream:
             Whether it may be opened: not if its user or address has as many as it may.
 
         """
-        tracker = self.users.tracker
+        places = self._surroundings.places.take(self._limits)
+        if places is None:
+            return False
+        self._places = places
         try:
-            for name, limit in self.limits:
-                if not self._take_place(tracker, name, limit):
-                    logger.warning("no more streams for %s: %d are open", name, limit)
-                    self._give_places()
-                    return False
-                self._places += (name,)
             self._stream = stream
-            self.users.begun(self)
+            self._surroundings.opened(self)
         except BaseException:
-            # Killed while it asked, for example.
+            # Killed while it waited, for example.
             self.end()
             raise
-        if self._order is not None:
-            stream.end_with(self._order)
+        if self._end is not None:
+            stream.end_with(self._end)
         return True
 
     def is_of(self, user: str) -> bool:
-        """
-        Return whether it is somebody's stream, or shows somebody.
-
-        """
+        """Return whether it is somebody's stream, or shows somebody."""
         return user == self.user or (self.presence is not None and user == self.presence.user)
 
     def pass_on(self, stream: OpenStream, channels: tuple[str, ...]) -> None:
         """
-        Reach something else in place of the stream, which has become that.
+        Point at the connection that replaced the stream.
 
         Args:
-            stream: What it has become.
-            channels: The same channels as before, as others have them.
+            stream: The connection.
+            channels: The same channels as before, in a tuple that others have, too.
 
         """
         self._stream = stream
         # Thousands are kept: what they have in common is kept once.
         self.channels = channels
-        if self._order is not None:
-            stream.end_with(self._order)
+        if self._end is not None:
+            stream.end_with(self._end)
 
     def arrive(self) -> None:
-        """
-        Show the user on the channels. It may block.
-
-        """
+        """Show the user on the channels. It may block."""
         if self.presence is None or not self._is_open():
             return
+        tracker = self._surroundings.presence.tracker
         for channel in self.channels:
-            self.users.tracker.enter(channel, self.presence)
-        self._entered = True
-        if not self._is_open():
+            tracker.enter(channel, self.presence)
+        self._has_entered = True
+        if self._is_open():
+            self._surroundings.presence.report()
+        else:
             self._leave()  # It has ended meanwhile.
-            return
-        try:
-            self.users.tracker.tell()
-        except BrokerUnavailable as exc:
-            logger.warning("the presence of a user is told later: %s", exc)
-        self.users.book.wake()
 
     def end(self) -> None:
-        """
-        Note that the stream has ended. It never blocks. Idempotent.
-
-        """
+        """Record that the stream has ended. It never blocks. Idempotent."""
         self._stream = None
-        self.users.ended(self)
+        self._surroundings.ended(self)
         self._leave()
-        self._give_places()
+        places, self._places = self._places, ()
+        self._surroundings.places.give_back(places)
 
-    def dismiss(self, reason: str, for_good: bool) -> None:
+    def end_with(self, end: End) -> None:
         """
         End the stream, or keep it from being opened. It never blocks.
 
+        Args:
+            end: Why and how.
+
         """
-        self._order = end = End(CloseReason.DISMISSED, for_good, reason)
+        self._end = end
         stream = self._stream
         if stream is not None:
             stream.end_with(end)
-
-    def _take_place(self, tracker: PresenceTracker, name: str, limit: int) -> bool:
-        if tracker.take_place(name, limit):
-            return True
-        # A reload may be faster than the news that the page was left.
-        self.users.sleep(RELOAD)
-        return tracker.take_place(name, limit)
 
     def _is_open(self) -> bool:
         return self._stream is not None
 
     def _leave(self) -> None:
-        entered, self._entered = self._entered, False
-        if entered and self.presence is not None:
+        has_entered, self._has_entered = self._has_entered, False
+        if has_entered and self.presence is not None:
             for channel in self.channels:
-                self.users.tracker.leave(channel, self.presence)
-
-    def _give_places(self) -> None:
-        places, self._places = self._places, ()
-        for name in places:
-            self.users.tracker.give_place(name)
+                self._surroundings.presence.tracker.leave(channel, self.presence)

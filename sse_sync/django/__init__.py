@@ -1,7 +1,4 @@
-"""
-Event streams for Django. Add ``"sse_sync.django"`` to ``INSTALLED_APPS``.
-
-"""
+"""Event streams for Django. Add ``"sse_sync.django"`` to ``INSTALLED_APPS``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-What the project has once: its options, its channels, and what it publishes at intervals.
-
-"""
+"""What the project has once: its options, its channels, and what it publishes at intervals."""
 
 from __future__ import annotations
 

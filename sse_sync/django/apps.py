@@ -1,7 +1,4 @@
-"""
-The Django application.
-
-"""
+"""The Django application."""
 
 from __future__ import annotations
 
@@ -20,20 +17,14 @@ __all__ = ["SSESyncConfig"]
 
 
 class SSESyncConfig(AppConfig):
-    """
-    Register the system checks.
-
-    """
+    """Register the system checks."""
 
     name = "sse_sync.django"
     label = "sse_sync"
     verbose_name = "Server-Sent Events"
 
     def ready(self) -> None:
-        """
-        Run when Django has loaded its applications.
-
-        """
+        """Run when Django has loaded its applications."""
         checks.register(check_settings)
         checks.register(check_authorize)
         # gunicorn runs no checks.

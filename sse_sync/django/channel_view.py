@@ -1,7 +1,4 @@
-"""
-A ready-made view for channels.
-
-"""
+"""A ready-made view for channels."""
 
 from __future__ import annotations
 
@@ -49,11 +46,8 @@ class ChannelView(View):
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
         """
-        Return the view, which answers what browsers ask before they let a page of another origin
-        read the stream: before mixins, because they ask without cookies.
-
-        Args:
-            initkwargs: Values of the class's attributes.
+        Return the view, which answers preflights before mixins see them: browsers send them
+        without cookies.
 
         """
         view = super().as_view(**initkwargs)
@@ -68,11 +62,7 @@ class ChannelView(View):
         return answering
 
     def get_user(self) -> Any:
-        """
-        Return whose stream it is, so that it can be ended, asked about and counted by it: the
-        primary key of who is logged in, or :obj:`None`.
-
-        """
+        """Return whose stream it is: the primary key of who is logged in, or :obj:`None`."""
         user = getattr(self.request, "user", None)
         return user.pk if user is not None and user.is_authenticated else None
 
@@ -90,15 +80,7 @@ class ChannelView(View):
         return self.channels
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> EventSourceResponse:
-        """
-        Answer with the channels' events.
-
-        Args:
-            request: The request.
-            args: Arguments of the URL.
-            kwargs: Arguments of the URL.
-
-        """
+        """Answer with the channels' events."""
         for permission in self.permission_classes:
             if not permission().has_permission(request, self):
                 raise PermissionDenied
@@ -106,10 +88,7 @@ class ChannelView(View):
         return subscribe(request, *channels, **self.get_stream_options())
 
     def get_stream_options(self) -> dict[str, Any]:
-        """
-        Return the arguments for :func:`~sse_sync.django.subscribe`, once the channels are known.
-
-        """
+        """Return the keywords for :func:`.subscribe`, once the channels are known."""
         given = dict(self.stream_options or {})
         if given.get("presence") is None:
             given.setdefault("user", self.get_user())
@@ -135,8 +114,9 @@ class RequestedChannelView(ChannelView):
 
     def get_channels(self) -> Sequence[str]:
         """
-        Return what the client names. :meth:`authorize` is asked about it after that, when an order
-        to end the stream would not be missed any more.
+        Return what the client names, or what its token grants.
+
+        :meth:`authorize` is called later, when an order to end the stream is no longer missed.
 
         Raises:
             PermissionDenied: If its token is not valid.
@@ -153,22 +133,12 @@ class RequestedChannelView(ChannelView):
         return names if named is None else [named]
 
     def get_stream_options(self) -> dict[str, Any]:
-        """
-        Return the arguments for :func:`~sse_sync.django.subscribe`; a stream that was opened with
-        a token ends when the token expires.
-
-        """
+        """Return the keywords for :func:`.subscribe`; a token's stream ends when it expires."""
         given: Any = super().get_stream_options()
         if self._grant is None:
             return {**given, "authorize": self.authorize}
         return dict(channels().granted(self._grant, given))
 
     def authorize(self, channel: str) -> bool:
-        """
-        Return whether the client may read a channel. By default the setting ``AUTHORIZE`` is asked.
-
-        Args:
-            channel: What the client names; anything.
-
-        """
+        """Return whether the client may read what it names; by default, ``AUTHORIZE`` tells."""
         return may_read(self.request, channel)

@@ -1,7 +1,4 @@
-"""
-System checks of the dictionary ``SSE_SYNC``.
-
-"""
+"""System checks of the dictionary ``SSE_SYNC``."""
 
 from __future__ import annotations
 
@@ -20,13 +17,7 @@ __all__ = ["check_authorize", "check_settings"]
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    """
-    Return what is wrong with the settings, and what to change.
-
-    Args:
-        kwargs: What Django passes; not used.
-
-    """
+    """Return what is wrong with the settings, and what to change."""
     given = getattr(settings, "SSE_SYNC", {})
     if not isinstance(given, Mapping):
         return [
@@ -51,13 +42,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_authorize(**kwargs: Any) -> list[CheckMessage]:
-    """
-    Return what is wrong with ``AUTHORIZE``, which imports it.
-
-    Args:
-        kwargs: What Django passes; not used.
-
-    """
+    """Return what is wrong with ``AUTHORIZE``, which imports it."""
     given = getattr(settings, "SSE_SYNC", {})
     try:
         load_hook(given.get("AUTHORIZE") if isinstance(given, Mapping) else None)

@@ -1,7 +1,4 @@
-"""
-What a browser asks before it lets a page of another origin read a stream.
-
-"""
+"""What a browser asks before it lets a page of another origin read a stream."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from ..cors import answer_preflight
+from ..cors import preflight_headers
 from .app import configured
 from .response import wsgi_environ
 
@@ -30,7 +27,7 @@ def is_preflight(request: HttpRequest) -> bool:
 
 def preflight(request: HttpRequest, options: Mapping[str, Any]) -> HttpResponse:
     """Answer such a request, for a stream with these options."""
-    headers = answer_preflight(wsgi_environ(request), configured(), options)
+    headers = preflight_headers(wsgi_environ(request), configured(), options)
     response = HttpResponse(status=204, headers=dict(headers))
     del response["Content-Type"]
     return response

@@ -1,7 +1,4 @@
-"""
-Channels: publishing and subscribing.
-
-"""
+"""Channels: publishing and subscribing."""
 
 from __future__ import annotations
 
@@ -118,7 +115,7 @@ def publish_every(
     keep: bool = False,
 ) -> Callable[[Published], Published]:
     """
-    Publish what a function returns, at intervals, while the channel has subscribers.
+    Publish what a function returns, at intervals. See :meth:`.Schedule.publish_every`.
 
     ::
 
@@ -126,26 +123,8 @@ def publish_every(
         def load():
             return {"load": os.getloadavg()[0]}
 
-    Every process that has subscribers calls it at the same moments, which are multiples of the
-    interval, without a request, and with database connections of its own, which are closed
-    afterwards; the first one publishes, so that each event comes once. If it returns :obj:`None`,
-    nothing is published. If it raises an exception, that is logged, and the next call is at the
-    next moment. If it takes longer than the interval, moments are left out. The module must have
-    been imported, as that of a view has been.
-
-    Args:
-        seconds: The interval, 0.05 to 86,400.
-        channel: Where to publish.
-        event: Event type.
-        key: The event's subject, for filters and for :attr:`Overflow.LATEST`.
-        keep: Whether clients that come back get what they have missed, and not only the next.
-
-    Returns:
-        A decorator, which leaves the function as it is.
-
-    Raises:
-        ConfigurationError: If an argument is unusable.
-        EventError: If the event type cannot be sent.
+    The function is called without a request, and with database connections of its own, which are
+    closed afterwards. Its module must have been imported, as that of a view has been.
 
     """
     return schedule.publish_every(seconds, channel, event=event, key=key, keep=keep)
@@ -175,11 +154,7 @@ def subscribe(
     **options: Unpack[SubscribeOptions],
 ) -> EventSourceResponse:
     """
-    Answer a request with the events of some channels.
-
-    A client that comes back gets what it missed, and nothing twice. If something may be missing,
-    it gets a ``stream-reset`` event and has to load its state anew. A new client gets a
-    ``stream-open`` event first.
+    Answer a request with the events of some channels. See :meth:`.AppHub.subscribe`.
 
     Args:
         request: The request to answer.

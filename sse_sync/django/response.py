@@ -1,7 +1,4 @@
-"""
-The response class.
-
-"""
+"""The response class."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from ..closing import CloseReason
 from ..event import ServerSentEvent, encode
 from ..exceptions import UnsupportedServerError
 from ..feed import FeedSource
+from ..settings import StreamOptions
 from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
@@ -25,6 +23,7 @@ from .app import channels, close_connections, configured, dumps
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+    from typing_extensions import Unpack
 
 __all__ = ["EventSourceResponse", "wsgi_environ"]
 
@@ -70,7 +69,7 @@ class EventSourceResponse(StreamingHttpResponse):
         headers: Mapping[str, str] | None = None,
         on_close: Callable[[CloseReason], object] | None = None,
         user: Any = None,
-        **changes: Any,
+        **changes: Unpack[StreamOptions],
     ) -> None:
         environ = wsgi_environ(request)
         options = configured().replace(changes)
@@ -110,20 +109,14 @@ class EventSourceResponse(StreamingHttpResponse):
         Return the 204 for a client that comes back after the end of its stream, or :obj:`None`.
 
         For views that start something before they return their source: it must not start again.
-
-        Args:
-            request: The request to answer.
-            arguments: What the class takes.
+        The arguments are those of the class.
 
         """
         finished = is_finished(wsgi_environ(request))
         return cls(request, (), **arguments) if finished else None
 
     def items(self) -> Iterable[tuple[str, str]]:
-        """
-        Return the headers as they are sent.
-
-        """
+        """Return the headers as they are sent."""
         return [
             (name, value)
             for name, value in super().items()
@@ -133,10 +126,7 @@ class EventSourceResponse(StreamingHttpResponse):
 
 def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
     """
-    Return the WSGI environ of a request.
-
-    Args:
-        request: A request, which may be wrapped as Django REST framework does.
+    Return the WSGI environ of a request, which may be wrapped as Django REST framework does.
 
     Raises:
         UnsupportedServerError: If the request came through ASGI.

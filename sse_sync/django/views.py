@@ -1,7 +1,4 @@
-"""
-The decorator for views.
-
-"""
+"""The decorator for views."""
 
 from __future__ import annotations
 
@@ -93,17 +90,10 @@ def last_event_id(
     request: HttpRequest, default: Any = None, *, type: Callable[[str], Any] | None = None
 ) -> Any:
     """
-    Return the last event ID of a request.
+    Return the last event ID of a request. See :func:`sse_sync.wsgi.last_event_id_as`.
 
-    It is untrusted: any client can send anything. So an unusable one must not be an error, after
-    which a browser would never come back; ``last_event_id(request, 0, type=int)`` is a number in
-    any case.
-
-    Args:
-        request: The request.
-        default: What to return if there is none, or ``type`` refuses it.
-        type: Makes a value of the text; a :exc:`ValueError`, :exc:`TypeError` or
-            :exc:`ArithmeticError` refuses it. The text itself by default.
+    It is untrusted: any client can send anything. ``last_event_id(request, 0, type=int)`` is a
+    number in any case.
 
     Raises:
         UnsupportedServerError: If the request came through ASGI.

@@ -1,7 +1,4 @@
-"""
-Event streams for Flask.
-
-"""
+"""Event streams for Flask."""
 
 from __future__ import annotations
 

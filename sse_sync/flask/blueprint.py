@@ -1,7 +1,4 @@
-"""
-A ready-made endpoint for channels.
-
-"""
+"""A ready-made endpoint for channels."""
 
 from __future__ import annotations
 
@@ -26,17 +23,7 @@ def make_blueprint(
     name: str,
     options: SubscribeOptions,
 ) -> flask.Blueprint:
-    """
-    Return what :meth:`.SSE.blueprint` describes.
-
-    Args:
-        subscribe: Answers the current request with the events of some channels.
-        channels: Their names; empty if the client names them.
-        url: Where it is.
-        name: Name of the blueprint.
-        options: Keywords for ``subscribe``.
-
-    """
+    """Return what :meth:`.SSE.blueprint` describes; ``subscribe`` is that of the extension."""
 
     def events() -> flask.Response:
         if flask.request.method == "OPTIONS":

@@ -1,7 +1,4 @@
-"""
-``flask sse publish`` and ``flask sse listen``.
-
-"""
+"""``flask sse publish`` and ``flask sse listen``."""
 
 from __future__ import annotations
 

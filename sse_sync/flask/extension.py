@@ -1,7 +1,4 @@
-"""
-The Flask extension.
-
-"""
+"""The Flask extension."""
 
 from __future__ import annotations
 
@@ -133,7 +130,7 @@ class SSE:
         keep: bool = False,
     ) -> Callable[[Published], Published]:
         """
-        Publish what a function returns, at intervals, while the channel has subscribers.
+        Publish what a function returns, at intervals. See :meth:`.Schedule.publish_every`.
 
         ::
 
@@ -141,25 +138,7 @@ class SSE:
             def load():
                 return {"load": os.getloadavg()[0]}
 
-        Every process that has subscribers calls it at the same moments, which are multiples of the
-        interval, in an application context without a request; the first one publishes, so that
-        each event comes once. If it returns :obj:`None`, nothing is published. If it raises an
-        exception, that is logged, and the next call is at the next moment. If it takes longer than
-        the interval, moments are left out.
-
-        Args:
-            seconds: The interval, 0.05 to 86,400.
-            channel: Where to publish.
-            event: Event type.
-            key: The event's subject, for filters and for :attr:`Overflow.LATEST`.
-            keep: Whether clients that come back get what they have missed, and not only the next.
-
-        Returns:
-            A decorator, which leaves the function as it is.
-
-        Raises:
-            ConfigurationError: If an argument is unusable.
-            EventError: If the event type cannot be sent.
+        The function is called in an application context without a request.
 
         """
         return self._schedule.publish_every(seconds, channel, event=event, key=key, keep=keep)
@@ -187,11 +166,7 @@ class SSE:
         self, *channels: str, authorize: bool = False, **options: Unpack[SubscribeOptions]
     ) -> EventSourceResponse:
         """
-        Answer the current request with the events of some channels.
-
-        A client that comes back gets what it missed, and nothing twice. If something may be
-        missing, it gets a ``stream-reset`` event and has to load its state anew. A new client gets
-        a ``stream-open`` event first.
+        Answer the current request with the events of some channels. See :meth:`.AppHub.subscribe`.
 
         Args:
             channels: Names of channels. The view chooses them: never pass on what a client names
@@ -248,20 +223,13 @@ class SSE:
 
     def sign_channels(self, *channels: str, user: Any = None, ttl: float = 300.0) -> str:
         """
-        Return a token that lets a client read some channels, if it can send neither cookies nor
-        headers: ``/events?token=…`` at the endpoint of :meth:`blueprint`.
+        Return a token that lets a client read some channels. See :meth:`.Grant.issue`.
 
-        It is signed with the application's secret key; ``SECRET_KEY_FALLBACKS`` are accepted.
-        Whoever has it may use it, and reconnect, until it expires; then its streams end.
-
-        Args:
-            channels: Which channels.
-            user: Whose stream it will be, to end it or to count it. It is not compared with
-                whoever is logged in.
-            ttl: Seconds until it expires.
+        For clients that can send neither cookies nor headers: ``/events?token=…`` at the endpoint
+        of :meth:`blueprint`. It is signed with the application's secret key;
+        ``SECRET_KEY_FALLBACKS`` are accepted.
 
         Raises:
-            ConfigurationError: If a channel or the time is unusable.
             RuntimeError: If the application has no secret key.
 
         """

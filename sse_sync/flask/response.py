@@ -1,7 +1,4 @@
-"""
-The response class.
-
-"""
+"""The response class."""
 
 from __future__ import annotations
 
@@ -15,9 +12,10 @@ from werkzeug.datastructures import Headers
 
 from ..channels.subscription import Subscription
 from ..closing import CloseReason
-from ..cors import answer_preflight
+from ..cors import preflight_headers
 from ..event import encode
 from ..feed import FeedSource
+from ..settings import StreamOptions
 from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
@@ -26,6 +24,7 @@ from .state import current_state, runner_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+    from typing_extensions import Unpack
 
 __all__ = ["EventSourceResponse", "preflight"]
 
@@ -69,7 +68,7 @@ class EventSourceResponse(flask.Response):
         headers: Any = None,
         on_close: Callable[[CloseReason], object] | None = None,
         user: Any = None,
-        **changes: Any,
+        **changes: Unpack[StreamOptions],
     ) -> None:
         app = flask.current_app
         environ = flask.request.environ
@@ -113,28 +112,20 @@ class EventSourceResponse(flask.Response):
         Return the 204 for a client that comes back after the end of its stream, or :obj:`None`.
 
         For views that start something before they return their source: it must not start again.
-
-        Args:
-            arguments: What the class takes.
+        The arguments are those of the class.
 
         """
         return cls((), **arguments) if is_finished(flask.request.environ) else None
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
-        """
-        Return the headers as they are sent.
-
-        """
+        """Return the headers as they are sent."""
         headers = super().get_wsgi_headers(environ)
         if headers.get("Content-Encoding") == "identity":
             del headers["Content-Encoding"]
         return headers
 
     def get_app_iter(self, environ: WSGIEnvironment) -> Iterable[bytes]:
-        """
-        Return the stream itself, which the server iterates, or nothing for HEAD.
-
-        """
+        """Return the stream itself, which the server iterates, or nothing for HEAD."""
         if self.event_stream is None or environ["REQUEST_METHOD"] == "HEAD":
             return super().get_app_iter(environ)
         # Flask keeps a context until it was popped as often as it was pushed. So the pop
@@ -161,7 +152,7 @@ class EventSourceResponse(flask.Response):
 
 def preflight(options: Mapping[str, Any]) -> flask.Response:
     """Answer a browser that asks whether a page of another origin may read a stream."""
-    headers = answer_preflight(flask.request.environ, current_state().options, options)
+    headers = preflight_headers(flask.request.environ, current_state().options, options)
     response = flask.Response(status=204, headers=headers)
     del response.headers["Content-Type"]
     return response

@@ -1,7 +1,4 @@
-"""
-Tokens with which a client may read channels.
-
-"""
+"""Tokens with which a client may read channels."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-What an application of Flask keeps of the extension, and of each request.
-
-"""
+"""What an application of Flask keeps of the extension, and of each request."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ package was imported.
 
 from __future__ import annotations
 
-import os
 import sys
 
 from .base import Runtime, Signal, Task
+from .process import after_fork
 
 __all__ = ["Runtime", "Signal", "Task", "current", "is_exit"]
 
@@ -59,5 +59,4 @@ def _forget() -> None:
             pass  # There is nothing better to do in a child that has just started.
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+after_fork(_forget)

@@ -1,14 +1,53 @@
-"""The system's own primitives that gevent's monkey-patching replaces."""
+"""
+The process: its clock, what gevent's monkey-patching replaces in it, and what a fork has to renew.
+
+"""
 
 from __future__ import annotations
 
+import logging
+import os
 import select
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["native_lock", "system_epoll"]
+__all__ = ["Clock", "after_fork", "monotonic", "native_lock", "system_epoll"]
+
+logger = logging.getLogger("sse_sync")
+
+Clock = Callable[[], float]
+"""Returns seconds that never run backwards. A parameter wherever something waits, for tests."""
+
+monotonic: Clock = time.monotonic
+"""The clock of the operating system."""
+
+_after_fork: list[Callable[[], object]] = []
+
+
+def after_fork(function: Callable[[], object]) -> None:
+    """
+    Call a function in every child process, after those that were registered before.
+
+    Args:
+        function: What to call. An exception is logged, and keeps none of the others from running.
+
+    """
+    _after_fork.append(function)
+
+
+def _run_after_fork() -> None:
+    for function in _after_fork:
+        try:
+            function()
+        except Exception:
+            logger.exception("a child process could not start afresh; streams in it may fail")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_run_after_fork)
 
 
 def native_lock() -> threading.Lock:

@@ -23,8 +23,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from .clock import Clock, monotonic
-from .process import native_lock
+from .process import Clock, monotonic, native_lock
 
 __all__ = ["Reactor", "Timer"]
 

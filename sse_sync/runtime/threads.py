@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from .clock import monotonic
-from .process import system_epoll
+from .process import monotonic, system_epoll
 from .reactor import Reactor
 
 __all__ = ["ThreadReactor", "ThreadRuntime", "ThreadSignal", "ThreadTask"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import enum
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..closing import OpenStream, spread
 from ..event import encode_retry
+from ..runtime.process import after_fork
 from ..settings import Options
 from .drain import drain, find_worker
 from .registry import Registry
@@ -315,5 +315,4 @@ def _forget() -> None:
     _admission = Admission()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+after_fork(_forget)

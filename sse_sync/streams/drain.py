@@ -10,7 +10,6 @@ five looks a second cost nothing.
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import threading
@@ -18,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..closing import CloseReason
+from ..runtime.process import after_fork
 from ..runtime.reactor import Reactor
 from .registry import registry
 
@@ -134,5 +134,4 @@ def _forget() -> None:
     _drain = Drain()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+after_fork(_forget)

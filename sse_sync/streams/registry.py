@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 import logging
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ..closing import CloseReason, End, OpenStream
+from ..runtime.process import after_fork
 
 __all__ = [
     "Registry",
@@ -235,5 +235,4 @@ def _forget() -> None:
     _registry = Registry()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+after_fork(_forget)

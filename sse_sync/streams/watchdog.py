@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from ..closing import URGENT_PATIENCE, CloseReason, End
 from ..runtime import Runtime, Signal
-from ..runtime.clock import Clock, monotonic
+from ..runtime.process import Clock, monotonic
 from ..runtime.reactor import Timer
 from ..settings import Options
 from .connection import Connection

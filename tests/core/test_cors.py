@@ -7,6 +7,7 @@ from sse_sync.cors import cors_headers, preflight_headers
 from sse_sync.settings import Options, problems
 
 PAGE = "https://app.example.com"
+ALLOW = ("Allow", "GET, HEAD, OPTIONS")
 
 
 def options(**changes):
@@ -21,7 +22,7 @@ def headers(origin, **changes):
 def test_no_origins():
     """Without a list no headers are sent, so that the application can send its own."""
     assert headers(PAGE) == {}
-    assert preflight_headers({"HTTP_ORIGIN": PAGE}, Options()) == []
+    assert preflight_headers({"HTTP_ORIGIN": PAGE}, Options(), {}) == [ALLOW]
 
 
 def test_listed():
@@ -43,8 +44,8 @@ def test_not_listed(origin):
     """Any other origin gets only the header that caches need."""
     given = {"cors_origins": [PAGE], "cors_credentials": True}
     assert headers(origin, **given) == {"Vary": "Origin"}
-    preflight = preflight_headers({"HTTP_ORIGIN": origin}, options(**given))
-    assert preflight == [("Vary", "Origin")]
+    preflight = preflight_headers({"HTTP_ORIGIN": origin}, Options(), given)
+    assert preflight == [ALLOW, ("Vary", "Origin")]
 
 
 def test_all():
@@ -58,7 +59,7 @@ def test_all():
 
 def test_preflight():
     """A listed origin may send the headers that fetch() clients send."""
-    preflight = dict(preflight_headers({"HTTP_ORIGIN": PAGE}, options(cors_origins=[PAGE])))
+    preflight = dict(preflight_headers({"HTTP_ORIGIN": PAGE}, Options(), {"cors_origins": [PAGE]}))
     assert preflight["Access-Control-Allow-Methods"] == "GET, HEAD"
     assert "Last-Event-ID" in preflight["Access-Control-Allow-Headers"]
 

@@ -54,11 +54,12 @@ events = st.builds(
         (ServerSentEvent("x", id=0), b"id: 0\ndata: x\n\n"),
         (ServerSentEvent("x", id=""), b"id: \ndata: x\n\n"),
         (ServerSentEvent(id="1"), b"id: 1\n\n"),
-        (ServerSentEvent(retry=0), b"retry: 0\n\n"),
-        (ServerSentEvent(retry=datetime.timedelta(seconds=1.5)), b"retry: 1500\n\n"),
-        (ServerSentEvent(comment="hi"), b": hi\n\n"),
-        (ServerSentEvent(comment="a\ndata: b"), b": a\n: data: b\n\n"),
-        (comment(), b":\n\n"),
+        (ServerSentEvent(id="1", retry=5), b"id: 1\nretry: 5\n\n"),
+        (ServerSentEvent(retry=0), b"retry: 0\n"),
+        (ServerSentEvent(retry=datetime.timedelta(seconds=1.5)), b"retry: 1500\n"),
+        (ServerSentEvent(comment="hi"), b": hi\n"),
+        (ServerSentEvent(comment="a\ndata: b"), b": a\n: data: b\n"),
+        (comment(), b":\n"),
         (
             ServerSentEvent("x", "e", "1", 5, "c"),
             b": c\nevent: e\nid: 1\nretry: 5\ndata: x\n\n",
@@ -162,7 +163,7 @@ def test_dumps():
 
 def test_encode_retry():
     """A reconnection time alone is a block of its own."""
-    assert encode_retry(1500) == b"retry: 1500\n\n"
+    assert encode_retry(1500) == b"retry: 1500\n"
 
 
 def test_immutable():

@@ -89,6 +89,18 @@ def test_direction():
     assert wrong == []
 
 
+def test_no_cycles():
+    """No module imports itself by others."""
+    below = {}
+    for name, imported in arrows() - LAZY:
+        below.setdefault(name, set()).add(imported)
+    while leaves := [name for name in below if not below[name] & below.keys()]:
+        for name in leaves:
+            del below[name]
+    cyclic = {name for name in below if any(name in others for others in below.values())}
+    assert sorted(cyclic) == []
+
+
 def test_drivers():
     """The core needs only the standard library, and a front only its framework."""
     wrong = []

@@ -191,7 +191,7 @@ class StreamContract:
         for url in (decorated, returned):
             response = front.get(url)
             assert front.headers(response)["X-Mine"] == "1"
-            assert front.body(response) == b":\nretry: 5\n\ndata: a\n\n"
+            assert front.body(response) == b":\nretry: 5\ndata: a\n\n"
             response.close()
             assert seen == [CloseReason.FINISHED]
             seen.clear()
@@ -200,7 +200,7 @@ class StreamContract:
         """The application's options are those of each stream."""
         front.configure(retry=9, heartbeat=None)
         wire = front.body(front.get(front.stream(lambda request: iter([]))))
-        assert wire.startswith(b":\nretry: 9\n\n")
+        assert wire.startswith(b":\nretry: 9\n")
 
     def test_options_are_checked_at_decoration(self, front):
         """A mistake is reported when the module is imported, not at the first request."""

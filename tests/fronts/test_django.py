@@ -215,7 +215,7 @@ def test_lazy_strings():
     source = [lazy, ServerSentEvent(lazy, event="e"), {"lazy": lazy}]
     response = EventSourceResponse(RequestFactory().get("/"), source)
     wire = b"".join(response.streaming_content)
-    assert b'\n\ndata: Yes\n\nevent: e\ndata: Yes\n\ndata: {"lazy": "Yes"}\n\n' in wire
+    assert b'\ndata: Yes\n\nevent: e\ndata: Yes\n\ndata: {"lazy": "Yes"}\n\n' in wire
 
 
 def test_request_is_missing():

@@ -170,7 +170,7 @@ def test_decorator(app, client):
 
     assert read_events(client.get("/bare/7")) == [ServerSentEvent('{"number": 7}'), END]
     response = client.get("/options")
-    assert response.get_data() == b":\nretry: 5\n\ndata: a\n\n"
+    assert response.get_data() == b":\nretry: 5\ndata: a\n\n"
     assert bare.__name__ == "bare"
 
 
@@ -337,7 +337,7 @@ def test_several_applications():
     assert set(vars(sse)) == {"_authorize", "_schedule"}
     for retry, app in enumerate(apps, 1):
         wire = app.test_client().get("/").get_data()
-        assert wire.startswith(b":\nretry: %d\n\n" % retry)
+        assert wire.startswith(b":\nretry: %d\n" % retry)
 
 
 def test_initialised_twice(app):

@@ -158,7 +158,7 @@ def test_stream_on_a_stopping_worker(start, key, name):
     connection.request("GET", f"/stream/sleeping?key={key}-2", headers=headers)
     response = connection.getresponse()
     assert response.status == 200
-    assert re.fullmatch(rb"retry: [234]\d\d\d\n\n", response.read())
+    assert re.fullmatch(rb"retry: [234]\d\d\d\n", response.read())
     assert response.getheader("Connection") == "close"
     assert time.monotonic() - began < 1
     server.wait(10)
@@ -341,7 +341,7 @@ def test_lifetime(start, key, name):
     began = time.monotonic()
     with server.stream(f"/stream/sleeping?key={key}") as stream:
         data, retry = rest(stream)
-        assert re.fullmatch(rb":\nretry: 1234\n\ndata: ready\n\n(:\n\n){2,3}", data)
+        assert re.fullmatch(rb":\nretry: 1234\ndata: ready\n\n(:\n){2,3}", data)
         assert retry == 1234
     assert 0.7 < time.monotonic() - began < 2
     server.wait_for_mark(key, "LIFETIME_OVER")

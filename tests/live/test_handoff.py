@@ -119,7 +119,7 @@ def test_lifetime(start, name):
         wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         data, _ = rest(stream)
         assert 0.5 < time.monotonic() - began < 2
-    assert data.count(b":\n\n") >= 2
+    assert data.count(b":\n") >= 2
     assert b"id:" not in data
     wait_for(lambda: "ended: lifetime over" in server.output(), "its line in the log")
 

@@ -26,6 +26,18 @@ def test_headers(server, key):
         # These close every connection whose length is unknown.
         if server.kind.server not in ("flask-run", "runserver", "waitress", "waitress-lookahead"):
             assert stream.headers["Connection"] in ("keep-alive", None)
+        read_to_the_end(stream)
+
+
+def read_to_the_end(stream):
+    """
+    Read a finished stream before its connection is closed, which is a reset if anything is unread.
+
+    After a reset that comes right after the last byte, Werkzeug's server never closes the response,
+    and the stream counts as open for ever.
+    """
+    while stream.read():
+        pass
 
 
 def test_first_bytes_at_once(server, key):
@@ -57,6 +69,7 @@ def test_end_marker(server, key):
         assert stream.read() == b""
     with server.stream(f"/stream/count?key={key}-anew", last_event_id="2") as stream:
         assert stream.status == 200
+        read_to_the_end(stream)
     assert "started" not in server.marks(f"{key}-again")
 
 
@@ -155,7 +168,7 @@ def test_http_1_0(server, key, connection):
     # Werkzeug's development server sends chunks to HTTP/1.0 clients, too.
     if server.kind.server != "flask-run":
         assert b"transfer-encoding" not in head.lower()
-        assert body.startswith(b":\nretry: 1234\n\nevent: count\nid: 1\n")
+        assert body.startswith(b":\nretry: 1234\nevent: count\nid: 1\n")
     assert b"id: sse-sync.end\ndata: \n\n" in body
 
 
@@ -194,18 +207,20 @@ def test_rubbish_last_event_id(server, key):
         try:
             with server.stream(f"/stream/count?key={key}-x", last_event_id="x" * 65_536) as stream:
                 assert stream.status in (200, 400, 413, 431, 500, 502)
+                read_to_the_end(stream)
         except (OSError, http.client.HTTPException):
             pass  # The server closed the connection while it was being sent.
-        assert other.read().startswith(b":\n\n")
+        assert other.read().startswith(b":\n")
     assert server.get("/plain") == b"ok"
 
 
 def test_many_streams(server):
     """As many streams as the smallest of these servers holds, each with its own end."""
+    wait_for(lambda: server.json("/figures")["open"], "streams of other tests to be gone", equals=0)
     streams = [server.stream(f"/stream/sleeping?key=many-{n}") for n in range(10)]
     for stream in streams:
         assert next(stream) == ServerSentEvent("ready")
-    assert server.json("/figures")["open"] >= 10
+    assert server.json("/figures")["open"] == 10
     for stream in streams:
         stream.close()
     wait_for(lambda: server.json("/figures")["open"], "the streams to be closed", equals=0)

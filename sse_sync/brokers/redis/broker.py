@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from ...exceptions import BrokerUnavailable, ConfigurationError
-from ...runtime.clock import Clock, monotonic
+from ...runtime.process import Clock, monotonic
 from ..base import History, Position, Publication, Receiver
 from ..presence import PresenceStore
 from ..retention import Retention

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...exceptions import BrokerClosed, BrokerUnavailable
-from ...runtime.clock import Clock, monotonic
+from ...runtime.process import Clock, monotonic
 from ..base import Message, Receiver
 from .replay_cache import Continuity, ReplayCache
 from .store import Store

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ...exceptions import ConfigurationError
-from ...runtime.clock import Clock, monotonic
+from ...runtime.process import Clock, monotonic
 from . import scripts as scripts
 
 try:

@@ -1,6 +1,3 @@
-"""
-Commands for ``manage.py``.
-
-"""
+"""Commands for ``manage.py``."""
 
 __all__ = ()

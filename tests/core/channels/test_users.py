@@ -13,11 +13,12 @@ from sse_sync import (
     ServerSentEvent,
     statistics,
 )
+from sse_sync.brokers.base import Publication
 from sse_sync.brokers.memory import MemoryBroker
+from sse_sync.channels.control import SUBSCRIBE_AGAIN
 from sse_sync.channels.hub import Hub
 from sse_sync.channels.presence import Presence
 from sse_sync.channels.subscription import Subscription
-from sse_sync.channels.users import LISTEN_AGAIN
 from sse_sync.closing import End
 from sse_sync.exceptions import BrokerClosed, BrokerUnavailable
 from sse_sync.settings import Options
@@ -247,7 +248,7 @@ def test_broker_is_away(runtime, make_hub, caplog):
     assert "do not reach this one" in caplog.text
     broker.away = False
     # Without another stream.
-    runtime.advance(LISTEN_AGAIN * 2)
+    runtime.advance(SUBSCRIBE_AGAIN * 2)
     # Calls made meanwhile are not known, so everybody has to reconnect.
     assert ends(stream).event == "stream-disconnect"
     other = generated(hub, "bob")
@@ -270,12 +271,13 @@ def test_one_who_fails_to_listen_disturbs_nobody(make_hub):
     user_streams = []
     first.start()
     assert began.wait(10)
-    hub.users._tuning = Impatient(hub.users._tuning)
+    control = hub.users._control
+    control._subscribing = Impatient(control._subscribing)
     user_streams.append(hub.users.expect(channels=("a",)))
     goes_on.set()
     first.join(10)
     hub.disconnect(channel="a")
-    assert [user_stream._order for user_stream in user_streams] == [End(CloseReason.DISMISSED)] * 2
+    assert [user_stream._end for user_stream in user_streams] == [End(CloseReason.DISMISSED)] * 2
 
 
 def test_orders_that_were_missed(runtime, make_hub):
@@ -293,7 +295,7 @@ def test_orders_that_were_missed(runtime, make_hub):
     broker = Away()
     hub = make_hub(broker)
     ann = generated(hub, "ann")
-    runtime.advance(LISTEN_AGAIN * 10)
+    runtime.advance(SUBSCRIBE_AGAIN * 10)
     # It is retried, but not all the time.
     assert 5 < broker.asked < 20
     broker.away = False
@@ -345,6 +347,17 @@ def test_interruption(hub):
     nobody.close()
 
 
+def test_message_of_a_former_version(hub):
+    """During a deploy, processes of both versions understand each other."""
+    ann, bob = opened(hub, user="ann"), opened(hub, user="bob")
+    meta = {"user": "ann", "channel": None}
+    hub._broker.publish(Publication("\x01orders", b"", event="news", meta={}))
+    hub._broker.publish(Publication("\x01orders", b"", event="reauthorize", meta=meta))
+    assert ends(ann).event == "stream-disconnect"
+    assert is_open(hub, bob)
+    bob.close()
+
+
 # Counting.
 
 
@@ -367,7 +380,7 @@ def test_limit(hub, environ):
     streams.append(opened(hub, environ=environ, user="ann", limits=limits))
     for stream in streams:
         stream.close()
-    assert set(hub.users.tracker._counts.values()) <= {0}
+    assert set(hub.users.presence.tracker._counts.values()) <= {0}
 
 
 def test_limit_gives_back_what_it_took(hub, runtime):
@@ -376,14 +389,14 @@ def test_limit_gives_back_what_it_took(hub, runtime):
     user_stream = hub.users.expect(user="ann", limits=[("address", 10), ("user", 1)])
     assert not user_stream.begin(one)
     runtime.run_ready()
-    assert hub.users.tracker._counts == {"address": 1, "user": 1}
+    assert hub.users.presence.tracker._counts == {"address": 1, "user": 1}
     one.close()
 
 
 def test_reload(hub, runtime):
     """A reloaded page may reconnect before its disconnect is noticed."""
     one = opened(hub, user="ann", limits=[("user", 1)])
-    hub.users.sleep = lambda seconds: one.close()
+    hub.users._surroundings.places._sleep = lambda seconds: one.close()
     opened(hub, user="ann", limits=[("user", 1)]).close()
 
 
@@ -465,9 +478,9 @@ def test_nobody_is_left(hub, runtime):
     stream.close()
     runtime.advance(20)
     assert hub.present("a") == []
-    assert not hub.users.tracker._here
-    assert hub.users.book._signal is None
-    assert hub.users.tracker.flush() is None
+    assert not hub.users.presence.tracker._here
+    assert hub.users.presence.task._signal is None
+    assert hub.users.presence.tracker.flush() is None
 
 
 def test_closed_hub_rests(make_hub, runtime, caplog):

@@ -135,3 +135,16 @@ def test_stop_reading(pair):
     assert ours.recv(1) == b""
     ours.sendall(b"x")
     assert theirs.recv(1) == b"x"
+
+
+def test_idle(pair):
+    """The system reports whether a client has received everything."""
+    ours, theirs = pair
+    connection = Connection(ours.fileno())
+    assert connection.is_idle()
+    ours.send(b"x")
+    assert not connection.is_idle()
+    theirs.recv(1)
+    assert connection.is_idle()
+    connection.release()
+    assert not connection.is_idle()

@@ -14,7 +14,7 @@ from sse_sync.channels.subscription import Subscription
 from sse_sync.runtime.process import system_epoll
 from sse_sync.runtime.reactor import Reactor
 from sse_sync.streams.handoff.takeover import OFFER
-from tests.core.streams.test_handoff import OPTIONS, Client
+from tests.core.streams.handoff.clients import OPTIONS, Client
 
 CHANNELS = ("a", "b")
 SEEDS = int(os.environ.get("EXACTLY_ONCE_SEEDS", "40"))

@@ -1,12 +1,9 @@
-"""Streams: bytes, heartbeats, ends and reasons, with a fake clock."""
+"""Streams: bytes, ends and reasons, with a fake clock."""
 
 import contextvars
 import gc
 import logging
-import re
-import socket
 import weakref
-from dataclasses import fields
 from functools import partial
 
 import pytest
@@ -26,19 +23,7 @@ from sse_sync.settings import Options
 from sse_sync.streams import registry
 from sse_sync.streams.drain import INTERVAL, on_worker_stop
 from sse_sync.streams.hooks import Hooks
-
-HOOKS = {field.name for field in fields(Hooks)}
-SERVED = {"SERVER_SOFTWARE": "test", "PATH_INFO": "/events"}
-PREAMBLE = b":\nretry: 3000\n\n"
-END = b"event: stream-end\nid: sse-sync.end\ndata: \n\n"
-HEARTBEAT = b":\n\n"
-
-
-def served(source, environ=SERVED, **arguments):
-    options = {name: arguments.pop(name) for name in list(arguments) if name in vars(Options())}
-    hooks = {name: arguments.pop(name) for name in list(arguments) if name in HOOKS}
-    arguments["hooks"] = Hooks(**hooks)
-    return EventStream(source, dict(environ), options=Options().replace(options), **arguments)
+from tests.core.streams.served import END, PREAMBLE, SERVED, retry_in, served
 
 
 def go_on(stream, runtime):
@@ -46,18 +31,6 @@ def go_on(stream, runtime):
     stream._feed._holding = False
     stream._feed._taken.set()
     runtime.run_ready()
-
-
-def retry_in(chunk):
-    parser = EventStreamParser()
-    parser.feed(chunk)
-    return parser.retry
-
-
-@pytest.fixture(params=[{}, SERVED], ids=["inline", "beside"])
-def environ(request, runtime):
-    """With a server, and without one."""
-    return request.param
 
 
 def test_bytes(environ):
@@ -78,7 +51,7 @@ def test_bytes(environ):
 def test_preamble_has_the_reconnection_time(environ):
     """The first bytes reset the reconnection time."""
     stream = served([], environ, retry=7)
-    assert next(stream) == b":\nretry: 7\n\n"
+    assert next(stream) == b":\nretry: 7\n"
     stream.close()
 
 
@@ -171,123 +144,6 @@ def test_async_source():
         EventStream(async_generator())
     with pytest.raises(SourceError, match="call it, and pass"):
         EventStream(async_generator)
-
-
-def test_heartbeats_while_the_source_blocks(runtime):
-    """After each interval of silence a comment is sent."""
-
-    def source():
-        runtime.sleep(40)
-        yield "late"
-        runtime.sleep(14)
-        yield "soon"
-
-    stream = served(source(), heartbeat=15)
-    got = []
-    for chunk in stream:
-        got.append((runtime.now - 1000, chunk))
-    assert got == [
-        (0, PREAMBLE),
-        (15, HEARTBEAT),
-        (30, HEARTBEAT),
-        (40, b"data: late\n\n"),
-        (54, b"data: soon\n\n"),
-        (54, END),
-    ]
-    stream.close()
-
-
-def test_no_heartbeats(runtime):
-    """Heartbeats can be turned off."""
-
-    def source():
-        runtime.sleep(4000)
-        yield "late"
-
-    assert list(served(source(), heartbeat=None)) == [PREAMBLE, b"data: late\n\n", END]
-
-
-def test_lifetime(runtime):
-    """A stream ends after 80 to 100 % of its lifetime, and does not tell its client to stop."""
-    lengths = set()
-    for _ in range(20):
-        seen = []
-
-        def source(seen=seen):
-            try:
-                while True:
-                    runtime.sleep(30)
-                    yield "x"
-            finally:
-                seen.append("finally")
-
-        start = runtime.now
-        stream = served(source(), lifetime=100, on_close=seen.append)
-        assert END not in list(stream)
-        lengths.add(runtime.now - start)
-        stream.close()
-        runtime.run_ready()
-        assert sorted(map(str, seen)) == ["finally", "lifetime over"]
-    assert all(80 <= length <= 100 for length in lengths)
-    assert len(lengths) > 5
-
-
-def test_client_gone_while_blocked(runtime):
-    """The reactor's report interrupts the source where it blocks."""
-    seen = []
-
-    def source():
-        try:
-            yield "a"
-            runtime.sleep(1000)
-            seen.append("slept")
-        finally:
-            seen.append("finally")
-
-    stream = served(source(), on_close=seen.append, after=lambda error: seen.append("after"))
-    next(stream)
-    next(stream)
-    runtime.reactor.call_at(runtime.now + 5, lambda now: stream._watchdog._hung_up())
-    assert list(stream) == []
-    stream.close()
-    assert seen == ["finally", CloseReason.CLIENT_GONE, "after"]
-    assert runtime.now == 1005
-
-
-def test_client_gone_while_a_thread_blocks(runtime, caplog):
-    """What cannot be interrupted ends at its next step, and is counted and logged until then."""
-    runtime.can_interrupt = False
-    seen = []
-
-    def source():
-        try:
-            yield "a"
-            runtime.sleep(1000)
-            seen.append("slept")
-            yield "b"
-            seen.append("not reached")
-        finally:
-            seen.append("finally")
-
-    stream = served(source(), on_close=seen.append, after=lambda error: seen.append("after"))
-    next(stream)
-    next(stream)
-    runtime.reactor.call_at(runtime.now + 5, lambda now: stream._watchdog._hung_up())
-    assert list(stream) == []
-    stream.close()
-    runtime.run_ready()
-    assert seen == [CloseReason.CLIENT_GONE]
-    assert (statistics().open, statistics().lingering) == (0, 1)
-
-    runtime.advance(60)
-    (warning,) = [r for r in caplog.records if r.levelno == logging.WARNING]
-    assert re.search(
-        r"after its stream ended: .*source at .*test_stream\.py:\d+", warning.getMessage()
-    )
-
-    runtime.advance(1000)
-    assert seen == [CloseReason.CLIENT_GONE, "slept", "finally", "after"]
-    assert statistics().lingering == 0
 
 
 def test_interrupted_once(runtime):
@@ -456,16 +312,6 @@ def test_burst_of_arrivals(runtime):
     assert (statistics().open, statistics().refused) == (3, 7)
 
 
-def test_failing_release(runtime, caplog):
-    """A failing release is logged, and the stream begins anyway."""
-
-    def fail():
-        raise ZeroDivisionError
-
-    assert list(served(["a"], before=fail)) == [PREAMBLE, b"data: a\n\n", END]
-    assert "releasing the view's resources failed" in caplog.text
-
-
 def test_source_that_cannot_be_started(runtime, caplog):
     """If no thread can start, the client is told to reconnect, and nothing is left."""
 
@@ -514,24 +360,6 @@ def test_source_of_a_client_that_left_at_once(runtime):
     assert seen == []
 
 
-@pytest.mark.parametrize(("heartbeat", "write_timeout"), [(15, 30), (2, 30), (15, 4), (15, None)])
-def test_heartbeats_are_never_late(runtime, heartbeat, write_timeout):
-    """No silence is longer than the heartbeat, whatever was sent before."""
-    pauses = [7.5, 0.1, 14.9, 31.0, 3.3, 22.2]
-
-    def source():
-        for pause in pauses:
-            runtime.sleep(pause)
-            yield "x"
-
-    stream = served(source(), heartbeat=heartbeat, write_timeout=write_timeout)
-    last, silences = runtime.now, []
-    for _ in stream:
-        silences.append(runtime.now - last)
-        last = runtime.now
-    assert max(silences) == pytest.approx(heartbeat)
-
-
 def test_nothing_waits_for_the_garbage_collector(environ, runtime):
     """A finished stream releases its request at once, despite the reference cycle."""
 
@@ -556,73 +384,6 @@ def test_nothing_waits_for_the_garbage_collector(environ, runtime):
         assert kept() is None
     finally:
         gc.enable()
-
-
-def test_stopping_server_cuts_off_who_does_not_read(runtime, monkeypatch):
-    """A client that reads nothing never holds up a stopping server."""
-    for closing_bytes in (False, True):
-        seen = []
-        monkeypatch.setattr(
-            "sse_sync.streams.stream.find_connection", lambda environ, seen=seen: Connection(seen)
-        )
-        stream = served(iter(range(10)), write_timeout=30)
-        next(stream)
-        next(stream)  # The server blocks in writing this.
-        stream.end_with(End(CloseReason.SERVER_STOPPING))
-        if closing_bytes:
-            next(stream)  # Or in writing this.
-        runtime.advance(0.9)
-        assert "abort" not in seen
-        runtime.advance(1.2)
-        assert "abort" in seen
-        stream.close()
-
-
-def test_stopping_server_waits_for_a_cleanup(runtime):
-    """Under gevent a worker exits with its last request, so requests wait for their sources."""
-    seen = []
-
-    def source():
-        try:
-            yield "a"
-            runtime.sleep(1000)
-        finally:
-            runtime.sleep(0.9)
-            seen.append("cleaned up")
-
-    stream = served(source())
-    next(stream)
-    next(stream)
-    runtime.reactor.call_at(
-        runtime.now + 1, lambda now: stream.end_with(End(CloseReason.SERVER_STOPPING))
-    )
-    list(stream)
-    stream.close()
-    assert seen == ["cleaned up"]
-
-
-@pytest.mark.parametrize("patience", [0.4, 0.6])
-def test_on_close_waits_for_a_short_cleanup(runtime, patience):
-    """on_close comes after the source's finally, unless that takes long."""
-    seen = []
-
-    def source():
-        try:
-            yield "a"
-            runtime.sleep(1000)
-        finally:
-            runtime.sleep(patience)
-            seen.append("finally")
-
-    stream = served(source(), on_close=seen.append)
-    next(stream)
-    next(stream)
-    runtime.reactor.call_at(runtime.now + 5, lambda now: stream._watchdog._hung_up())
-    list(stream)
-    stream.close()
-    runtime.advance(1)
-    expected = ["finally", CloseReason.CLIENT_GONE]
-    assert seen == (expected if patience < 0.5 else expected[::-1])
 
 
 def test_unsendable_from_an_iterator(environ, caplog):
@@ -738,70 +499,6 @@ def test_reason_of_a_server_that_gives_up(environ, runtime, error, reason):
     assert statistics().closed == {reason: 1}
 
 
-class Connection:
-    """A socket that records its calls."""
-
-    def __init__(self, seen):
-        self.fd = 99
-        self.prepare = lambda timeout: seen.append(("prepare", timeout))
-        self.release = lambda: None
-        self.stop_reading = lambda: seen.append("stop_reading")
-        self.abort = lambda: seen.append("abort")
-        self.forget_error = lambda: seen.append("forget_error")
-
-
-def test_write_timeout(runtime, monkeypatch):
-    """A client that accepts nothing is cut off after the write timeout."""
-    seen = []
-    monkeypatch.setattr("sse_sync.streams.stream.find_connection", lambda environ: Connection(seen))
-    stream = served(iter(range(10)), write_timeout=30, heartbeat=15)
-    next(stream)
-    next(stream)
-    runtime.advance(29.9)  # The server does not ask for more: it blocks in a write.
-    assert seen == [("prepare", 30)]
-    runtime.advance(0.2)
-    assert seen == [("prepare", 30), "abort"]
-    stream.close()
-    assert statistics().closed == {CloseReason.CLIENT_GONE: 1}
-
-
-def test_thread_that_has_just_woken_is_not_late(runtime, monkeypatch):
-    """A long wait before the next write is not taken for a stalled client."""
-    seen = []
-    monkeypatch.setattr("sse_sync.streams.stream.find_connection", lambda environ: Connection(seen))
-
-    def source():
-        runtime.sleep(1000)
-        yield "a"
-
-    stream = served(source(), write_timeout=1, heartbeat=None)
-    next(stream)
-    take = stream._feed.take
-
-    def slow_take():
-        # The stream's thread may be anywhere in __next__ when the reactor checks.
-        assert stream._watchdog._tick(runtime.now) is not None
-        return take()
-
-    stream._feed.take = slow_take
-    assert next(stream) == b"data: a\n\n"
-    assert "abort" not in seen
-    stream.close()
-
-
-def test_patient_client_is_left_alone(runtime, monkeypatch):
-    """A stream that waits for its source is never cut off."""
-    seen = []
-    monkeypatch.setattr("sse_sync.streams.stream.find_connection", lambda environ: Connection(seen))
-
-    def source():
-        runtime.sleep(1000)
-        yield "a"
-
-    assert b"data: a\n\n" in list(served(source(), write_timeout=1, heartbeat=None))
-    assert seen == [("prepare", 1)]
-
-
 def test_full(runtime):
     """At the process's limit, an event source gets 200 and a long, spread reconnection time."""
     first = served(["a"])
@@ -822,66 +519,6 @@ def test_full(runtime):
     third.close()
 
 
-def test_context(environ):
-    """The source sees the context variables of where the stream was created, and keeps its own."""
-    variable = contextvars.ContextVar("variable", default="unset")
-    variable.set("view")
-
-    def source():
-        yield variable.get()
-        variable.set("generator")
-        yield variable.get()
-
-    stream = served(source(), environ, context=contextvars.copy_context())
-    variable.set("elsewhere")
-    assert list(stream)[1:3] == [b"data: view\n\n", b"data: generator\n\n"]
-    assert variable.get() == "elsewhere"
-
-
-def test_hooks(runtime):
-    """Hooks run in order; those for a server only with a server."""
-    for environ, expected in [
-        (SERVED, ["before", "source", "after_source", "finished", "after"]),
-        ({}, ["source", "finished", "after"]),
-    ]:
-        seen = []
-
-        def source(seen=seen):
-            seen.append("source")
-            yield "a"
-
-        stream = served(
-            source(),
-            environ,
-            before=lambda seen=seen: seen.append("before"),
-            after_source=lambda seen=seen: seen.append("after_source"),
-            on_close=lambda reason, seen=seen: seen.append(reason.value),
-            after=lambda error, seen=seen: seen.append("after"),
-        )
-        list(stream)
-        stream.close()
-        assert seen == expected
-
-
-def test_failing_hooks(environ, caplog):
-    """A failing hook is logged, and everything is still released."""
-    seen = []
-
-    def fail(*args):
-        raise ValueError("hook")
-
-    def after(error):
-        seen.append("after")
-        raise ValueError("hook")
-
-    stream = served(["a"], environ, on_close=fail, after_source=fail, after=after)
-    assert list(stream)[-1] == END
-    stream.close()
-    assert seen == ["after"]
-    assert statistics().open == statistics().lingering == 0
-    assert [r for r in caplog.records if r.exc_info]
-
-
 def test_cleanup_that_fails(environ, runtime, caplog):
     """An exception in the source's own cleanup is logged."""
 
@@ -900,34 +537,11 @@ def test_cleanup_that_fails(environ, runtime, caplog):
     assert "failed while its stream was ending" in record.getMessage()
 
 
-def test_log_keeps_no_request(runtime, caplog):
-    """The record of a stream's end holds plain values only."""
-    caplog.set_level(logging.INFO, "sse_sync")
-    stream = served(["a"])
-    list(stream)
-    stream.close()
-    (record,) = caplog.records
-    assert record.getMessage() == (
-        "event stream /events ended: finished, after 0.0 s, 1 events, 67 bytes"
-    )
-    assert all(type(value) in (str, int, float) for value in record.args)
-
-
 def test_dumps(environ):
     """JSON is written by the given function."""
     encode_odd = partial(encode, dumps=lambda value: f"<{value}>")
     assert b"data: <1>\n\n" in list(served([1], environ, encode=encode_odd))
     assert b'data: {"a": 1}\n\n' in list(served([{"a": 1}], environ))
-
-
-def test_real_socket_is_watched(runtime):
-    """The environ's socket is found, prepared and released."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        stream = served(["a"], {"gunicorn.socket": ours})
-        next(stream)
-        assert stream._watchdog.connection.fd == ours.fileno()
-        stream.close()
 
 
 def test_end_id_is_what_the_end_carries():
@@ -956,3 +570,16 @@ def test_first_end_counts(runtime, first, second, expected):
     assert (b"banned" in rest) == (first.message == "banned")
     stream.close()
     assert statistics().closed == {first.reason: 1}
+
+
+def test_stream_that_is_never_iterated():
+    """A stream that never starts does not keep its request until the garbage collector runs."""
+    stream = EventStream(["a"])
+    kept = weakref.ref(stream)
+    gc.collect()
+    gc.disable()
+    try:
+        del stream
+        assert kept() is None
+    finally:
+        gc.enable()

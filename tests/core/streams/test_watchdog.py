@@ -1,9 +1,9 @@
-"""The watchdog of streams that keep their request."""
+"""What a stream must not miss: heartbeats, hang-ups, clients that do not read, its lifetime."""
 
 import contextlib
-import gc
+import logging
+import re
 import socket
-import weakref
 
 import pytest
 
@@ -11,9 +11,254 @@ from sse_sync import CloseReason, EventStream, statistics
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.hub import Hub
 from sse_sync.channels.subscription import Subscription
+from sse_sync.closing import End
 from sse_sync.settings import Options
-from sse_sync.streams.connection import Connection
 from sse_sync.streams.handoff.takeover import OFFER
+from tests.core.streams.served import END, HEARTBEAT, PREAMBLE, served
+
+
+def test_heartbeats_while_the_source_blocks(runtime):
+    """After each interval of silence a comment is sent."""
+
+    def source():
+        runtime.sleep(40)
+        yield "late"
+        runtime.sleep(14)
+        yield "soon"
+
+    stream = served(source(), heartbeat=15)
+    got = []
+    for chunk in stream:
+        got.append((runtime.now - 1000, chunk))
+    assert got == [
+        (0, PREAMBLE),
+        (15, HEARTBEAT),
+        (30, HEARTBEAT),
+        (40, b"data: late\n\n"),
+        (54, b"data: soon\n\n"),
+        (54, END),
+    ]
+    stream.close()
+
+
+def test_no_heartbeats(runtime):
+    """Heartbeats can be turned off."""
+
+    def source():
+        runtime.sleep(4000)
+        yield "late"
+
+    assert list(served(source(), heartbeat=None)) == [PREAMBLE, b"data: late\n\n", END]
+
+
+@pytest.mark.parametrize(("heartbeat", "write_timeout"), [(15, 30), (2, 30), (15, 4), (15, None)])
+def test_heartbeats_are_never_late(runtime, heartbeat, write_timeout):
+    """No silence is longer than the heartbeat, whatever was sent before."""
+    pauses = [7.5, 0.1, 14.9, 31.0, 3.3, 22.2]
+
+    def source():
+        for pause in pauses:
+            runtime.sleep(pause)
+            yield "x"
+
+    stream = served(source(), heartbeat=heartbeat, write_timeout=write_timeout)
+    last, silences = runtime.now, []
+    for _ in stream:
+        silences.append(runtime.now - last)
+        last = runtime.now
+    assert max(silences) == pytest.approx(heartbeat)
+
+
+def test_lifetime(runtime):
+    """A stream ends after 80 to 100 % of its lifetime, and does not tell its client to stop."""
+    lengths = set()
+    for _ in range(20):
+        seen = []
+
+        def source(seen=seen):
+            try:
+                while True:
+                    runtime.sleep(30)
+                    yield "x"
+            finally:
+                seen.append("finally")
+
+        start = runtime.now
+        stream = served(source(), lifetime=100, on_close=seen.append)
+        assert END not in list(stream)
+        lengths.add(runtime.now - start)
+        stream.close()
+        runtime.run_ready()
+        assert sorted(map(str, seen)) == ["finally", "lifetime over"]
+    assert all(80 <= length <= 100 for length in lengths)
+    assert len(lengths) > 5
+
+
+def test_client_gone_while_blocked(runtime, client):
+    """The reactor's report interrupts the source where it blocks."""
+    seen = []
+
+    def source():
+        try:
+            yield "a"
+            runtime.sleep(1000)
+            seen.append("slept")
+        finally:
+            seen.append("finally")
+
+    stream = served(source(), on_close=seen.append, after=lambda error: seen.append("after"))
+    next(stream)
+    next(stream)
+    runtime.reactor.call_at(runtime.now + 5, lambda now: client.hang_up())
+    assert list(stream) == []
+    stream.close()
+    assert seen == ["finally", CloseReason.CLIENT_GONE, "after"]
+    assert runtime.now == 1005
+
+
+def test_client_gone_while_a_thread_blocks(runtime, client, caplog):
+    """What cannot be interrupted ends at its next step, and is counted and logged until then."""
+    runtime.can_interrupt = False
+    seen = []
+
+    def source():
+        try:
+            yield "a"
+            runtime.sleep(1000)
+            seen.append("slept")
+            yield "b"
+            seen.append("not reached")
+        finally:
+            seen.append("finally")
+
+    stream = served(source(), on_close=seen.append, after=lambda error: seen.append("after"))
+    next(stream)
+    next(stream)
+    runtime.reactor.call_at(runtime.now + 5, lambda now: client.hang_up())
+    assert list(stream) == []
+    stream.close()
+    runtime.run_ready()
+    assert seen == [CloseReason.CLIENT_GONE]
+    assert (statistics().open, statistics().lingering) == (0, 1)
+
+    runtime.advance(60)
+    (warning,) = [r for r in caplog.records if r.levelno == logging.WARNING]
+    assert re.search(
+        r"after its stream ended: .*source at .*test_watchdog\.py:\d+", warning.getMessage()
+    )
+
+    runtime.advance(1000)
+    assert seen == [CloseReason.CLIENT_GONE, "slept", "finally", "after"]
+    assert statistics().lingering == 0
+
+
+def test_write_timeout(runtime, client):
+    """A client that accepts nothing is cut off after the write timeout."""
+    stream = served(iter(range(10)), write_timeout=30, heartbeat=15)
+    next(stream)
+    next(stream)
+    runtime.advance(29.9)  # The server does not ask for more: it blocks in a write.
+    assert client.done == [("prepare", 30)]
+    runtime.advance(0.2)
+    assert client.done == [("prepare", 30), "abort"]
+    stream.close()
+    assert statistics().closed == {CloseReason.CLIENT_GONE: 1}
+
+
+def test_thread_that_has_just_woken_is_not_late(runtime, client):
+    """A long wait before the next write is not taken for a stalled client."""
+
+    def source():
+        runtime.sleep(1000)
+        yield "a"
+
+    stream = served(source(), write_timeout=1, heartbeat=None)
+    next(stream)
+    take = stream._feed.take
+
+    def slow_take():
+        # The stream's thread may be anywhere in __next__ when the reactor checks.
+        assert stream._watchdog._tick(runtime.now) is not None
+        return take()
+
+    stream._feed.take = slow_take
+    assert next(stream) == b"data: a\n\n"
+    assert "abort" not in client.done
+    stream.close()
+
+
+def test_patient_client_is_left_alone(runtime, client):
+    """A stream that waits for its source is never cut off."""
+
+    def source():
+        runtime.sleep(1000)
+        yield "a"
+
+    assert b"data: a\n\n" in list(served(source(), write_timeout=1, heartbeat=None))
+    assert client.done == [("prepare", 1)]
+
+
+@pytest.mark.parametrize("blocks_in_last_bytes", [False, True])
+def test_stopping_server_cuts_off_who_does_not_read(runtime, client, blocks_in_last_bytes):
+    """A client that reads nothing never holds up a stopping server."""
+    stream = served(iter(range(10)), write_timeout=30)
+    next(stream)
+    next(stream)  # The server blocks in writing this.
+    stream.end_with(End(CloseReason.SERVER_STOPPING))
+    if blocks_in_last_bytes:
+        next(stream)  # Or in writing this.
+    runtime.advance(0.9)
+    assert "abort" not in client.done
+    runtime.advance(1.2)
+    assert "abort" in client.done
+    stream.close()
+
+
+def test_stopping_server_waits_for_a_cleanup(runtime):
+    """Under gevent a worker exits with its last request, so requests wait for their sources."""
+    seen = []
+
+    def source():
+        try:
+            yield "a"
+            runtime.sleep(1000)
+        finally:
+            runtime.sleep(0.9)
+            seen.append("cleaned up")
+
+    stream = served(source())
+    next(stream)
+    next(stream)
+    runtime.reactor.call_at(
+        runtime.now + 1, lambda now: stream.end_with(End(CloseReason.SERVER_STOPPING))
+    )
+    list(stream)
+    stream.close()
+    assert seen == ["cleaned up"]
+
+
+@pytest.mark.parametrize("patience", [0.4, 0.6])
+def test_on_close_waits_for_a_short_cleanup(runtime, client, patience):
+    """on_close comes after the source's finally, unless that takes long."""
+    seen = []
+
+    def source():
+        try:
+            yield "a"
+            runtime.sleep(1000)
+        finally:
+            runtime.sleep(patience)
+            seen.append("finally")
+
+    stream = served(source(), on_close=seen.append)
+    next(stream)
+    next(stream)
+    runtime.reactor.call_at(runtime.now + 5, lambda now: client.hang_up())
+    list(stream)
+    stream.close()
+    runtime.advance(1)
+    expected = ["finally", CloseReason.CLIENT_GONE]
+    assert seen == (expected if patience < 0.5 else expected[::-1])
 
 
 @pytest.fixture
@@ -50,28 +295,15 @@ def test_first_chunk_that_is_not_taken(hub, runtime):
         assert statistics().closed == {CloseReason.CLIENT_GONE: 1}
 
 
-def test_idle(runtime):
-    """The system reports whether a client has received everything."""
+def test_real_socket_is_watched(runtime, monkeypatch):
+    """The environ's socket is found, prepared and released."""
+    watched = []
+    monkeypatch.setattr(runtime.reactor, "watch", lambda fd, callback: watched.append(fd))
+    monkeypatch.setattr(runtime.reactor, "unwatch", watched.remove)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        connection = Connection(ours.fileno())
-        assert connection.is_idle()
-        ours.send(b"x")
-        assert not connection.is_idle()
-        theirs.recv(1)
-        assert connection.is_idle()
-        connection.release()
-        assert not connection.is_idle()
-
-
-def test_stream_that_is_never_iterated():
-    """A stream that never starts does not keep its request until the garbage collector runs."""
-    stream = EventStream(["a"])
-    kept = weakref.ref(stream)
-    gc.collect()
-    gc.disable()
-    try:
-        del stream
-        assert kept() is None
-    finally:
-        gc.enable()
+        stream = served(["a"], {"gunicorn.socket": ours})
+        next(stream)
+        assert watched == [ours.fileno()]
+        stream.close()
+        assert watched == []

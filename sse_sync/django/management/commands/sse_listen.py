@@ -1,7 +1,4 @@
-"""
-``manage.py sse_listen``.
-
-"""
+"""``manage.py sse_listen``."""
 
 from __future__ import annotations
 
@@ -18,25 +15,16 @@ __all__ = ["Command"]
 
 
 class Command(BaseCommand):
-    """
-    Print events as they come.
-
-    """
+    """Print events as they come."""
 
     help = "Print events as they arrive."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """
-        Declare what the command takes.
-
-        """
+        """Declare what the command takes."""
         cli.add_listen_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """
-        Run it.
-
-        """
+        """Run it."""
         given = argparse.Namespace(**options)
         status = cli.run(lambda: cli.run_listen(channels().shared_hub(), given))
         if status:

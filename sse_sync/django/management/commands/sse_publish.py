@@ -1,7 +1,4 @@
-"""
-``manage.py sse_publish``.
-
-"""
+"""``manage.py sse_publish``."""
 
 from __future__ import annotations
 
@@ -18,25 +15,16 @@ __all__ = ["Command"]
 
 
 class Command(BaseCommand):
-    """
-    Publish an event.
-
-    """
+    """Publish an event."""
 
     help = "Publish an event."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """
-        Declare what the command takes.
-
-        """
+        """Declare what the command takes."""
         cli.add_publish_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """
-        Run it.
-
-        """
+        """Run it."""
         given = argparse.Namespace(**options)
         status = cli.run(lambda: cli.run_publish(channels().shared_hub(), given, dumps=dumps))
         if status:

@@ -1,0 +1,29 @@
+"""Streams of channels, and what their clients read."""
+
+from sse_sync import EventStream
+from sse_sync.channels.subscription import Subscription
+from sse_sync.testing import read_events
+
+SERVED = {"SERVER_SOFTWARE": "test"}
+
+
+def opened(hub, *channels, environ=SERVED, on_close=None, options=None, **arguments):
+    """A stream that is open and has registered; its first bytes have been read."""
+    subscription = Subscription(hub, channels or ("a",), **arguments)
+    stream = EventStream(subscription, dict(environ), on_close=on_close, options=options)
+    read_events(stream, 0)
+    return stream
+
+
+def events(stream, limit):
+    return read_events(stream, limit)
+
+
+def data(stream, limit):
+    return [event.data for event in events(stream, limit)]
+
+
+def lose_everything(hub):
+    """The store starts a new epoch, and the broker notices."""
+    hub._broker._epoch += "x"
+    hub.dispatcher.interrupted()

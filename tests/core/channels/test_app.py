@@ -1,0 +1,62 @@
+"""The hub of an application, and of a script."""
+
+import pytest
+
+from sse_sync import ConfigurationError
+from sse_sync.channels.app import AppHub, connect, make_broker
+from sse_sync.settings import Options
+from tests.core.channels.reading import SERVED, opened
+from tests.core.children import in_child
+
+
+def test_fork(runtime):
+    """In a child the hub starts afresh, without its parent's subscribers, locks or history."""
+    hub = AppHub(Options()).hub()
+    stream = opened(hub)
+    next(stream)
+    hub.publish("a", "x")
+    epoch = hub.position().epoch
+
+    def child():
+        own = opened(hub)
+        told = f"{hub.statistics().subscriptions} {hub.position().epoch != epoch}"
+        own.close()
+        return told
+
+    with hub.dispatcher._asking:
+        assert in_child(child) == "0 True"
+    assert hub.statistics().subscriptions == 1
+    stream.close()
+
+
+def test_memory_with_several_processes():
+    """A broker that cannot reach the other workers is refused, not used silently."""
+    channels = AppHub(Options())
+    channels.check({**SERVED, "wsgi.multiprocess": False})
+    channels.check({"wsgi.multiprocess": True})
+    with pytest.raises(ConfigurationError, match="events would stay in one of them"):
+        channels.check({**SERVED, "wsgi.multiprocess": True})
+
+
+def test_unknown_broker():
+    """For an unknown broker, the error lists the known ones."""
+    with pytest.raises(ConfigurationError, match="names no broker: carrier-pigeon"):
+        make_broker(Options(broker_url="carrier-pigeon://x"))
+
+
+def test_connect():
+    """A script gets its own hub, and a misspelt option is refused."""
+    with connect("memory://", history=2, channel_histories={"x": (1, 5)}) as hub:
+        hub.publish("a", {"b": 1})
+    with pytest.raises(ConfigurationError, match="heartbeat is not an option of channels"):
+        connect("memory://", heartbeat=5)
+    with pytest.raises(ConfigurationError, match="HISTORY must be a positive whole number"):
+        connect("memory://", history=0)
+    with pytest.raises(ConfigurationError, match="names no broker: redsi; known are memory://"):
+        connect("redsi://localhost")
+
+
+@pytest.mark.parametrize("kept", [[], {"a": 5}, {"a": (1,)}, {1: (1, 1)}, {"a": (0, 1)}])
+def test_bad_histories(kept):
+    with pytest.raises(ConfigurationError, match="CHANNEL_HISTORIES must be"):
+        connect("memory://", channel_histories=kept)

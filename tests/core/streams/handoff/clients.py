@@ -1,0 +1,83 @@
+"""Clients whose connections are handed off, and what they are sent."""
+
+import contextlib
+import socket
+
+from sse_sync import EventStreamParser
+from sse_sync.settings import Options
+
+OPTIONS = Options(heartbeat=None, retry=1000)
+
+
+class Client:
+    """The client's end of a connection, and its offer."""
+
+    def __init__(self, chunked=True, refusal="", buffer=None):
+        ours, self.socket = socket.socketpair()
+        if buffer is not None:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+        ours.setblocking(False)
+        self.socket.setblocking(False)
+        self.ours = ours
+        self.is_chunked = chunked
+        self.reason = refusal
+        self.on_take = lambda: None
+        self.raw = b""
+        self.body = b""
+        self.has_ended = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.ours.close()
+        self.socket.close()
+
+    def refusal(self, sent):
+        return self.reason
+
+    def take(self, let_go):
+        if not let_go():
+            return None
+        self.on_take()
+        import _socket
+
+        return _socket.socket(fileno=self.ours.detach())
+
+    def pull(self, most=1 << 20):
+        """Read the available bytes."""
+        with contextlib.suppress(BlockingIOError):
+            while most > 0:
+                data = self.socket.recv(min(most, 65536))
+                if not data:
+                    self.has_ended = True
+                    break
+                most -= len(data)
+                self.raw += data
+
+    def read(self):
+        """Read the available bytes, and return all events so far."""
+        self.pull()
+        self.body = dechunked(self.raw) if self.is_chunked else self.raw
+        return list(EventStreamParser().feed(self.body))
+
+    def numbers(self):
+        return [int(event.data) for event in self.read() if event.event is None]
+
+
+def dechunked(raw):
+    body, at = [], 0
+    while (end := raw.find(b"\r\n", at)) >= 0:
+        length = int(raw[at:end], 16)
+        following = end + 2 + length
+        if len(raw) < following + 2:
+            break
+        assert raw[following : following + 2] == b"\r\n"
+        body.append(raw[end + 2 : following])
+        at = following + 2
+    return b"".join(body)
+
+
+def publish(hub, first, count=1, channel="a", size=0, **arguments):
+    for number in range(first, first + count):
+        hub.publish(channel, str(number).zfill(size or 1), **arguments)

@@ -1,0 +1,281 @@
+"""Connections without a request: what arrives, what ends them, and what is left."""
+
+import contextlib
+
+import pytest
+
+from sse_sync import END_ID, CloseReason, EventStream, Overflow, statistics
+from sse_sync.channels.presence import Presence
+from sse_sync.channels.subscription import Subscription
+from sse_sync.settings import Options
+from sse_sync.streams.handoff.takeover import OFFER
+from sse_sync.streams.registry import registry
+from tests.core.streams.handoff.clients import OPTIONS, Client, publish
+
+
+def test_client_leaves(hub, handed, turn, caplog):
+    """A disconnect is noticed at once, and nothing is left."""
+    caplog.set_level("INFO", "sse_sync")
+    client, other = handed(), handed()
+    publish(hub, 0)
+    turn()
+    client.socket.close()
+    turn()
+    assert (statistics().open, statistics().closed) == (1, {CloseReason.CLIENT_GONE: 1})
+    assert "event stream /events ended: client gone, after 0.0 s, 2 events" in caplog.text
+    other.socket.close()
+    turn()
+    assert statistics().open == 0
+    assert hub.statistics().subscriptions == 0
+    assert hub.dispatcher.shared == {}
+    # The next one is written to by a fan-out of its own.
+    client = handed()
+    publish(hub, 7)
+    turn()
+    assert client.numbers() == [7]
+
+
+def test_client_that_is_found_gone_when_it_is_written_to(hub, handed, turn):
+    """A client found gone at a write disturbs nobody."""
+    client, other = handed(), handed()
+    publish(hub, 0)
+    turn()
+    client.socket.close()
+    publish(hub, 1)
+    turn()
+    assert other.numbers() == [0, 1]
+    assert statistics().closed == {CloseReason.CLIENT_GONE: 1}
+
+
+def test_longest_reconnection_time(hub, handed, turn):
+    """A stream ends properly, whatever the reconnection time."""
+    longest = 2**31 - 1
+    options = Options(heartbeat=None, retry=longest, retry_stopping=longest, retry_failed=longest)
+    for reason in (CloseReason.SERVER_STOPPING, CloseReason.DISMISSED, CloseReason.FAILED):
+        client = handed(options=options)
+        registry().end_all(reason)
+        turn()
+        client.read()
+        assert client.has_ended
+        assert str(longest).encode() in client.body
+
+
+def test_slow_client(hub, handed, turn):
+    """It delays nobody; when its mailbox is full, it gets the mailbox, and ends."""
+    slow, fast = handed(client=Client(buffer=4096), max_events=20), handed(max_events=20)
+    publish(hub, 0)
+    turn()
+    for first in range(1, 101, 10):
+        publish(hub, first, 10, size=2000)
+        turn()
+        fast.pull()
+    assert fast.numbers() == list(range(101))
+    for _ in range(200):
+        slow.pull()
+        turn(2)
+    got = slow.numbers()
+    assert got == list(range(len(got)))
+    assert 20 <= len(got) < 101
+    assert slow.has_ended
+    assert slow.raw.endswith(b"0\r\n\r\n")
+    assert statistics().closed == {CloseReason.OVERFLOWED: 1}
+
+
+@pytest.mark.parametrize("overflow", [Overflow.DROP_OLDEST, Overflow.LATEST])
+def test_slow_client_that_drops(hub, handed, turn, overflow):
+    """It stays, and gets the latest events."""
+    slow = handed(client=Client(buffer=4096), max_events=5, overflow=overflow)
+    publish(hub, 0)
+    turn()
+    for number in range(1, 100):
+        hub.publish("a", str(number).zfill(2000), key=str(number % 3))
+        turn(2)
+    for _ in range(50):
+        slow.pull()
+        turn(2)
+    got = slow.numbers()
+    assert got == sorted(set(got))
+    assert got[-1] == 99
+    assert len(got) < 100
+    publish(hub, 100)
+    turn()
+    assert slow.numbers()[-1] == 100
+    assert statistics().open == 1
+
+
+def test_client_that_does_not_read(hub, handed, turn, runtime):
+    """It is cut off after the write timeout."""
+    client = handed(client=Client(buffer=4096), options=OPTIONS.replace({"write_timeout": 5.0}))
+    publish(hub, 0, 50, size=2000)
+    turn()
+    runtime.advance(4.9)
+    assert statistics().open == 1
+    runtime.advance(0.2)
+    assert statistics().closed == {CloseReason.CLIENT_GONE: 1}
+    client.pull()
+    assert client.raw
+    assert client.has_ended
+
+
+def test_lifetime(handed, runtime, turn):
+    """It ends after its lifetime, so that the client reconnects."""
+    client = handed(options=OPTIONS.replace({"lifetime": 100.0}))
+    runtime.advance(79)
+    turn()
+    assert statistics().open == 1
+    runtime.advance(21.5)
+    turn()
+    client.read()
+    assert (client.raw, client.has_ended) == (b"0\r\n\r\n", True)
+    assert statistics().closed == {CloseReason.LIFETIME_OVER: 1}
+
+
+@pytest.mark.parametrize("for_good", [True, False])
+def test_disconnect(hub, handed, turn, for_good):
+    """It ends with what the page is told, and nobody else does."""
+    ann = handed(user_stream=hub.users.expect(user="ann", channels=("a",)))
+    bob = handed(user_stream=hub.users.expect(user="bob", channels=("a",)))
+    hub.disconnect(user="ann", reason="bye", for_good=for_good)
+    publish(hub, 0)
+    turn()
+    *_, last = ann.read()
+    assert (last.event, last.data) == (
+        "stream-end" if for_good else "stream-disconnect",
+        "bye",
+    )
+    assert (last.id == END_ID) is for_good
+    assert ann.has_ended
+    assert bob.numbers() == [0]
+    assert statistics().closed == {CloseReason.DISMISSED: 1}
+    assert len(hub.users._open) == 1
+
+
+def test_presence(hub, handed, turn, runtime):
+    """A user is present as long as the connection is."""
+    ann = Presence("ann", grace=0.0)
+    client = handed(user_stream=hub.users.expect(user="ann", channels=("a",), presence=ann))
+    assert [present.user for present in hub.present("a")] == ["ann"]
+    client.socket.close()
+    turn()
+    runtime.advance(1)
+    assert hub.present("a") == []
+
+
+def test_server_stops(hub, handed, turn, runtime):
+    """Everybody is told when to reconnect; who does not read is dropped after a second."""
+    clients = [handed() for _ in range(20)]
+    stuck = handed(client=Client(buffer=4096))
+    publish(hub, 0, 20, size=2000)
+    turn()
+    from sse_sync.streams.registry import registry
+
+    registry().end_all(CloseReason.SERVER_STOPPING)
+    turn()
+    times = set()
+    for client in clients:
+        client.read()
+        assert client.has_ended
+        times.add(int(client.body.split(b"retry: ")[-1]))
+    assert len(times) > 10
+    assert all(2000 <= time <= 4000 for time in times)
+    assert statistics().open == 1
+    runtime.advance(1.1)
+    turn()
+    assert statistics().open == 0
+    stuck.socket.close()
+
+
+def members(hub):
+    (fanout,) = hub.dispatcher.shared.values()
+    return list(fanout._recipients)
+
+
+def hold_begin(member):
+    """Take the job that begins with a connection out of the reactor, and return it."""
+    jobs = member._reactor._jobs
+    (job,) = [job for job in jobs if getattr(job, "func", None) == member.begin]
+    jobs.remove(job)
+    return job
+
+
+def test_mailbox_that_overflows_before_it_begins(hub, handed, turn):
+    """Nothing is dropped silently."""
+    handed(max_bytes=400)
+    client = Client()
+    client.on_take = lambda: publish(hub, 0)
+    handed(client=client, max_bytes=400, settle=False)
+    begin = hold_begin(members(hub)[-1])
+    publish(hub, 1)
+    publish(hub, 2, size=600)
+    turn()
+    members(hub)[-1]._reactor.call_soon(begin)
+    turn()
+    publish(hub, 3)
+    turn()
+    assert client.numbers() == [0, 1]
+    assert client.has_ended
+
+
+def test_socket_that_is_full_from_the_beginning(hub, handed, turn):
+    """Its client has as much time as any other."""
+    client = Client(buffer=1)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            client.ours.send(b"x" * 4096)
+    handed(client=client, tell_degraded=True, settle=False)
+    begin = hold_begin(members(hub)[-1])
+    hub.dispatcher.degraded("away")
+    turn()
+    members(hub)[-1]._reactor.call_soon(begin)
+    turn()
+    assert statistics().open == 1
+
+
+def test_slow_client_that_reads_all_the_time(hub, handed, turn, runtime):
+    """Each part of its pending bytes has its own deadline."""
+    client = handed(client=Client(buffer=4096))
+    publish(hub, 0, 900, size=1000)
+    turn()
+    for _ in range(60):
+        runtime.now += 1
+        for _ in range(8):
+            client.pull(4000)
+            turn(2)
+    assert client.numbers() == list(range(900))
+    assert statistics().open == 1
+
+
+def test_application_ends_it(hub, handed, turn):
+    """The holder of the response can still end the stream."""
+    for reconnect in (True, False):
+        client = Client()
+        environ = {"SERVER_SOFTWARE": "test", OFFER: client}
+        stream = EventStream(Subscription(hub, ("a",)), environ, options=OPTIONS)
+        list(stream)
+        stream.close()
+        turn()
+        stream.end(reconnect=reconnect)
+        turn()
+        assert [event.event for event in client.read()] == ([] if reconnect else ["stream-end"])
+        assert client.has_ended
+        client.socket.close()
+    assert statistics().closed == {CloseReason.CLOSED: 2}
+
+
+def test_goodbyes_of_many(hub, handed, turn, runtime):
+    """The reactor writes some of them in each turn."""
+    for _ in range(300):
+        handed(settle=False, user_stream=hub.users.expect(channels=("a",)))
+    turn()
+    now = iter(range(10**9))
+    runtime.reactor.clock = lambda: next(now) * 0.0001
+    hub.disconnect(channel="a")
+    seen = []
+    for _ in range(5):
+        runtime.reactor.poll()
+        seen.append(statistics().open)
+    runtime.reactor.clock = lambda: runtime.now
+    assert 0 < seen[0] < 300
+    assert seen == sorted(seen, reverse=True)
+    turn(1000)
+    assert statistics().open == 0

@@ -1,0 +1,283 @@
+"""One subscriber for many connections: what it writes, and how it resumes."""
+
+import random
+from functools import partial
+
+import pytest
+
+from sse_sync import CloseReason, ServerSentEvent, statistics
+from sse_sync.brokers.base import Position
+from sse_sync.brokers.memory import MemoryBroker
+from sse_sync.exceptions import BrokerUnavailable
+from sse_sync.streams.handoff.fanout import Fanout
+from tests.core.examples import EXAMPLES
+from tests.core.streams.handoff.clients import OPTIONS, Client, publish
+
+
+def test_events_arrive(hub, handed, turn):
+    """The request ends, and everybody gets every event, framed as the response was."""
+    clients = [handed(), handed(), handed(client=Client(chunked=False)), handed("b", "a")]
+    assert b"event: stream-open\n" in clients[0].head
+    assert (statistics().open, statistics().handed_off) == (4, 4)
+    publish(hub, 0, 5)
+    turn()
+    for client in clients:
+        assert client.numbers() == list(range(5))
+    # Events that arrive together are one chunk.
+    assert clients[0].raw.count(b"\r\n") == 2
+    publish(hub, 5)
+    publish(hub, 6, channel="b")
+    turn()
+    assert [client.numbers()[5:] for client in clients] == [[5], [5], [5], [5, 6]]
+    ids = [Position.parse(event.id) for event in clients[3].read()]
+    assert ids == sorted(ids)
+
+
+@pytest.mark.parametrize("seed", range(EXAMPLES // 2))
+def test_at_random(hub, handed, turn, runtime, seed):
+    """Clients that join at any time and read at any speed get everything once and in order."""
+    chance = random.Random(seed)
+    published, clients = 0, []
+    for _ in range(120):
+        what = chance.choice(["come", "publish", "publish", "read", "turn", "time"])
+        if what == "come" and len(clients) < 12:
+            client = Client(chunked=chance.random() < 0.7, buffer=4096)
+            if chance.random() < 0.5:
+                client.on_take = partial(publish, hub, published, 2, size=300)
+                clients.append((client, published))
+                published += 2
+            else:
+                clients.append((client, published))
+            handed(client=client, settle=False)
+        elif what == "publish":
+            count = chance.randint(1, 30)
+            publish(hub, published, count, size=300)
+            published += count
+        elif what == "read" and clients:
+            chance.choice(clients)[0].pull(chance.randint(1, 20_000))
+        elif what == "turn":
+            turn(chance.randint(1, 3))
+        elif what == "time":
+            runtime.now += 0.2
+    for _ in range(300):
+        turn(2)
+        for client, _ in clients:
+            client.pull()
+    for client, began in clients:
+        assert client.numbers() == list(range(began, published))
+
+
+def test_heartbeat(hub, handed, turn, runtime):
+    """Everybody gets a comment after a silence, and none after an event."""
+    options = OPTIONS.replace({"heartbeat": 15.0})
+    clients = [handed(options=options)]
+    runtime.advance(14.5)
+    clients.append(handed(options=options))
+    runtime.advance(1)
+    turn()
+    for client in clients:
+        client.read()
+        assert client.body == b":\n"
+    runtime.advance(10)
+    publish(hub, 0)
+    turn()
+    runtime.advance(14.9)
+    turn()
+    for client in clients:
+        assert client.numbers() == [0]
+        assert client.body.count(b":\n") == 1
+    runtime.advance(0.2)
+    turn()
+    for client in clients:
+        client.read()
+        assert client.body.count(b":\n") == 2
+
+
+def test_others_get_their_turn(hub, handed, runtime, turn):
+    """A large fan-out is done in parts; in between, the reactor does everything else."""
+    clients = [handed(settle=False) for _ in range(200)]
+    publish(hub, 0)
+    turn()
+    now = iter(range(10**9))
+    runtime.reactor.clock = lambda: next(now) * 0.001
+    publish(hub, 1)
+    looks = []
+    runtime.reactor.call_soon(lambda: looks.append(sum(len(c.numbers()) == 2 for c in clients)))
+    for _ in range(3):
+        runtime.reactor.poll()
+        looks.append(sum(len(c.numbers()) == 2 for c in clients))
+    assert 0 < looks[0] < 200
+    runtime.reactor.clock = lambda: runtime.now
+    turn()
+    assert all(client.numbers() == [0, 1] for client in clients)
+
+
+def test_statistics(hub, handed, turn):
+    """Statistics count a fan-out's clients."""
+    for _ in range(3):
+        handed()
+    publish(hub, 0)
+    turn()
+    figures = hub.statistics()
+    assert (figures.channels, figures.subscriptions, figures.delivered) == (1, 3, 3)
+
+
+def test_degraded(hub, handed, turn):
+    """On request, clients are told when no events arrive."""
+    told, untold = handed(tell_degraded=True), handed()
+    publish(hub, 0)
+    turn()
+    for problem in ("away", None):
+        hub.dispatcher.degraded(problem)
+        turn()
+    assert [(e.event, e.data) for e in told.read()[1:]] == [
+        ("stream-degraded", "true"),
+        ("stream-degraded", "false"),
+    ]
+    assert untold.numbers() == [0]
+    assert len(untold.read()) == 1
+
+
+class Lossy(MemoryBroker):
+    """A broker that can pretend to have lost events."""
+
+    epoch = None
+    away = False
+
+    def subscribe(self, channels):
+        if self.away:
+            raise BrokerUnavailable("test", "away")
+        position = super().subscribe(channels)
+        return position if self.epoch is None else Position(self.epoch, position.number)
+
+
+class TestInterruption:
+    """What happens when the process may have missed something."""
+
+    @pytest.fixture
+    def broker(self, runtime):
+        return Lossy(now=lambda: runtime.now)
+
+    def miss(self, hub, first, count):
+        """Publish an event that the process does not receive."""
+        receiver, hub._broker._receiver = hub._broker._receiver, None
+        publish(hub, first, count)
+        hub._broker._receiver = receiver
+
+    def test_resumes(self, hub, handed, turn):
+        """Everybody gets the missed events, in order and once."""
+        clients = [handed(), handed()]
+        publish(hub, 0, 2)
+        turn()
+        self.miss(hub, 2, 3)
+        hub.dispatcher.interrupted()
+        publish(hub, 5, 2)
+        turn()
+        publish(hub, 7)
+        turn()
+        for client in clients:
+            assert client.numbers() == list(range(8))
+
+    def test_who_is_behind_resumes(self, hub, handed, turn):
+        """So does a client that lags."""
+        slow = handed(client=Client(buffer=4096))
+        publish(hub, 0, 10, size=2000)
+        turn()
+        self.miss(hub, 10, 3)
+        hub.dispatcher.interrupted()
+        turn()
+        publish(hub, 13)
+        for _ in range(30):
+            slow.pull()
+            turn(2)
+        assert slow.numbers() == list(range(14))
+
+    def test_reset(self, hub, broker, handed, turn):
+        """If the history is incomplete, everybody is reset."""
+        clients = [handed(), handed()]
+        publish(hub, 0)
+        turn()
+        broker.epoch = "another"
+        hub.dispatcher.interrupted()
+        turn()
+        for client in clients:
+            first, reset = client.read()
+            assert (first.data, reset.event) == ("0", "stream-reset")
+            assert reset.id.startswith("another-")
+            assert not client.has_ended
+
+    def test_reset_with_a_snapshot(self, hub, broker, handed, turn):
+        """A new snapshot needs a request, so the client reconnects."""
+        client = handed(snapshot=lambda: [ServerSentEvent("state")])
+        publish(hub, 0)
+        turn()
+        broker.epoch = "another"
+        hub.dispatcher.interrupted()
+        publish(hub, 1)
+        turn()
+        assert client.numbers() == [0]
+        assert client.has_ended
+        assert b"retry: 1" in client.body
+        assert statistics().closed == {CloseReason.INTERRUPTED: 1}
+
+    def test_broker_is_away(self, hub, broker, handed, turn):
+        """The client gets an error, and reconnects."""
+        client = handed()
+        publish(hub, 0)
+        turn()
+        broker.away = True
+        hub.dispatcher.interrupted()
+        turn()
+        assert [event.event for event in client.read()] == [None, "stream-error"]
+        assert client.has_ended
+        assert statistics().closed == {CloseReason.FAILED: 1}
+
+
+def test_fanout_that_is_catching_up(hub, broker, handed, turn):
+    """A client handed off during a catch-up gets nothing twice."""
+    first = handed()
+    publish(hub, 0, 3)
+    turn()
+    broker._subscribed.clear()
+    publish(hub, 3, 2)
+    hub.dispatcher.interrupted()
+    late = handed(settle=False)
+    turn()
+    publish(hub, 5)
+    turn()
+    assert first.numbers() == list(range(6))
+    assert late.numbers() == [5]
+    publish(hub, 6)
+    turn()
+    assert late.numbers() == [5, 6]
+
+
+def test_event_while_a_fanout_opens(hub, handed, turn, monkeypatch):
+    """Another thread publishes between the subscription and what follows it."""
+    add = hub.dispatcher.add
+
+    def adding(subscriber, channels):
+        here = add(subscriber, channels)
+        if isinstance(subscriber, Fanout):
+            publish(hub, 7)
+        return here
+
+    monkeypatch.setattr(hub.dispatcher, "add", adding)
+    client = handed()
+    publish(hub, 8)
+    turn()
+    assert client.numbers() == [7, 8]
+
+
+def test_history_that_cannot_be_read(hub, handed, turn, monkeypatch):
+    """If a catch-up fails, its clients are not left without events."""
+    client = handed()
+    publish(hub, 0)
+    turn()
+    with monkeypatch.context() as patch:
+        patch.setattr(hub, "history", lambda *arguments: 1 / 0)
+        hub.dispatcher.interrupted()
+        turn()
+    assert [event.event for event in client.read()] == [None, "stream-error"]
+    assert client.has_ended
+    assert hub.dispatcher.shared == {}
