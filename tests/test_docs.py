@@ -98,7 +98,8 @@ def all_tests():
     run = [name for name in classes if name.startswith("Test")]
     for name in run:  # It grows.
         for node in classes.get(name, ()):
-            run += [base.id for base in node.bases if isinstance(base, ast.Name)]
+            bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+            run += [base for base in bases if base not in run]
             functions.update(x.name for x in node.body if isinstance(x, ast.FunctionDef))
     return {name for name in functions if name.startswith("test_")}
 
