@@ -1,7 +1,4 @@
-"""
-The contract between a stream and its source.
-
-"""
+"""The contract between a stream and its source."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-One subscriber's unsent events: bounded, with a policy for when the mailbox is full.
-
-"""
+"""One subscriber's unsent events: bounded, with a policy for when the mailbox is full."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-A stream that relays channels: where it starts, what it skips, and when it gives up.
-
-"""
+"""A stream that relays channels: where it starts, what it skips, and when it gives up."""
 
 from __future__ import annotations
 

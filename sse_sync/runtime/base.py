@@ -1,7 +1,4 @@
-"""
-The contracts of how a process waits, for threads and for greenlets.
-
-"""
+"""The contracts of how a process waits, for threads and for greenlets."""
 
 from __future__ import annotations
 

@@ -121,10 +121,7 @@ class Connection:
         self._shut_down(socket.SHUT_RD)
 
     def abort(self) -> None:
-        """
-        Make a blocked write and all later ones fail. The server closes the socket.
-
-        """
+        """Make a blocked write and all later ones fail. The server closes the socket."""
         self._shut_down(socket.SHUT_RDWR)
 
     @contextmanager

@@ -30,10 +30,7 @@ INTERVAL = 0.2
 
 
 class Drain:
-    """
-    Notice when the server stops, and end the streams of this process.
-
-    """
+    """Notice when the server stops, and end the streams of this process."""
 
     def __init__(self) -> None:
         self._ask: Callable[[], bool] | None = None

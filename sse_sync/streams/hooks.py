@@ -1,7 +1,4 @@
-"""
-The callbacks of the front and of the application around one stream.
-
-"""
+"""The callbacks of the front and of the application around one stream."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-The log line about a stream that has ended.
-
-"""
+"""The log line about a stream that has ended."""
 
 from __future__ import annotations
 

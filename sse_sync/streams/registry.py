@@ -1,7 +1,4 @@
-"""
-The streams of one process: how many are open, and how the others ended.
-
-"""
+"""The streams of one process: how many are open, and how the others ended."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-Which streams can share a fan-out.
-
-"""
+"""Which streams can share a fan-out."""
 
 from __future__ import annotations
 
