@@ -62,7 +62,6 @@ class Hooks:
         """
         Tear down the request, and drop every reference to it: otherwise request and stream would
         keep each other alive until the garbage collector runs.
-
         """
         after = self.after
         self.before = self.after_source = self.on_close = self.after = None

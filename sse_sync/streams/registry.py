@@ -108,7 +108,6 @@ class Registry:
 
         Returns:
             Whether the stream was added.
-
         """
         with self._lock:
             if limit is not None and len(self._open) >= limit:
@@ -126,7 +125,6 @@ class Registry:
         Args:
             stream: The stream.
             handed_off: The connection.
-
         """
         with self._lock:
             self._forget(stream)
@@ -179,7 +177,6 @@ class Registry:
         Args:
             now: The current time.
             defer: Calls a function where it may block.
-
         """
         for stream, since in tuple(self._lingering.items()):
             if now - since >= LINGERING_AFTER and stream not in self._reported:

@@ -21,7 +21,6 @@ class Recipient(Protocol):
 
         Raises:
             OSError: If none can be written.
-
         """
 
     def fell_behind(self, frame: bytes, sent: int) -> None:
