@@ -4,7 +4,6 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.http import HttpResponse, JsonResponse
-from django.shortcuts import redirect
 from django.urls import include, path
 from django.utils.decorators import method_decorator
 from django.views import View
@@ -39,14 +38,6 @@ def private(request):
     """A stream behind a login, with a session."""
     request.session.setdefault("seen", 1)
     yield f"hello {request.user.username}"
-
-
-@event_stream
-def maybe(request):
-    """A view that may return another response."""
-    if "away" in request.GET:
-        return redirect("/plain")
-    return iter(["here"])
 
 
 class ClassView(View):
@@ -154,7 +145,6 @@ def show_figures(request):
 urlpatterns = [
     path("stream/<str:name>", stream),
     path("private", private),
-    path("maybe", maybe),
     path("class/<int:number>", ClassView.as_view()),
     path("dispatch", DispatchView.as_view()),
     path("users", users),
