@@ -1,12 +1,13 @@
 """
-Hands the events of a broker to the subscribers of this process.
+Hand a broker's events to the subscribers of this process.
 
-Theory of operation. A subscriber registers itself first and reads the history second, so that what
-is published meanwhile waits in its mailbox; what it finds in both it drops by position. The
-broker gives events one after another to :meth:`Dispatcher.receive`, which only puts them into
-mailboxes. Who subscribes to a channel that the process does not receive yet, makes the broker
-subscribe; who comes at the same time waits for that. Leaving a channel costs nothing: channels
-without subscribers are given back to the broker later, by whoever subscribes next.
+Theory of operation. A subscriber registers first and reads the history second, so that events
+published meanwhile wait in its mailbox; it drops by position what it finds in both. The broker
+passes events one after another to :meth:`Dispatcher.receive`, which only puts them into mailboxes.
+The first subscriber of a channel makes the broker subscribe; others who come meanwhile wait for
+that. Leaving a channel costs nothing: :meth:`Dispatcher.review`, which the broker calls every few
+seconds, unsubscribes channels that stay without subscribers. A new subscription does so, too, if
+there are many of them.
 
 """
 
@@ -26,43 +27,43 @@ __all__ = ["Dispatcher", "Subscriber", "degraded_event"]
 
 logger = logging.getLogger("sse_sync")
 
-# Channels without subscribers that are kept subscribed, so that a page's reload does not cost two
-# round trips to the broker.
+# How many channels without subscribers a new subscription leaves subscribed, so that reloading a
+# page does not cost two round trips to the broker.
 IDLE_CHANNELS = 256
 
-# Seconds to wait for others who ask the broker.
+# Seconds to wait while others ask the broker.
 PATIENCE = 3.0
 
-# Seconds to wait for an event that the broker has given out already.
+# Seconds to wait for an event that the broker has already delivered elsewhere.
 DELIVERY_PATIENCE = 1.0
 
 
 class Subscriber(Protocol):
-    """Whom a hub gives events to. It never blocks."""
+    """A receiver of channel events. Its methods never block."""
 
     @property
     def clients(self) -> int:
-        """How many clients it stands for."""
+        """How many clients it represents."""
 
     def put(self, message: Message) -> None:
-        """Take an event of one of its channels."""
+        """Accept an event of one of its channels."""
 
     def interrupted(self) -> None:
-        """Record that events may be missing from here on."""
+        """Record that events may be missing from now on."""
 
     def degraded(self, problem: str | None) -> None:
-        """Record that nothing arrives for now, or that it does again."""
+        """Record why no events can arrive; :obj:`None` once they can again."""
 
 
 class Dispatcher:
     """
-    Give events to subscribers: a broker's :class:`~sse_sync.brokers.Receiver`.
+    Deliver events to subscribers: a broker's :class:`~sse_sync.brokers.base.Receiver`.
 
-    Its methods may be called from any thread or greenlet.
+    Any thread or greenlet may call its methods.
 
     Args:
-        broker: Where the events come from.
-        on_review: Called when the broker asks for a review, which it does now and then.
+        broker: The broker that the events come from.
+        on_review: Called at each :meth:`review`.
         on_subscribed: Called with the channels of each new subscriber; must not block.
 
     """
@@ -77,47 +78,48 @@ class Dispatcher:
         self._on_review = on_review
         self._on_subscribed = on_subscribed
         self._subscribers: dict[str, dict[Subscriber, None]] = {}
-        # Position since when the process receives a channel without a gap.
+        # The position from which on the process receives each channel without a gap.
         self._received: dict[str, Position] = {}
-        # Held while the broker is asked; never by who publishes, receives or leaves.
+        # Held while the broker is asked. Publishing, receiving and leaving never wait for it.
         self._asking = threading.Lock()
-        # Held while the two dictionaries change; nothing blocks or calls out under it.
+        # Guards the two dictionaries, though subscribers leave without it. Nothing blocks or calls
+        # out under it.
         self._lock = threading.Lock()
         self._latest: Position | None = None
-        # Number up to which everything received has been given to all of its subscribers.
+        # Number up to which everything received has been delivered to its subscribers.
         self._given = 0
-        # Channels that somebody waits for; whoever asks the broker asks for all of them.
+        # Channels that subscribers wait for; the next request to the broker covers all of them.
         self._wanted: set[str] = set()
-        # Channels that had no subscribers when the broker last asked.
+        # Channels that had no subscribers at the last review.
         self._idle: set[str] = set()
         self.shared: dict[object, Subscriber] = {}
-        """Subscribers that stand for several clients, by what these have in common."""
+        """Subscribers that represent several clients, by what these have in common."""
         self.problem: str | None = None
-        """Why nothing arrives at the moment; :obj:`None` if all is well."""
+        """Why no events can arrive; :obj:`None` if they can."""
         self.interruptions = 0
-        """Times that events may have been missed. What was begun before one is not to be believed
+        """How often events may have been missed. Work that began before an interruption is invalid
         after it."""
         self.received = 0
-        """Events of channels with subscribers that arrived."""
+        """Events received from the broker."""
         self.delivered = 0
-        """Events that were put into mailboxes."""
+        """Deliveries of events to clients."""
 
     def counts(self) -> list[int]:
-        """Return how many clients each channel has that has any."""
+        """Return the number of clients of each channel that has any."""
         everybody = list(self._subscribers.values())
         counts = (sum(subscriber.clients for subscriber in list(some)) for some in everybody)
         return [count for count in counts if count]
 
     def add(self, subscriber: Subscriber, channels: Sequence[str]) -> Position:
         """
-        Give a subscriber the events of some channels from now on.
+        Deliver the events of some channels to a subscriber from now on. It may block.
 
         Args:
-            subscriber: Whom.
-            channels: Which channels.
+            subscriber: The subscriber.
+            channels: Names of channels.
 
         Returns:
-            A position: the subscriber gets every event behind it.
+            The position after which the subscriber receives every event.
 
         Raises:
             BrokerUnavailable: If that cannot be promised now.
@@ -139,11 +141,11 @@ class Dispatcher:
 
     def remove(self, subscriber: Subscriber, channels: Sequence[str]) -> None:
         """
-        Give a subscriber nothing any more. It never blocks, and is idempotent.
+        Stop delivering events to a subscriber. It never blocks. Idempotent.
 
         Args:
-            subscriber: Whom.
-            channels: What was given to :meth:`add`.
+            subscriber: The subscriber.
+            channels: The channels passed to :meth:`add`.
 
         """
         for channel in channels:
@@ -156,17 +158,18 @@ class Dispatcher:
         Return whether a channel has any clients.
 
         Args:
-            channel: Which channel.
+            channel: Name of a channel.
 
         """
         return any(subscriber.clients for subscriber in list(self._subscribers.get(channel, ())))
 
     def receives(self, channels: Sequence[str]) -> bool:
         """
-        Return whether some channels are received already, so that :meth:`add` need not wait.
+        Return whether the process already receives all of some channels, so that :meth:`add` need
+        not wait.
 
         Args:
-            channels: Which channels.
+            channels: Names of channels.
 
         """
         with self._lock:
@@ -174,14 +177,14 @@ class Dispatcher:
 
     def wait_until_given(self, number: int) -> bool:
         """
-        Wait until everybody has been given whatever came up to a position. It takes no longer than
-        one event does, unless somebody got the event from elsewhere before the process received it.
+        Wait until every event up to a position has been delivered. It takes no longer than one
+        delivery, unless the caller knows of an event that this process has not received yet.
 
         Args:
             number: Number of the position.
 
         Returns:
-            Whether that was in time.
+            Whether that happened in time.
 
         """
         deadline = time.monotonic() + DELIVERY_PATIENCE
@@ -194,19 +197,12 @@ class Dispatcher:
     # What the broker calls.
 
     def receive(self, messages: Iterable[Message]) -> None:
-        """
-        Put events into mailboxes.
-
-        Args:
-            messages: Events in the order of their positions.
-
-        """
         for message in messages:
             self._latest = message.position
             self.received += 1
             subscribers = self._subscribers.get(message.channel)
             if subscribers:
-                # A copy, because subscribers come and go meanwhile; list() of it is atomic.
+                # A copy, because subscribers come and go meanwhile; list() copies atomically.
                 everybody = list(subscribers)
                 self.delivered += len(everybody)
                 for subscriber in everybody:
@@ -214,7 +210,6 @@ class Dispatcher:
             self._given = message.position.number
 
     def reached(self, position: Position) -> None:
-        """Record that everything up to a position has been received."""
         with self._lock:
             latest = self._latest
             if latest is None or (latest.epoch == position.epoch and latest < position):
@@ -222,7 +217,6 @@ class Dispatcher:
                 self._given = position.number
 
     def interrupted(self) -> None:
-        """Tell all subscribers that events may be missing."""
         with self._lock:
             self._latest = None
             self._given = 0
@@ -233,13 +227,6 @@ class Dispatcher:
             _guarded(subscriber.interrupted)
 
     def degraded(self, problem: str | None) -> None:
-        """
-        Note that nothing arrives for now, or that it does again.
-
-        Args:
-            problem: What is wrong; :obj:`None` if nothing is any more.
-
-        """
         if problem is None and self.problem is not None:
             logger.warning("events are arriving again")
         elif problem is not None and self.problem is None:
@@ -253,9 +240,9 @@ class Dispatcher:
                 _guarded(subscriber.degraded, problem)
 
     def review(self) -> None:
-        """Give back channels that had no subscribers the last time either."""
+        """Unsubscribe from channels that had no subscribers at the last review either."""
         self._on_review()
-        # Somebody who subscribes may wait for the broker, which waits for this.
+        # A thread that subscribes may be waiting for the broker, which waits for this.
         if not self._asking.acquire(blocking=False):
             return
         try:
@@ -282,8 +269,8 @@ class Dispatcher:
             raise BrokerUnavailable("the broker", "timed out while others subscribed")
         try:
             with self._lock:
-                # Others who waited may have given up. One's own are asked for in any case, or who
-                # has been removed meanwhile would wait for ever.
+                # Others who waited may have given up. Always ask for the caller's own channels:
+                # if its subscriber has been removed meanwhile, it would wait for ever.
                 missing = [
                     channel
                     for channel in self._wanted.union(channels)
@@ -303,7 +290,7 @@ class Dispatcher:
             self._asking.release()
 
     def _give_back_idle(self) -> None:
-        # Under _asking, so that the broker gets both requests in the order in which they are meant.
+        # Under _asking, so that the broker gets both requests in the intended order.
         with self._lock:
             if len(self._received) < IDLE_CHANNELS:
                 return
@@ -322,7 +309,7 @@ class Dispatcher:
             self._received.pop(channel, None)
 
     def _newest(self, channels: Sequence[str]) -> Position | None:
-        # None after an interruption: then the broker has to be asked again.
+        # None after an interruption, because the broker must then be asked again.
         with self._lock:
             if not all(channel in self._received for channel in channels):
                 return None
@@ -334,9 +321,10 @@ class Dispatcher:
 
 def degraded_event(degraded: bool) -> bytes:
     """
-    Return what a client is told when nothing can arrive, or when it can again.
+    Return the event that tells clients that no events can arrive, or that they can again.
 
-    Without an id, so that the client's position stays. What is wrong is not its business.
+    It has no id, so that the client's position stays. The problem itself is not the client's
+    business.
 
     """
     text, comment = (
@@ -346,7 +334,7 @@ def degraded_event(degraded: bool) -> bytes:
 
 
 def _guarded(function: Callable[..., object], *args: object) -> None:
-    # One subscriber's mistake must not cost the others an event.
+    # One subscriber's error must not cost the others an event.
     try:
         function(*args)
     except Exception:

@@ -1,70 +1,43 @@
-"""One per process and broker: what applications and streams talk to."""
+"""The hub, one per process and broker: what applications and streams talk to."""
 
 from __future__ import annotations
 
 import json
 import logging
 import random
-import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from ..brokers.base import TOKEN_AGE, Broker, History, Position, Publication, check_channel
+from ..brokers.base import TOKEN_AGE, Broker, History, Position, Publication
 from ..brokers.presence import Present
-from ..event import Dumps, ServerSentEvent
-from ..exceptions import BrokerUnavailable, ConfigurationError, EventError
+from ..event import Dumps
+from ..exceptions import BrokerUnavailable
 from ..runtime.process import Clock, after_fork, monotonic
 from .dispatcher import Dispatcher
 from .presence import user_channel
+from .publishing import PublishOptions, make_publication
 from .schedule import Schedule, ScheduledPublisher
 from .users import UserStreams
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Hub", "HubStatistics", "PublishOptions", "check_publish_options"]
+__all__ = ["Hub", "HubStatistics"]
 
 logger = logging.getLogger("sse_sync")
 
-# Bytes of an event. Each is kept by the broker and by every process, and a client's mailbox has
-# room for as many by default.
-MAX_EVENT = 1 << 20
-
-# Seconds for which a publish may be tried again, well within the life of its token; and bounds of
-# the pause between two attempts.
-MAX_RETRY = 60.0
+# Seconds; bounds of the pause between two attempts to publish.
 RETRY_PAUSES = (0.05, 2.0)
-
-
-class PublishOptions(TypedDict, total=False):
-    """Keywords of :meth:`Hub.publish`, and of all that publish by it."""
-
-    event: str | None
-    """Event type."""
-    key: str | None
-    """The event's subject, for filters and for :attr:`Overflow.LATEST`."""
-    meta: Mapping[str, Any] | None
-    """Any JSON value, for filters; it is not sent to clients."""
-    token: str | None
-    """Identifies this publish, for callers that may repeat it, such as tasks: another one with the
-    same token within ten minutes publishes nothing, and returns the id of the first."""
-    retry_for: float
-    """Seconds, at most 60 and by default 0, for which to try again while the broker is unavailable.
-    However many attempts it takes, the event is stored once. An attempt may itself take a few
-    seconds."""
-    keep: bool
-    """Whether clients that come back get it, too; by default they do. Otherwise only current
-    subscribers get it, such as that somebody is typing, and it takes no room in the history."""
 
 
 @dataclass(frozen=True)
 class HubStatistics:
-    """Figures of one process and broker."""
+    """Figures about one process and broker."""
 
     channels: int
     """Channels with subscribers."""
@@ -77,25 +50,25 @@ class HubStatistics:
     delivered: int
     """Events that were put into mailboxes."""
     interruptions: int
-    """Times that events may have been missed, so that every client had to start anew."""
+    """How often events may have been missed, so that clients had to resume or start afresh."""
     problem: str | None
-    """Why nothing arrives at the moment; :obj:`None` if all is well."""
+    """Why no events arrive at the moment; :obj:`None` if all is well."""
 
 
 class Hub:
     """
-    Publish events, and hand them to subscribers.
+    Publish events, and deliver them to this process's subscribers.
 
     Its methods may be called from any thread or greenlet. As a context manager it closes itself.
-    After a fork it begins anew in the child, with connections of its own and no subscribers.
+    In a forked child it starts afresh, with connections of its own and no subscribers.
 
     Args:
-        broker: What keeps and carries events.
+        broker: Stores events, and carries them between processes.
         clock: Tells the time.
-        sleep: Waits, for so many seconds.
-        schedule: What is published at intervals.
-        within: Returns the context in which to call functions of the application.
-        dumps: Makes JSON of what is published at intervals.
+        sleep: Sleeps for the given number of seconds.
+        schedule: What to publish at intervals.
+        within: Returns the context in which to call the application's functions.
+        dumps: Encodes their results as JSON.
         now: Tells the time of day, in seconds since the epoch.
 
     """
@@ -125,11 +98,11 @@ class Hub:
     def _begin(self) -> None:
         self._published = 0
         self.dispatcher = Dispatcher(self._broker, self._review, self._subscribed)
-        """Who subscribes."""
+        """Delivers events to subscribers."""
         self.users = UserStreams(
             self.dispatcher, self._broker, clock=self._clock, sleep=self._sleep
         )
-        """Whose streams there are, and who is there."""
+        """Whose streams this process has, and who is present."""
         self._scheduled = ScheduledPublisher(
             self._schedule,
             self.publish,
@@ -163,42 +136,26 @@ class Hub:
         """
         Publish an event to every subscriber of a channel, in all processes of the broker.
 
-        It is encoded here, once.
-
         Args:
-            channel: Where to publish.
+            channel: The channel to publish to.
             data: Text, or a value to be sent as JSON.
             token_age: Seconds for which a token is remembered.
-            dumps: Makes JSON of the data.
+            dumps: Encodes the data as JSON.
             options: See :class:`PublishOptions`.
 
         Returns:
             The event's id.
 
         Raises:
+            TypeError: If a keyword is unknown.
             ConfigurationError: If the channel, the token or the time to retry is unusable.
             EventError: If the data, the event type or the meta cannot be sent, or are larger
                 than 1 MiB together.
             BrokerUnavailable: If it is not certain that the event was stored.
 
         """
-        check_channel(channel)
-        check_publish_options(options)
-        event, key, meta = options.get("event"), options.get("key"), options.get("meta")
-        body = ServerSentEvent(data if data is not None else "", event=event).encode(dumps)
-        size = len(body) + _size_beside(key, meta)
-        if size > MAX_EVENT:
-            raise EventError(
-                "data",
-                f"makes an event of {size:,} bytes, more than the {MAX_EVENT:,} that a"
-                " channel takes: publish a link to it instead",
-            )
-        token, retry_for = options.get("token"), options.get("retry_for", 0.0)
-        if retry_for and token is None:
-            token = secrets.token_hex(8)
-        keep = options.get("keep", True)
-        publication = Publication(channel, body, event, key, meta, token, keep, token_age)
-        position = self._try_to_publish(publication, retry_for)
+        publication = make_publication(channel, data, options, token_age, dumps)
+        position = self._try_to_publish(publication, options.get("retry_for", 0.0))
         # Not under a lock: a figure, not worth one.
         self._published += 1
         return str(position)
@@ -239,17 +196,16 @@ class Hub:
         """
         End the streams of a user, or of a channel, in all processes.
 
-        The page is told the reason: in a ``stream-end`` event if it is for good, and the browser
-        does not come back; otherwise in a ``stream-disconnect`` event, and it comes back after
-        its reconnection time, so that it is asked for its permission again. Whoever must
-        not come back has to be refused then: call this after the permission is gone.
+        The page gets the reason. If it is for good, it comes in a ``stream-end`` event, and the
+        browser does not reconnect. Otherwise it comes in a ``stream-disconnect`` event, and the
+        browser reconnects after its reconnection time, and its permission is checked again. Call
+        this after you have taken the permission away, or the client is let in again.
 
         Args:
-            user: Whose streams; of both, those of the user on the channel.
-            channel: Streams that relay this channel.
+            user: Whose streams to end; together with a channel, only the user's streams of it.
+            channel: The channel whose streams to end.
             reason: Text for the page.
-            for_good: Whether browsers are told to stop. Clients that are not browsers may come
-                back all the same.
+            for_good: Whether browsers are told to stop. Other clients may reconnect all the same.
 
         Raises:
             ConfigurationError: If neither is given, or one is unusable.
@@ -260,12 +216,14 @@ class Hub:
 
     def reauthorize(self, *, user: Any = None, channel: str | None = None) -> None:
         """
-        End streams in all processes, so that their clients come back and are asked in a request
-        whether they may read on, because a permission has changed.
+        Have clients reconnect, in all processes, so that a request checks their permission again.
+
+        Call this after a permission has changed. The streams end, and their clients come back
+        spread over one to two reconnection times.
 
         Args:
-            user: Whose streams; of both, those of the user on the channel.
-            channel: Streams that relay this channel.
+            user: Whose streams to end; together with a channel, only the user's streams of it.
+            channel: The channel whose streams to end.
 
         Raises:
             ConfigurationError: If neither is given, or one is unusable.
@@ -276,55 +234,38 @@ class Hub:
 
     def present(self, channel: str) -> list[Present]:
         """
-        Return who is on a channel in any process, who came first first.
+        Return who is present on a channel, in any process, ordered by arrival.
 
-        Somebody is there from the first stream with ``presence=`` until the last one has ended and
+        A user is present from the first stream with ``presence=`` until the last one has ended and
         its grace is over; if a process is killed, for at most ten seconds longer.
 
         Args:
-            channel: Where.
+            channel: The channel.
 
         Raises:
             ConfigurationError: If the channel's name is unusable.
-            BrokerUnavailable: If that cannot be found out now.
+            BrokerUnavailable: If the broker cannot be asked now.
 
         """
         return self.users.presence.present(channel)
 
     @property
     def problem(self) -> str | None:
-        """Why nothing arrives at the moment; :obj:`None` if all is well."""
+        """Why no events arrive at the moment; :obj:`None` if all is well."""
         return self.dispatcher.problem
 
     def position(self) -> Position:
-        """
-        Return the position of the latest event of any channel, as the broker knows it now.
-
-        Raises:
-            BrokerUnavailable: If it cannot be asked.
-
-        """
+        """Return the position of the latest event of any channel. See :meth:`Broker.position`."""
         return self._broker.position()
 
     def history(
         self, channels: Sequence[str], after: Position, limit: int | None = None
     ) -> History:
-        """
-        Return what is still there of some channels after a position.
-
-        Args:
-            channels: Which channels.
-            after: Where a client left.
-            limit: Bytes of events after which it may stop; :obj:`None` for however many there are.
-
-        Raises:
-            BrokerUnavailable: If that cannot be read now.
-
-        """
+        """Return stored events of some channels after a position. See :meth:`Broker.history`."""
         return self._broker.history(channels, after, limit)
 
     def statistics(self) -> HubStatistics:
-        """Return what goes through the hub."""
+        """Return figures about this process."""
         dispatcher = self.dispatcher
         counts = dispatcher.counts()
         return HubStatistics(
@@ -349,45 +290,11 @@ class Hub:
         self._scheduled.subscribed(channels)
 
 
-def check_publish_options(options: PublishOptions) -> None:
-    """
-    Refuse unusable keywords of a publish.
-
-    Args:
-        options: What was given.
-
-    Raises:
-        TypeError: If one is unknown.
-        ConfigurationError: If the token or the time to retry is unusable.
-
-    """
-    for name in options.keys() - PublishOptions.__optional_keys__:
-        hint = ": write event= instead" if name == "type" else ""
-        raise TypeError(f"publish() got an unexpected keyword argument {name!r}{hint}")
-    token = options.get("token")
-    if token is not None and not (isinstance(token, str) and 0 < len(token) <= 200):
-        raise ConfigurationError("token", "must be text of 1 to 200 characters")
-    if not 0 <= options.get("retry_for", 0.0) <= MAX_RETRY:
-        raise ConfigurationError("retry_for", f"must be 0 to {MAX_RETRY:.0f} seconds")
-
-
-def _size_beside(key: str | None, meta: Mapping[str, Any] | None) -> int:
-    # What travels beside the event. Checked here, so that it fails with every broker or with none.
-    if key is not None and not isinstance(key, str):
-        raise EventError("key", f"must be text, not {type(key).__name__}")
-    if meta is None:
-        return len(key or "")
-    try:
-        return len(key or "") + len(json.dumps(meta))
-    except (TypeError, ValueError) as exc:
-        raise EventError("meta", f"cannot be written as JSON: {exc}") from exc
-
-
 _hubs: WeakSet[Hub] = WeakSet()
 
 
 def _begin_anew() -> None:
-    # In a child nothing of what was inherited can be relied on: not a lock, not a connection.
+    # Nothing that a child inherits can be relied on: not a lock, not a connection.
     for hub in list(_hubs):
         try:
             hub._broker.after_fork()

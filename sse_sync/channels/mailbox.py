@@ -1,5 +1,5 @@
 """
-One subscriber's events that have not been sent yet: bounded, with a policy for when it is full.
+One subscriber's unsent events: bounded, with a policy for when the mailbox is full.
 
 """
 
@@ -16,8 +16,8 @@ __all__ = ["MAX_CHUNK", "Mailbox", "Overflow"]
 
 MAX_CHUNK = 32 * 1024
 """
-Bytes that one write to a client may hold of the events that have come together. More would save
-few calls, and each client that gets a burst at the same time takes that much memory for a moment.
+Bytes of events that one write to a client may hold, unless a single event is larger. More would
+save few calls, and in a burst each client briefly takes this much memory.
 
 """
 
@@ -28,10 +28,10 @@ class Overflow(enum.Enum):
     DISCONNECT = "disconnect"
     """The stream ends; the client reconnects, and gets what it missed from the history."""
     DROP_OLDEST = "drop oldest"
-    """The oldest event is dropped, and the client does not learn of it."""
+    """The oldest event is dropped without telling the client."""
     LATEST = "latest"
-    """Of the events with the same key only the latest is kept; if there are too many keys, the
-    oldest event is dropped."""
+    """Only the latest event of each key is kept; if there are too many keys, the oldest event is
+    dropped."""
 
     @classmethod
     def _missing_(cls, value: object) -> None:
@@ -41,14 +41,14 @@ class Overflow(enum.Enum):
 
 class Mailbox:
     """
-    Hold events between whoever publishes and the client that reads.
+    Hold events until a client takes them.
 
     Any thread or greenlet may use it; it never blocks.
 
     Args:
         max_events: How many events fit.
-        max_bytes: How many bytes fit, of all events together. A single larger event fits
-            into an empty mailbox.
+        max_bytes: How many bytes of events fit in total. A single larger event fits into an
+            empty mailbox.
         overflow: What happens when it is full.
 
     """
@@ -77,17 +77,17 @@ class Mailbox:
         self._events: OrderedDict[object, Message] = OrderedDict()
         self._bytes = 0
         self.dropped = 0
-        """Events that were dropped, or replaced by a later one with the same key."""
+        """How many events were dropped, or replaced by a later one with the same key."""
         self.overflowed = False
-        """Whether it was full under :attr:`Overflow.DISCONNECT`. It takes nothing any more, so
-        that what it held can still be sent without a gap."""
+        """Whether it has overflowed under :attr:`Overflow.DISCONNECT`. It then accepts no more
+        events, so that those it holds can still be sent without a gap."""
 
     def __len__(self) -> int:
         return len(self._events)
 
     def put(self, message: Message) -> None:
         """
-        Add an event that is later than those before.
+        Add an event that is later than all before.
 
         Args:
             message: The event.
@@ -112,7 +112,7 @@ class Mailbox:
             self._bytes += len(message.body)
 
     def take(self) -> list[Message]:
-        """Return all events that are there, in their order."""
+        """Remove and return all events, in order."""
         if not self._events:
             return []
         with self._lock:
@@ -123,10 +123,10 @@ class Mailbox:
 
     def take_some(self, most: int) -> list[Message]:
         """
-        Return the first events that are there, at least one.
+        Remove and return the first events, at least one if there is any.
 
         Args:
-            most: Bytes that they may have together, unless it is only one.
+            most: Their maximum total bytes; a single event may exceed it.
 
         """
         taken: list[Message] = []
@@ -145,13 +145,13 @@ class Mailbox:
 
     def pour_from(self, other: Mailbox, *, after: int = 0, until: int | None = None) -> None:
         """
-        Add what another one holds, after what is here; it is empty then. If that one has left
-        something out, this one has, too.
+        Move events from another mailbox to the end of this one, and empty the other. If the other
+        has overflowed, so has this one.
 
         Args:
             other: The other mailbox.
             after: Number of the position after which events are wanted.
-            until: Number of the position up to which they are; :obj:`None` for all.
+            until: Number of the last position wanted; :obj:`None` for all.
 
         """
         for message in other.take():
@@ -161,7 +161,7 @@ class Mailbox:
         self.overflowed = self.overflowed or other.overflowed
 
     def clear(self) -> None:
-        """Forget everything, and take events again."""
+        """Drop all events, and accept new ones again."""
         with self._lock:
             self._events.clear()
             self._bytes = 0

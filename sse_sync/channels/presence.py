@@ -1,11 +1,10 @@
 """
-What this process holds: people on channels, and streams by name; and how the others learn it.
+Who is present in this process, how many streams it has by name, and how the broker learns that.
 
-Theory of operation. Streams change the tracker, which notes what has changed; nothing blocks but
-who asks whether one more stream is allowed, or wants to be known as present before it goes on.
-:meth:`PresenceTracker.flush` tells the broker's presence store what is different now, one caller
-at a time, so that a departure never overtakes an arrival that came after it. What could not be
-told is told the next time.
+Theory of operation. Streams change the tracker, which records what has changed. Only two calls
+block: asking for one more stream, and reporting a user as present before its stream goes on.
+:meth:`PresenceTracker.flush` reports the changes to the broker's presence store, one caller at a
+time, so that a leave never overtakes the join that followed it. A report that fails is repeated.
 
 """
 
@@ -36,13 +35,13 @@ ANNOUNCED = ("presence-join", "presence-leave")
 # Seconds between two reports, so that three may fail before the lease is over.
 TICK = LEASE / 4
 
-# Seconds to wait for others who tell the broker something.
+# Seconds to wait for another caller that reports.
 PATIENCE = 3.0
 
-# Bytes of what others see of somebody: everybody who asks gets that of everybody.
+# Bytes of what others see of a user: whoever asks gets that of everybody.
 MAX_INFO = 16 * 1024
 
-# Seconds longer than a grace that are waited, so that it is certainly over.
+# Seconds that are added to a grace, so that it is certainly over.
 MARGIN = 0.005
 
 
@@ -64,7 +63,7 @@ class Presence:
         if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace <= 3600:
             raise ConfigurationError("grace", "must be 0 to 3600 seconds")
         try:
-            self.arrival("")
+            self.join("")
             size = len(json.dumps(self.info))
         except (EventError, TypeError, ValueError) as exc:
             raise ConfigurationError("presence", f"cannot be announced: {exc}") from exc
@@ -76,7 +75,7 @@ class Presence:
         cls, user: Any, info: Any, grace: float, announce: bool | Sequence[str]
     ) -> Presence | None:
         """
-        Return how a stream shows its user, as the fronts' ``subscribe()`` is told.
+        Return how a stream shows its user, from the arguments of the fronts' ``subscribe()``.
 
         Args:
             user: Text, a number or a UUID; :obj:`None` for nobody.
@@ -99,9 +98,9 @@ class Presence:
             raise ConfigurationError("announce", "must be True, or two event types")
         return cls(user_key(user), info, grace, (kinds[0], kinds[1]) if kinds else None)
 
-    def arrival(self, channel: str) -> Join:
+    def join(self, channel: str) -> Join:
         """
-        Return what the presence store is told.
+        Return the report that the user is on a channel.
 
         Args:
             channel: Where the user is.
@@ -112,11 +111,11 @@ class Presence:
         """
         if self.announce is None:
             return Join(channel, self.user, self.info)
-        told = [
+        events = [
             PresenceEvent(kind, self.user, ServerSentEvent(self._data(), event=kind).encode())
             for kind in self.announce
         ]
-        return Join(channel, self.user, self.info, *told)
+        return Join(channel, self.user, self.info, *events)
 
     def _data(self) -> dict[str, Any]:
         return {"user": self.user, "info": self.info}
@@ -127,14 +126,16 @@ _At = tuple[str, str]
 
 @dataclass
 class _Held:
-    arrival: Join
+    join: Join
     grace: float
     streams: int = 0
 
 
 class PresenceTracker:
     """
-    Keep what this process holds. Its methods may be called from any thread or greenlet.
+    Keep who is present in this process, and how many streams it has by name.
+
+    Its methods may be called from any thread or greenlet.
 
     Args:
         store: The broker's presence store.
@@ -155,35 +156,35 @@ class PresenceTracker:
         self._clock = clock
         # Held while the dictionaries change; nothing blocks or calls out under it.
         self._lock = native_lock()
-        # Held while the broker is told or asked.
-        self._telling = threading.Lock()
+        # Held while the broker is asked or gets a report.
+        self._reporting = threading.Lock()
         self._here: dict[_At, _Held] = {}
         self._counts: dict[str, int] = {}
-        # What the book may say of us, and what it has to be told.
-        self._told: set[_At] = set()
+        # What the broker may believe of this process, and what has to be reported.
+        self._reported: set[_At] = set()
         self._stale: dict[_At | str, None] = {}
         # When somebody's grace is over.
         self._graces: list[float] = []
         self._begun = False
-        self._told_at = clock()
+        self._reported_at = clock()
 
     def enter(self, channel: str, presence: Presence) -> None:
-        """Note a stream that shows its user on a channel."""
+        """Record a stream that shows its user on a channel. It never blocks."""
         at = channel, presence.user
-        arrival = presence.arrival(channel)
+        join = presence.join(channel)
         with self._lock:
             held = self._here.get(at)
-            # Without streams its departure is about to be told, or is being told right now.
-            is_new = held is None or not held.streams or held.arrival != arrival
+            # Without streams its leave is about to be reported, or is being reported right now.
+            is_new = held is None or not held.streams or held.join != join
             if held is None:
-                held = self._here[at] = _Held(arrival, presence.grace)
-            held.arrival, held.grace = arrival, presence.grace
+                held = self._here[at] = _Held(join, presence.grace)
+            held.join, held.grace = join, presence.grace
             held.streams += 1
             if is_new:
                 self._stale[at] = None
 
     def leave(self, channel: str, presence: Presence) -> None:
-        """Note that such a stream has ended. It never blocks."""
+        """Record that such a stream has ended. It never blocks."""
         at = channel, presence.user
         with self._lock:
             held = self._here[at]
@@ -195,17 +196,17 @@ class PresenceTracker:
 
     def take_place(self, name: str, limit: int) -> bool:
         """
-        Note one more stream of a name, unless there are as many as there may be.
+        Count one more stream under a name, unless there are as many as there may be.
 
-        Where the other processes cannot be asked, those of this one count.
+        While the broker is unavailable, only the streams of this process count.
 
         Args:
             name: Whose streams.
             limit: How many all processes may have.
 
         """
-        # Taken before anybody is asked, so that others who ask meanwhile count it. What the book
-        # says then may be older than what holds, so it is told once more.
+        # Taken before the broker is asked, so that other callers count it meanwhile. The broker's
+        # number may then be older than this one, so it is reported once more.
         with self._lock:
             own = self._counts[name] = self._counts.get(name, 0) + 1
             self._stale[name] = None
@@ -219,13 +220,13 @@ class PresenceTracker:
             if not allowed:
                 with self._lock:
                     self._counts[name] -= 1
-                    # What was told meanwhile is one too many.
+                    # What was reported meanwhile is one too many.
                     self._stale[name] = None
             self._changed()
         return allowed
 
     def give_place(self, name: str) -> None:
-        """Note one stream less. It never blocks."""
+        """Count one stream less under a name. It never blocks."""
         with self._lock:
             self._counts[name] -= 1
             self._stale[name] = None
@@ -233,17 +234,17 @@ class PresenceTracker:
 
     def flush(self) -> float | None:
         """
-        Tell the broker what has changed, and that this process lives.
+        Report what has changed, and that this process lives.
 
         Returns:
             Seconds until it has to be called again; :obj:`None` if there is nothing left.
 
         Raises:
-            BrokerUnavailable: If it cannot be told now.
+            BrokerUnavailable: If the broker does not get the report.
 
         """
         with self._asking():
-            self._tell()
+            self._report_stale()
             if self._here or self._counts or self._stale:
                 delay = TICK
             elif not self._graces:
@@ -254,51 +255,52 @@ class PresenceTracker:
                 delay = min(delay, max(0.0, self._graces[0] - self._clock()))
             return delay
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """
-        Tell the broker what has changed, unless somebody else has done so meanwhile, and that this
-        process lives, unless it has been told lately.
+        Report what has changed, unless another caller has done so meanwhile, and that this process
+        lives, unless that was reported lately.
 
         Raises:
-            BrokerUnavailable: If it cannot be told now.
+            BrokerUnavailable: If the broker does not get the report.
 
         """
         with self._asking():
-            is_late = self._clock() > self._told_at + 2 * TICK
+            is_late = self._clock() > self._reported_at + 2 * TICK
             if self._stale or (is_late and (self._here or self._counts)):
-                self._tell()
+                self._report_stale()
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        if not self._telling.acquire(timeout=PATIENCE):
+        if not self._reporting.acquire(timeout=PATIENCE):
             raise BrokerUnavailable("the broker", "timed out while others reported presence")
         try:
             yield
         finally:
-            self._telling.release()
+            self._reporting.release()
 
-    def _tell(self) -> None:
+    def _report_stale(self) -> None:
         with self._lock:
             stale, self._stale = self._stale, {}
         try:
-            if not self._report(stale):
-                # It has forgotten us: everything once more. What was begun before counts, too.
+            if not self._send(stale):
+                # The broker has forgotten this process: report everything once more, those who
+                # are about to leave, too.
                 with self._lock:
                     everything: dict[_At | str, None] = {
                         **dict.fromkeys(self._here),
-                        **dict.fromkeys(self._told),
+                        **dict.fromkeys(self._reported),
                         **dict.fromkeys(self._counts),
                     }
-                self._report(everything)
+                self._send(everything)
         except BaseException:
             with self._lock:
                 self._stale = {**stale, **self._stale}
                 if self._begun:
-                    # What of it was told is not certain.
-                    self._stale.update(dict.fromkeys(self._told))
+                    # How much of it arrived is not certain.
+                    self._stale.update(dict.fromkeys(self._reported))
             raise
 
-    def _report(self, stale: dict[_At | str, None]) -> bool:
+    def _send(self, stale: dict[_At | str, None]) -> bool:
         reports: list[Join | Leave] = []
         counts: dict[str, int] = {}
         with self._lock:
@@ -308,16 +310,16 @@ class PresenceTracker:
                     continue
                 held = self._here.get(at)
                 if held is not None and held.streams:
-                    reports.append(held.arrival)
-                    self._told.add(at)
-                elif at in self._told:
+                    reports.append(held.join)
+                    self._reported.add(at)
+                elif at in self._reported:
                     grace = held.grace if held is not None else 0.0
                     reports.append(Leave(*at, grace))
                 elif held is not None:
-                    del self._here[at]  # Come and gone before anybody was told.
+                    del self._here[at]  # Come and gone between two reports.
         began, self._begun = self._begun, True
         known = self._store.report(reports, counts)
-        self._told_at = self._clock()
+        self._reported_at = self._clock()
         self._forget(reports, counts)
         return known or not began
 
@@ -329,7 +331,7 @@ class PresenceTracker:
             for each in reports:
                 if isinstance(each, Leave):
                     at = each.channel, each.user
-                    self._told.discard(at)
+                    self._reported.discard(at)
                     heapq.heappush(self._graces, now + each.grace + MARGIN)
                     held = self._here.get(at)
                     if held is not None and not held.streams:

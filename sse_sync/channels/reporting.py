@@ -42,13 +42,13 @@ class PresenceReporter:
         """Return who is present on a channel. See :meth:`Hub.present`."""
         check_channel(channel)
         # So that nobody here has left only because nothing could be reported for a while.
-        self.tracker.tell()
+        self.tracker.report()
         return self._store.present(channel)
 
     def report(self) -> None:
         """Report what has changed before the caller goes on, or later where that fails."""
         try:
-            self.tracker.tell()
+            self.tracker.report()
         except BrokerUnavailable as exc:
             logger.warning("presence not reported, will retry: %s", exc)
         self.task.wake()

@@ -1,11 +1,11 @@
 """
 Where a subscriber starts, what it skips, and whether it resumes or resets.
 
-The one algorithm for everybody who reads channels: a stream, a fan-out, :func:`~sse_sync.listen`.
-A subscriber registers first and reads the history second, so that an event that is published
-meanwhile is in one of them or in both; it skips by position what it has seen. Where the history no
-longer reaches back, or its epoch is another, something may be missing, and the subscriber starts
-anew at the present position, which its clients are told.
+This is the only algorithm for reading channels: a stream, a fan-out and :func:`~sse_sync.listen`
+use it. A subscriber registers first and reads the history second, so that an event published
+meanwhile is in one or in both; it skips by position what it has already seen. If the history does
+not reach back far enough, or has another epoch, something may be missing. The subscriber then
+starts anew at the present position, and its clients get a ``stream-reset``.
 
 """
 
@@ -24,13 +24,13 @@ class ChannelReader:
     """
     One subscriber's place in the history of its channels.
 
-    It locks nothing: :meth:`start` and :meth:`read` may block and are called by one party at a
-    time; :meth:`follow` is called under whatever protects the subscriber's events.
+    It holds no lock. :meth:`start` and :meth:`read` may block, and only one caller at a time may
+    use them. Call :meth:`follow` under the lock, if any, that protects the subscriber's events.
 
     Args:
-        hub: Where the channels are.
-        channels: Which channels.
-        subscriber: Who gets their events.
+        hub: The hub of the channels.
+        channels: Names of channels.
+        subscriber: Receives their events.
 
     """
 
@@ -40,26 +40,26 @@ class ChannelReader:
         self._hub = hub
         self._channels = channels
         self._subscriber = subscriber
-        # How often the process had been interrupted when it started, and where that was.
+        # How often the process had been interrupted when this started, and the position then.
         self._generation = -1
         self._start = Position("", 0)
         self.seen = self._start
-        """Up to where everything has been passed on."""
+        """The position up to which everything has been passed on."""
         self.has_missed = False
-        """Whether events may be missing after that, so that it has to start again."""
+        """Whether events may be missing after that, so that it must start again."""
 
     @property
     def is_current(self) -> bool:
-        """Whether nothing can be missing, not even what the subscriber will soon be told of."""
+        """Whether nothing can be missing, not even by an interruption not reported to it yet."""
         return not self.has_missed and self._generation == self._hub.dispatcher.interruptions
 
     def start(self) -> Position:
         """
-        Register the subscriber, also once more after an interruption. It may block.
+        Register the subscriber, or register it again after an interruption. It may block.
 
         Returns:
-            Where its channels are: whatever comes later is given to the subscriber. What it has
-            :attr:`seen` is as before.
+            The position after which the subscriber receives every event. :attr:`seen` stays as it
+            was.
 
         Raises:
             BrokerUnavailable: If that cannot be promised now.
@@ -76,46 +76,46 @@ class ChannelReader:
 
     def read(self, after: Position, limit: int | None = None) -> list[Message] | None:
         """
-        Return what came after a position, to be followed; :obj:`None` if something may be missing,
-        so that the subscriber has to start anew. It may block.
+        Return the events after a position, for :meth:`follow`; :obj:`None` if something may be
+        missing, so that the subscriber must start anew. It may block.
 
         Args:
-            after: Where it left.
+            after: The position.
             limit: Bytes of events after which it may stop.
 
         Raises:
-            BrokerUnavailable: If that cannot be read now.
+            BrokerUnavailable: If the history cannot be read now.
 
         """
         history = self._hub.history(self._channels, after, limit)
         return history.messages if history.complete else None
 
     def caught_up(self) -> None:
-        """Record that all of the history was followed, so that it has seen what was there then."""
+        """Record that all of the history up to the start has been followed."""
         if self._start.epoch == self.seen.epoch:
             self.seen = max(self.seen, self._start)
 
     def present(self) -> Position:
         """
-        Return where to start anew, for a client whose own position is of no use. It may block.
+        Return where to start anew, for a client whose own position is useless. It may block.
 
-        The broker is asked: if its store has begun another epoch, the process may not know yet.
+        This asks the broker: if its store has begun another epoch, the process may not know yet.
 
         Raises:
-            BrokerUnavailable: If it cannot be asked.
+            BrokerUnavailable: If the broker cannot be reached.
 
         """
         return self._hub.position()
 
     def follow(self, messages: Iterable[Message]) -> list[Message]:
         """
-        Move on, and return what of the events is new.
+        Advance :attr:`seen`, and return the events that are new.
 
-        Of another epoch nothing is: the interruption that precedes it has not been reported yet,
-        and clients must not get a position after it before that.
+        It stops at an event of another epoch: the interruption before that event has not been
+        reported yet, and until then clients must not get a later position.
 
         Args:
-            messages: Events in the order of their positions.
+            messages: Events, ordered by position.
 
         """
         seen, new = self.seen, []

@@ -1,9 +1,9 @@
 """
-Publishing at intervals, by whatever process has subscribers, and once by all of them.
+Publishing at intervals: once for all processes that have subscribers.
 
 Theory of operation. Intervals are counted from the epoch, so every process calls a function at the
-same moments and publishes with a token that names the moment. The broker takes the first publish
-with a token, and the others are none. No process is the one that has to do it, so none can fail to.
+same moments, and publishes with a token that names the moment. The broker stores the first publish
+with a token and ignores the others. No process leads, so none can fail to.
 
 """
 
@@ -38,18 +38,18 @@ Published = TypeVar("Published", bound=Callable[[], Any])
 
 @dataclass(frozen=True, eq=False)
 class ScheduledEvent:
-    """What an application publishes at intervals."""
+    """A function whose result an application publishes at intervals."""
 
     function: Callable[[], Any]
     """Returns the data, or :obj:`None` if nothing is to be published."""
     seconds: float
-    """From one time to the next."""
+    """The interval."""
     channel: str
-    """Where it is published."""
+    """The channel to publish to."""
     event: str | None = None
     """Event type."""
     key: str | None = None
-    """What the event is about."""
+    """The event's subject."""
     keep: bool = False
     """Whether clients that come back get it."""
     name: str = field(init=False)
@@ -99,7 +99,7 @@ def _origin(function: Any) -> tuple[Any, ...]:
 
 
 class Schedule:
-    """All that an application publishes at intervals."""
+    """Everything that an application publishes at intervals."""
 
     def __init__(self) -> None:
         self._by_channel: dict[str, dict[str, ScheduledEvent]] = {}
@@ -264,7 +264,7 @@ class _Running:
             self._publisher.publish(self._scheduled, number)
             self._has_failed = False
         except BrokerUnavailable as exc:
-            # That nothing arrives is told by others, once and not every second.
+            # The log already says once that nothing arrives; not every second here.
             logger.debug("scheduled publish to %s postponed: %s", channel, exc)
         except BrokerClosed:
             raise  # It is not tried again.

@@ -1,5 +1,5 @@
 """
-A stream that relays channels: where it begins, what it skips, and when it gives up.
+A stream that relays channels: where it starts, what it skips, and when it gives up.
 
 """
 
@@ -30,27 +30,27 @@ __all__ = ["ChannelFeed", "Filter", "Subscription", "listen"]
 
 logger = logging.getLogger("sse_sync")
 
-# Bytes of an event from which on it is a chunk of its own.
+# Events of at least this many bytes are chunks of their own.
 LARGE = 4096
 
 Filter = Callable[[str | None, str | None, Mapping[str, Any]], bool]
-"""Takes an event's type, key and meta; tells whether this subscriber gets it."""
+"""Takes an event's type, key and meta; returns whether this subscriber gets it."""
 
 
 @dataclass(frozen=True)
 class Subscription(FeedSource):
-    """What a stream shall relay. A source for :class:`~sse_sync.EventStream`."""
+    """What a stream is to relay. A source for :class:`~sse_sync.EventStream`."""
 
     hub: Hub
-    """Where the channels are."""
+    """The hub of the channels."""
     channels: tuple[str, ...]
-    """Which channels."""
+    """Names of channels."""
     last_event_id: str | None = None
-    """Where the client left; untrusted."""
+    """Where the client left off; untrusted."""
     filter: Filter | None = None
-    """Which events this client gets; :obj:`None` for all."""
+    """Selects the events that this client gets; :obj:`None` for all."""
     snapshot: Callable[[], Iterable[Any]] | None = None
-    """Returns events that tell the state, for a client that does not resume."""
+    """Returns events that describe the current state, for a client that does not resume."""
     overflow: Overflow = Overflow.DISCONNECT
     """What happens when the client is slower than its events."""
     max_events: int = 1000
@@ -58,10 +58,10 @@ class Subscription(FeedSource):
     max_bytes: int = 1 << 20
     """Bytes that may wait for the client."""
     tell_degraded: bool = False
-    """Whether the client is told, in ``stream-degraded`` events, when nothing can arrive for now
-    and when it can again."""
+    """Whether ``stream-degraded`` events tell the client when no events can arrive, and when they
+    can again."""
     user_stream: UserStream | None = None
-    """Whose stream it is."""
+    """The user and channels the stream is counted and shown under."""
 
     def __post_init__(self) -> None:
         if not self.channels:
@@ -75,11 +75,7 @@ class Subscription(FeedSource):
 
     @property
     def is_at_hand(self) -> bool:
-        """
-        Whether a feed has something to send as soon as it is started, without asking the broker or
-        the application.
-
-        """
+        """Whether neither the broker nor the application has to be asked first."""
         if self.last_event_id is not None or self.snapshot is not None:
             return False
         if self.user_stream is not None and self.user_stream.presence is not None:
@@ -87,20 +83,12 @@ class Subscription(FeedSource):
         return self.hub.dispatcher.receives(self.channels)
 
     def open(self, signal: Signal, encode: Encode, context: contextvars.Context) -> ChannelFeed:
-        """
-        Return the feed of a stream.
-
-        Args:
-            signal: Set whenever there is something to take.
-            encode: Makes bytes of what the snapshot gives.
-            context: Context variables for the snapshot and the filter.
-
-        """
+        """Return the feed of a stream. Snapshot and filter run in the context."""
         return ChannelFeed(self, signal, encode, context)
 
 
 class ChannelFeed:
-    """A :class:`~sse_sync.feed.Feed` from channels, and a subscriber of theirs."""
+    """A :class:`~sse_sync.feed.Feed` from channels, and a subscriber to them."""
 
     clients = 1
 
@@ -117,11 +105,11 @@ class ChannelFeed:
         self.subscription = subscription
         """What it relays."""
         self.reader = ChannelReader(subscription.hub, subscription.channels, self)
-        """Where its client is."""
+        """The client's place in the history."""
         self.mailbox = Mailbox(
             subscription.max_events, subscription.max_bytes, subscription.overflow
         )
-        """What has come, and was not looked at yet."""
+        """Events that have arrived, and have not been filtered yet."""
         self._signal = signal
         self._encode = encode
         self._context = context
@@ -139,7 +127,6 @@ class ChannelFeed:
             self._fail(exc)
 
     def take(self) -> bytes | None:
-        """Return everything that is there, up to a bound."""
         if self._has_nothing():
             return None
         if not self._ready and not self.done:
@@ -149,7 +136,7 @@ class ChannelFeed:
                 elif self._is_replaying:
                     self._context.run(self._replay_on)
                 elif self.subscription.filter is None:
-                    self._collect()  # Nothing of the application's runs.
+                    self._collect()  # None of the application's code runs.
                 else:
                     self._context.run(self._collect)
             except Exception as exc:
@@ -160,23 +147,21 @@ class ChannelFeed:
         ready = self._ready
         if not ready:
             return None
-        # A large one is shared by all streams; put together with others it would be a copy in each.
+        # All streams share a large event; joined with others it would be copied in each stream.
         alone = len(ready) == 1 or len(ready[0]) >= LARGE
         return ready.popleft() if alone else _join(ready)
 
     def wait(self) -> None:
-        """Wait for the signal."""
         self._signal.wait()
 
     def stop(self) -> None:
-        """Leave the channels."""
         self.done = True
         self.reader.stop()
 
     # What a hand-off calls.
 
     def why_not_handed_off(self) -> str:
-        """Return why it has to stay with its request; an empty text if it does not."""
+        """Return why it must stay with its request; an empty string if it need not."""
         if self.subscription.filter is not None:
             return "its filter needs the request"
         if self._ready or self._is_replaying or self._degraded is not None:
@@ -188,17 +173,14 @@ class ChannelFeed:
     # What the dispatcher calls.
 
     def put(self, message: Message) -> None:
-        """Take an event."""
         self.mailbox.put(message)
         self._signal.set()
 
     def interrupted(self) -> None:
-        """Record that events may be missing from here on."""
         self.reader.has_missed = True
         self._signal.set()
 
     def degraded(self, problem: str | None) -> None:
-        """Record that nothing arrives for now, or that it does again."""
         if self.subscription.tell_degraded:
             self._degraded = problem is not None
             self._signal.set()
@@ -207,7 +189,7 @@ class ChannelFeed:
         wanted = self.subscription
         here = self.reader.start()
         if wanted.user_stream is not None:
-            # So that the snapshot shows the user, too, and the announcement comes after it.
+            # So that the snapshot includes the user, and the announcement comes after it.
             wanted.user_stream.arrive()
         left = wanted.last_event_id
         if left is None:
@@ -223,8 +205,8 @@ class ChannelFeed:
             self.degraded(wanted.hub.problem)
 
     def _replay(self, after: Position) -> bool:
-        # As much of the history as may wait for the client; what comes meanwhile is in the history,
-        # too, if it is kept at all. Returns whether nothing is missing.
+        # Read as much history as may wait for the client. What arrives meanwhile is in the history,
+        # too, if it is kept at all. Return whether nothing is missing.
         self.mailbox.clear()
         most = self.subscription.max_bytes
         messages = self.reader.read(after, most)
@@ -236,7 +218,7 @@ class ChannelFeed:
         for at, message in enumerate(messages, 1):
             size += len(message.body)
             if size >= most:
-                # Perhaps not all of it was read, or not all of it is wanted now.
+                # Perhaps there is more to read, or more was read than may wait.
                 self._is_replaying = True
                 messages = messages[:at]
                 break
@@ -246,8 +228,8 @@ class ChannelFeed:
         return True
 
     def _start_again(self) -> None:
-        # The process may have missed something. This client has not if it resumed in a new epoch
-        # before the process noticed that; otherwise it has to ask for the state again.
+        # The process may have missed events. This client resumes if it can: it may even have moved
+        # to a new epoch before the process noticed. Otherwise it needs the state again.
         self.mailbox.clear()
         here, seen = self.reader.start(), self.reader.seen
         if seen.epoch != here.epoch or not self._replay(seen):
@@ -265,15 +247,15 @@ class ChannelFeed:
             self._ready.extend(self._encode(item) for item in self.subscription.snapshot())
 
     def _replay_on(self) -> None:
-        # In a loop, as long as the filter lets nothing pass.
+        # In a loop, until the filter accepts something.
         while self._is_replaying and not self._ready and not self.reader.has_missed:
             if not self._replay(self.reader.seen):
                 self._reset(self.reader.present())
         if not self._ready and not self.reader.has_missed:
-            self._collect()  # What came meanwhile.
+            self._collect()  # What has arrived meanwhile.
 
     def _has_nothing(self) -> bool:
-        # What is most often asked.
+        # The most frequent check.
         mailbox = self.mailbox
         return not (
             self._ready
@@ -285,13 +267,13 @@ class ChannelFeed:
         )
 
     def _collect(self) -> None:
-        # In this order: what was put before it overflowed is sent without a gap.
+        # In this order: events from before the overflow are sent without a gap.
         overflowed = self.mailbox.overflowed
         messages = self.mailbox.take()
         if messages:
             self._follow(messages)
         if self.reader.has_missed and not self._ready:
-            self._signal.set()  # To be looked at again at once.
+            self._signal.set()  # To be checked again at once.
         elif overflowed and not self._ready:
             self.overflowed = self.done = True
 
@@ -321,20 +303,20 @@ def listen(
     tell_degraded: bool = False,
 ) -> Iterator[ServerSentEvent]:
     """
-    Return the events of some channels as they come, for scripts and workers. It never ends.
+    Iterate over the events of some channels as they arrive, for scripts and workers. It never ends.
 
-    As to a client of a stream, it gives ``stream-open`` and ``stream-reset`` events, too.
+    Like a stream's client, the caller also gets ``stream-open`` and ``stream-reset`` events.
 
     Args:
-        hub: Where the channels are.
+        hub: The hub of the channels.
         channels: Names of channels.
-        last_event_id: Where to go on; every event has its id.
-        filter: Takes an event's type, key and meta; tells whether it is wanted.
-        tell_degraded: Whether to give ``stream-degraded`` events.
+        last_event_id: The id of the last event received, to resume after it.
+        filter: Takes an event's type, key and meta; returns whether it is wanted.
+        tell_degraded: Whether to include ``stream-degraded`` events.
 
     Raises:
         ConfigurationError: If a channel's name is unusable.
-        BrokerUnavailable: If the broker cannot be reached at the beginning.
+        BrokerUnavailable: If the broker cannot be reached at the start.
 
     """
     wanted = Subscription(
@@ -361,7 +343,7 @@ def _listen(wanted: Subscription) -> Iterator[ServerSentEvent]:
                     yield event
             if feed.error is not None:
                 raise feed.error
-            # The caller was slower than the events; it resumes, as a client does.
+            # The caller was slower than the events, and resumes as a client does.
         finally:
             feed.stop()
 

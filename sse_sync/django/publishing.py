@@ -16,8 +16,9 @@ from ..brokers.base import check_channel
 from ..brokers.presence import Present
 from ..channels.access import AccessRefused, is_yes, load_hook
 from ..channels.app import SubscribeOptions, response_options
-from ..channels.hub import Hub, PublishOptions, check_publish_options
+from ..channels.hub import Hub
 from ..channels.presence import user_channel
+from ..channels.publishing import PublishOptions, check_publish_options
 from ..channels.schedule import Published
 from .app import channels, configured, dumps, schedule
 from .response import EventSourceResponse, wsgi_environ
@@ -57,7 +58,7 @@ def publish(channel: str, data: Any, **options: Unpack[PublishOptions]) -> str:
         channel: Where to publish.
         data: Text, or a value that :class:`~django.core.serializers.json.DjangoJSONEncoder` can
             write.
-        options: See :class:`~sse_sync.channels.hub.PublishOptions`.
+        options: See :class:`~sse_sync.channels.publishing.PublishOptions`.
 
     Returns:
         The event's id.

@@ -11,8 +11,9 @@ import flask
 from ..brokers.presence import Present
 from ..channels.access import AccessRefused, Grant, load_hook
 from ..channels.app import AppHub, SubscribeOptions, response_options
-from ..channels.hub import Hub, PublishOptions
+from ..channels.hub import Hub
 from ..channels.presence import user_channel
+from ..channels.publishing import PublishOptions
 from ..channels.schedule import Published, Schedule
 from ..settings import Options, misspelt
 from ..streams.admission import admission
@@ -108,7 +109,7 @@ class SSE:
         Args:
             channel: Where to publish.
             data: Text, or a value that ``app.json`` can write.
-            options: See :class:`~sse_sync.channels.hub.PublishOptions`.
+            options: See :class:`~sse_sync.channels.publishing.PublishOptions`.
 
         Returns:
             The event's id.

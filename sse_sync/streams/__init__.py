@@ -1,5 +1,5 @@
 """
-Streams: one response each, from its first byte to its end.
+Streams: each is one response, from its first byte to its end.
 
 """
 

@@ -30,16 +30,16 @@ __all__ = ["Admission", "Capacity", "Refusal", "admission", "refusal_bytes"]
 logger = logging.getLogger("sse_sync")
 
 
-# Sources that may outlive their streams, each in a thread that may block for ever. Under gevent,
-# where sources are interrupted, there are for a moment as many as clients disconnect at once.
+# How many sources may outlive their streams, each in a thread that may block for ever. Gevent
+# interrupts sources, so there they are as many as disconnect at once, and only for a moment.
 LINGERING_LIMIT = 100
 
 
-# The most that is reserved for ordinary requests.
+# The most slots reserved for ordinary requests.
 MAX_RESERVE = 1000
 
 
-# For people with curl; a browser shows it to nobody.
+# For people with curl; browsers do not show it.
 _LIMITED = b": too many streams of this user or address\n"
 
 
@@ -51,7 +51,7 @@ class Refusal(enum.Enum):
     STOPPING = "stopping"
     """The server is stopping or reloading."""
     LIMITED = "limited"
-    """The user or the address has as many streams as it may."""
+    """The user or the address has reached its limit."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,15 @@ class Capacity:
     """What one server process can serve at a time."""
 
     slots: int
-    """Requests at a time."""
+    """Concurrent requests."""
     advice: str
     """How to get more."""
 
     @property
     def streams(self) -> int:
         """
-        Streams at a time. A tenth, at most 1,000, is reserved for ordinary requests; one stream is
-        always possible.
+        Concurrent streams, at least one. A tenth of the slots, at most 1,000, is reserved for
+        ordinary requests.
 
         """
         return max(1, self.slots - min(max(1, self.slots // 10), MAX_RESERVE))
@@ -78,17 +78,17 @@ class Limit:
     """A maximum number of streams."""
 
     streams: int
-    """The number."""
+    """Concurrent streams."""
     advice: str
     """How to get more."""
 
 
 class Admission:
-    """Decides for one process. The server's capacity is determined once."""
+    """Admit or refuse streams in one process. It determines the server's capacity once."""
 
     def __init__(self) -> None:
         self._worker: Any = None
-        # Requests that the server can serve at a time, and connections that it can have.
+        # The server's limits on concurrent requests and on open connections.
         self._capacity: Capacity | None = None
         self._descriptors: Capacity | None = None
         self._known = False
@@ -96,10 +96,10 @@ class Admission:
 
     def prepare(self, environ: WSGIEnvironment, registry: Registry) -> None:
         """
-        Determine what the server can hold, and warn if that is little. Later calls do nothing.
+        Determine the server's capacity, and warn if it is small. Later calls do nothing.
 
         Args:
-            environ: Any request's WSGI environ; an empty one before the first request.
+            environ: Any request's WSGI environ; empty before the first request.
             registry: The process's streams.
 
         """
@@ -107,7 +107,7 @@ class Admission:
             return
         self._worker = find_worker()
         if self._worker is None and not environ:
-            return  # The application is loading, perhaps in a master process.
+            return  # The application is still loading, perhaps in a master process.
         self._known = True
         worker = self._worker
         if worker is not None:
@@ -125,8 +125,8 @@ class Admission:
 
         Args:
             registry: The process's streams.
-            max_streams: The configured limit; :obj:`None` for what the server can hold.
-            passing: Whether the stream needs its request only for a moment.
+            max_streams: The configured limit; :obj:`None` for the server's capacity.
+            passing: Whether the stream needs its request only briefly.
 
         """
         if self._worker is not None and drain().is_stopping():
@@ -145,7 +145,7 @@ class Admission:
 
     def is_over(self, registry: Registry, max_streams: int | None) -> bool:
         """
-        Return whether more streams hold a request than may.
+        Return whether too many streams hold a request.
 
         Args:
             registry: The process's streams.
@@ -169,8 +169,8 @@ class Admission:
         Args:
             stream: The stream.
             registry: The process's streams.
-            max_streams: The configured limit; :obj:`None` for what the server can hold.
-            passing: Whether the stream needs its request only for a moment.
+            max_streams: The configured limit; :obj:`None` for the server's capacity.
+            passing: Whether the stream needs its request only briefly.
 
         """
         refusal = self.refusal(registry, max_streams, passing=passing)
@@ -211,7 +211,7 @@ class Admission:
     def _limit_of(
         self, registry: Registry, limits: tuple[Limit | None, Limit | None], *, passing: bool
     ) -> Limit | None:
-        # The limit that has been reached. A passing stream does not hold its request for long.
+        # The limit that has been reached. A passing stream soon gives up its request.
         all_, requests = limits
         if all_ is not None and registry.open >= all_.streams:
             return all_
@@ -222,12 +222,12 @@ class Admission:
 
 def refusal_bytes(refusal: Refusal, options: Options) -> bytes:
     """
-    Return all that a client gets that is sent away. With status 200, because after a 503 an
-    EventSource never comes back (WHATWG HTML, 9.2.2).
+    Return the whole response body for a refused client. Its status is 200, because an EventSource
+    never reconnects after a 503 (WHATWG HTML, 9.2.2).
 
     Args:
-        refusal: Why it is sent away.
-        options: How its stream would have behaved.
+        refusal: Why the client is refused.
+        options: The options of the stream that it asked for.
 
     """
     if refusal is Refusal.STOPPING:
@@ -291,7 +291,7 @@ def _uwsgi_cores() -> int:
 
 
 def _descriptors() -> Capacity | None:
-    # A stream needs one; 64 are for what the application has open.
+    # Each stream needs one; 64 are left for the application's own files.
     try:
         import resource
     except ImportError:

@@ -1,8 +1,8 @@
 """
 Find the client's connection in each server's WSGI environ.
 
-:data:`SERVERS` is the table. A server that is not in it still streams, but a disconnect is noticed
-only when something is written.
+:data:`SERVERS` is the table. A server that is not in it still streams, but a disconnect goes
+unnoticed until the next write.
 
 """
 
@@ -35,25 +35,25 @@ __all__ = ["SERVERS", "Connection", "Server", "find_connection", "find_server", 
 
 _ZERO = bytes(4)
 
-# Held so that the server does not close a descriptor between our looking at it and duplicating it:
-# its number might be another client's by then. Nothing blocks or switches greenlets meanwhile.
+# Keeps a connection from being released between reading its descriptor and duplicating it: the
+# number might be another client's by then. Nothing blocks or switches greenlets while it is held.
 _lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Server:
-    """What is known about one WSGI server."""
+    """Describe one WSGI server."""
 
     name: str
-    """Its name in its documentation."""
+    """The name that its documentation uses."""
     matches: Callable[[WSGIEnvironment], bool]
-    """Returns whether a request came through it."""
+    """Returns whether a request came through this server."""
     fileno: Callable[[WSGIEnvironment], int]
     """Returns the descriptor of the client's socket."""
     may_close_early: bool = False
-    """Whether it may close the socket before the response has ended."""
+    """Whether the server may close the socket before the response ends."""
     passes_connection: bool = False
-    """Whether it leaves the ``Connection`` header to the application."""
+    """Whether the server leaves the ``Connection`` header to the application."""
 
 
 class Connection:
@@ -62,7 +62,7 @@ class Connection:
 
     Args:
         fd: Its descriptor.
-        owned: Whether the descriptor is a duplicate, to be closed here.
+        owned: Whether the descriptor is a duplicate, which this object closes.
 
     """
 
@@ -71,7 +71,7 @@ class Connection:
     def __init__(self, fd: int, *, owned: bool = False) -> None:
         self._owned = owned
         self.fd = fd
-        """Descriptor, valid until the server closes the response; -1 from then on."""
+        """Descriptor, valid until the server closes the response; -1 after that."""
 
     def release(self) -> None:
         """Forget the socket, because the server is about to close it. Idempotent."""
@@ -82,7 +82,7 @@ class Connection:
 
     def prepare(self, write_timeout: float | None) -> None:
         """
-        Send small writes at once, and notice a vanished peer.
+        Send small writes at once, and detect a vanished peer.
 
         Args:
             write_timeout: Seconds after which unacknowledged data ends a TCP connection.
@@ -94,8 +94,8 @@ class Connection:
 
     def is_idle(self) -> bool:
         """
-        Return whether the peer has acknowledged everything, so that a small write would not block.
-        False if the system cannot tell.
+        Return whether the peer has acknowledged everything, so a small write would not block. False
+        if the system cannot tell.
 
         """
         if not _TELLS_QUEUE:
@@ -114,22 +114,23 @@ class Connection:
 
     def stop_reading(self) -> None:
         """
-        Let the server read the end of the connection instead of a further request, and close it.
+        Make the server read an end of file in place of the next request, and so close the
+        connection.
 
         """
         self._shut_down(socket.SHUT_RD)
 
     def abort(self) -> None:
         """
-        Make a blocked write fail, and all later ones. Closing the socket is left to the server.
+        Make a blocked write and all later ones fail. The server closes the socket.
 
         """
         self._shut_down(socket.SHUT_RDWR)
 
     @contextmanager
     def _duplicate(self) -> Iterator[_socket.socket | None]:
-        # A duplicate, because closing a socket object closes its descriptor; and the C module's
-        # class, because SSLSocket.shutdown() would end encryption, and gevent's sockets wait.
+        # A duplicate, because closing a socket object closes its descriptor. The C module's class,
+        # because SSLSocket.shutdown() would end encryption, and gevent's sockets wait.
         try:
             with _lock:
                 sock = _socket.socket(fileno=os.dup(self.fd))
@@ -147,12 +148,12 @@ class Connection:
                 try:
                     sock.shutdown(how)
                 except OSError:
-                    pass  # The peer has closed it already.
+                    pass  # The peer has already closed it.
 
 
 def prepare(sock: _socket.socket, write_timeout: float | None) -> None:
     """
-    Send a socket's small writes at once, and notice a vanished peer.
+    Send a socket's small writes at once, and detect a vanished peer.
 
     Args:
         sock: The socket.
@@ -164,17 +165,17 @@ def prepare(sock: _socket.socket, write_timeout: float | None) -> None:
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if write_timeout is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-            # Later than our own deadline, which ends a blocked write with EPIPE: servers ignore
-            # that, but log a traceback for ETIMEDOUT.
+            # Later than our own deadline, which fails a blocked write with EPIPE: servers ignore
+            # EPIPE, but log a traceback for ETIMEDOUT.
             milliseconds = int(write_timeout * 1_000) + 1_000
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
     except OSError:
-        pass  # Closed already, or not TCP.
+        pass  # Already closed, or not TCP.
 
 
 def find_server(environ: WSGIEnvironment) -> Server | None:
     """
-    Return the server that a request came through, or :obj:`None` if it is not known.
+    Return the server that a request came through, or :obj:`None` if it is unknown.
 
     Args:
         environ: The request's WSGI environ.
@@ -188,7 +189,7 @@ def find_server(environ: WSGIEnvironment) -> Server | None:
 
 def find_connection(environ: WSGIEnvironment) -> Connection | None:
     """
-    Return the client's connection, or :obj:`None` if the server does not show it.
+    Return the client's connection, or :obj:`None` if the server does not expose it.
 
     Args:
         environ: The request's WSGI environ.
@@ -204,7 +205,7 @@ def find_connection(environ: WSGIEnvironment) -> Connection | None:
                 return Connection(os.dup(fd), owned=True)
             return Connection(fd)
     except Exception:
-        # Middleware may have replaced wsgi.input with an object without these attributes.
+        # Middleware may have replaced wsgi.input with an object that lacks these attributes.
         pass
     return None
 
@@ -227,7 +228,7 @@ def _input_class(environ: WSGIEnvironment) -> str:
 
 
 def _uwsgi(environ: WSGIEnvironment) -> Any:
-    # A module that only exists inside uWSGI.
+    # This module exists only inside uWSGI.
     return sys.modules["uwsgi"]
 
 
@@ -244,7 +245,7 @@ SERVERS: tuple[Server, ...] = (
     ),
     # werkzeug/serving.py, WSGIRequestHandler.make_environ. Sends its own Connection: close.
     Server("Werkzeug", _has("werkzeug.socket"), _fileno_of("werkzeug.socket")),
-    # waitress/task.py, WSGITask.get_environment: a method of the channel. The header is an error.
+    # waitress/task.py, WSGITask.get_environment: a method of the channel. It rejects the header.
     # With channel_request_lookahead its main thread notices the disconnect and closes the socket.
     Server(
         "waitress",
@@ -265,15 +266,15 @@ SERVERS: tuple[Server, ...] = (
         lambda environ: int(_input(environ).rfile.fileno()),
         passes_connection=True,
     ),
-    # cheroot/server.py, KnownLengthRFile and its like around the connection's makefile.
+    # cheroot/server.py: KnownLengthRFile and similar classes wrap the connection's makefile.
     Server(
         "cheroot",
         lambda environ: _input_class(environ).startswith("cheroot."),
         lambda environ: int(_input(environ).rfile.fileno()),
         passes_connection=True,
     ),
-    # django/core/servers/basehttp.py, ServerHandler: a LimitedStream that keeps the reading
-    # method of the connection's makefile. wsgiref refuses the header.
+    # django/core/servers/basehttp.py, ServerHandler: a LimitedStream that keeps the read method
+    # of the connection's makefile. wsgiref rejects the header.
     Server(
         "runserver",
         lambda environ: _input_class(environ) == "django.core.handlers.wsgi.LimitedStream",
@@ -287,4 +288,4 @@ SERVERS: tuple[Server, ...] = (
         lambda environ: int(_input(environ).fileno()),
     ),
 )
-"""The servers whose sockets can be found, in the order in which they are tried."""
+"""The servers whose sockets can be found, in the order tried."""

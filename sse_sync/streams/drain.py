@@ -1,9 +1,9 @@
 """
-Draining: ending all streams when the server stops or reloads.
+Drain: end all streams when the server stops or reloads.
 
-Theory of operation. The server is asked, not listened to: a gunicorn worker that reached
-max_requests gets no signal and calls no hook. A fifth of a second is not noticed in a deploy, and
-five looks a second cost nothing.
+Theory of operation. The drain polls the server, because a gunicorn worker that has reached
+max_requests gets no signal and calls no hook. Nobody notices a fifth of a second in a deploy, and
+five checks a second cost nothing.
 
 """
 
@@ -25,42 +25,42 @@ __all__ = ["Drain", "drain", "find_worker", "on_worker_stop"]
 
 logger = logging.getLogger("sse_sync")
 
-# Seconds between two looks at whether the server stops.
+# Seconds between two checks of whether the server is stopping.
 INTERVAL = 0.2
 
 
 class Drain:
     """
-    Notice that the server stops, and end the streams of this process then.
+    Notice when the server stops, and end the streams of this process.
 
     """
 
     def __init__(self) -> None:
         self._ask: Callable[[], bool] | None = None
-        # Nothing switches greenlets or calls out while it is held.
+        # Nothing switches greenlets or calls out while this is held.
         self._lock = threading.Lock()
         self._is_watching = False
 
     def ask(self, is_stopping: Callable[[], bool]) -> None:
         """
-        Ask a function whether the server stops.
+        Set the function that tells whether the server is stopping.
 
         Args:
-            is_stopping: Asked several times a second while there are streams; must not block.
+            is_stopping: Called several times a second while streams are open; must not block.
 
         """
         self._ask = is_stopping
 
     def is_stopping(self) -> bool:
-        """Return whether the server stops, as far as anybody knows."""
+        """Return whether the server is known to be stopping."""
         return self._ask is not None and self._ask()
 
     def watch(self, reactor: Reactor) -> None:
         """
-        Look now and then from here on. Later calls do nothing.
+        Start checking regularly. Later calls do nothing.
 
         Args:
-            reactor: Keeps the time.
+            reactor: Runs the checks.
 
         """
         with self._lock:
@@ -75,7 +75,7 @@ class Drain:
             reactor.call_at(reactor.clock() + INTERVAL, look)
 
     def _look(self, reactor: Reactor) -> None:
-        # In the reactor, where nothing may block; loggers do.
+        # Runs in the reactor, where nothing may block, and loggers may.
         streams = registry()
         try:
             if streams.open and self.is_stopping():
@@ -91,10 +91,10 @@ class Drain:
 
 def find_worker() -> Any:
     """
-    Return the gunicorn worker that this process is, or :obj:`None`.
+    Return this process's gunicorn worker, or :obj:`None`.
 
-    gunicorn/workers/base.py, ``init_signals``, makes a method of the worker the handler of
-    SIGTERM. No other way to it exists without configuration.
+    gunicorn/workers/base.py, ``init_signals``, installs a method of the worker as the SIGTERM
+    handler. Without configuration there is no other way to find the worker.
 
     """
     base = sys.modules.get("gunicorn.workers.base")
@@ -106,16 +106,16 @@ def find_worker() -> Any:
 
 def on_worker_stop(is_stopping: Callable[[], bool]) -> None:
     """
-    Tell how to notice that the server stops, where that cannot be found out.
+    Set the function that tells whether the server is stopping.
 
-    Under gunicorn it is found out, unless the application takes the SIGTERM handler.
-    Then put this into the configuration file::
+    gunicorn needs it only if the application replaces the SIGTERM handler. Then put this into the
+    configuration file::
 
         def post_worker_init(worker):
             sse_sync.on_worker_stop(lambda: not worker.alive)
 
     Args:
-        is_stopping: Asked several times a second while there are streams; must not block.
+        is_stopping: Called several times a second while streams are open; must not block.
 
     """
     _drain.ask(is_stopping)
@@ -125,7 +125,7 @@ _drain = Drain()
 
 
 def drain() -> Drain:
-    """Return what drains this process."""
+    """Return this process's drain."""
     return _drain
 
 

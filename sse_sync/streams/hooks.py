@@ -1,5 +1,5 @@
 """
-What others want to be called around a stream: the front, and the application.
+The callbacks of the front and of the application around one stream.
 
 """
 
@@ -21,22 +21,23 @@ _NO_CONTEXT = contextvars.Context()
 
 @dataclass(slots=True)
 class Hooks:
-    """The callbacks of one stream. None of them can break the stream: what they raise is logged."""
+    """The callbacks of one stream. None can break the stream: what they raise is logged."""
 
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
-    """Context variables of the view, which the source and the callbacks run in."""
+    """The view's context variables, in which the source and the callbacks run."""
     before: Callable[[], object] | None = None
-    """Called before the first byte, if there is a server: releases what the view held."""
+    """Called before the first byte, and again once a subscription has started, if there is a
+    server: releases what the view and the snapshot opened."""
     after_source: Callable[[], object] | None = None
-    """Called in the source's greenlet or thread when it has ended, if there is a server."""
+    """Called in the source's greenlet or thread after it ends, if there is a server."""
     on_close: Callable[[CloseReason], object] | None = None
-    """Called once when an opened stream has ended: after the source's ``finally``, unless that
-    takes more than half a second."""
+    """Called once after an opened stream ends: after the source's ``finally``, unless that takes
+    more than half a second."""
     after: Callable[[BaseException | None], object] | None = None
-    """Called once when stream and source are over, with what the source raised."""
+    """Called once after both stream and source end, with what the source raised."""
 
     def call_before(self) -> None:
-        """Release what the view held."""
+        """Release what the view opened."""
         if self.before is not None:
             try:
                 self.context.run(self.before)
@@ -44,7 +45,7 @@ class Hooks:
                 logger.exception("releasing the view's resources failed; the stream goes on")
 
     def call_after_source(self) -> None:
-        """Release what the source held. The caller is in the context already, and logs."""
+        """Release what the source opened. A generator calls it in the context, and logs errors."""
         if self.after_source is not None:
             self.after_source()
 
@@ -59,8 +60,8 @@ class Hooks:
 
     def call_after(self, error: BaseException | None) -> None:
         """
-        Tear down the request, and forget everything that leads to it: otherwise request and stream
-        would hold each other until the garbage collector comes.
+        Tear down the request, and drop every reference to it: otherwise request and stream would
+        keep each other alive until the garbage collector runs.
 
         """
         after = self.after

@@ -1,5 +1,5 @@
 """
-The streams of one process: how many there are, and how they ended.
+The streams of one process: how many are open, and how the others ended.
 
 """
 
@@ -25,26 +25,27 @@ __all__ = [
 
 logger = logging.getLogger("sse_sync")
 
-# Seconds a source may take to end before the log says where it stands.
+# Seconds a source may take to end before the log reports where it is blocked.
 LINGERING_AFTER = 5.0
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Figures of one process."""
+    """The stream figures of one process."""
 
     open: int
-    """Streams that are open now."""
+    """Streams open now."""
     handed_off: int
-    """Of these, those whose request has ended, because they only relay channels."""
+    """Open streams whose request has ended, because they only relay channels."""
     lingering: int
-    """Generators that still run although their stream has ended."""
+    """Generators still running although their stream has ended."""
     opened: int
-    """Streams that were opened since the process started."""
+    """Streams opened since the process started."""
     refused: int
-    """Streams that were sent away because the process was full or stopping."""
+    """Streams refused because the process was full or stopping, or at a user's or address's
+    limit."""
     closed: dict[CloseReason, int] = field(default_factory=dict)
-    """Streams that ended, by reason."""
+    """Streams ended, by reason."""
 
 
 class _Kind(enum.Enum):
@@ -54,11 +55,11 @@ class _Kind(enum.Enum):
 
 
 class Registry:
-    """Keep the streams of one process. Its methods may be called from any thread or greenlet."""
+    """Hold the streams of one process. Any thread or greenlet may call its methods."""
 
     def __init__(self) -> None:
-        # Nothing switches greenlets or calls out while it is held, so it does not matter
-        # whether gevent has patched it.
+        # Nothing switches greenlets or calls out while this is held, so it does not matter whether
+        # gevent has patched it.
         self._lock = threading.Lock()
         # A dictionary takes less memory than a set.
         self._open: dict[OpenStream, _Kind] = {}
@@ -76,12 +77,12 @@ class Registry:
 
     @property
     def handed_off(self) -> int:
-        """How many of them need no request any more."""
+        """How many of them no longer need a request."""
         return self._counts[_Kind.HANDED_OFF]
 
     @property
     def requests(self) -> int:
-        """How many of them need a request, for longer than a moment."""
+        """How many of them need a request, and not just briefly."""
         return self._counts[_Kind.REQUEST]
 
     @property
@@ -98,18 +99,18 @@ class Registry:
         passing: bool = False,
     ) -> bool:
         """
-        Add a stream, unless there are as many as there may be.
+        Add a stream, unless a limit has been reached.
 
-        One step, because after a deploy all clients come back at once.
+        Checking and adding are one step, because after a deploy all clients reconnect at once.
 
         Args:
-            limit: How many there may be; :obj:`None` for any number.
+            limit: How many streams may be open; :obj:`None` for any number.
             stream: The stream.
-            requests: How many there may be that need a request.
-            passing: Whether it will need its request for a moment only.
+            requests: How many of them may need a request; :obj:`None` for any number.
+            passing: Whether the stream will need its request only briefly.
 
         Returns:
-            Whether it was added.
+            Whether the stream was added.
 
         """
         with self._lock:
@@ -123,11 +124,11 @@ class Registry:
 
     def hand_off(self, stream: OpenStream, handed_off: OpenStream) -> None:
         """
-        Go on with a connection that needs no request any more.
+        Replace a stream by its connection, which no longer needs a request.
 
         Args:
-            stream: The stream that it was.
-            handed_off: What it is now.
+            stream: The stream.
+            handed_off: The connection.
 
         """
         with self._lock:
@@ -142,28 +143,28 @@ class Registry:
                 self._note(stream, _Kind.REQUEST)
 
     def closed(self, stream: OpenStream, reason: CloseReason) -> None:
-        """Remove a stream."""
+        """Remove a stream, and count why it ended."""
         with self._lock:
             self._forget(stream)
             self._closed[reason] += 1
 
     def withdraw(self, stream: OpenStream) -> None:
-        """Remove a stream that was added, but not opened."""
+        """Remove a stream that was added but never opened."""
         with self._lock:
             self._forget(stream)
             self._opened -= 1
 
     def refused(self) -> None:
-        """Count a stream that was sent away."""
+        """Count a refused stream."""
         with self._lock:
             self._refused += 1
 
     def lingers(self, stream: OpenStream, since: float) -> None:
-        """Record that a stream has ended and its source has not."""
+        """Record that a stream has ended, but its source has not."""
         self._lingering[stream] = since
 
     def lingers_no_more(self, stream: OpenStream) -> None:
-        """Record that a source has ended at last. Idempotent."""
+        """Record that a lingering source has ended. Idempotent."""
         if self._lingering.pop(stream, None) is not None and stream in self._reported:
             self._reported.discard(stream)
             logger.info("a source that outlived its stream has ended: %s", stream.where())
@@ -176,10 +177,10 @@ class Registry:
 
     def report_lingering(self, now: float, defer: Callable[[Callable[[], object]], object]) -> None:
         """
-        Log the sources that have outlived their streams for long, each once.
+        Log each source that has long outlived its stream, once.
 
         Args:
-            now: What the time is.
+            now: The current time.
             defer: Calls a function where it may block.
 
         """
@@ -221,12 +222,12 @@ _registry = Registry()
 
 
 def registry() -> Registry:
-    """Return the registry of this process."""
+    """Return this process's registry."""
     return _registry
 
 
 def statistics() -> Statistics:
-    """Return figures about the streams of this process."""
+    """Return figures about this process's streams."""
     return _registry.statistics()
 
 

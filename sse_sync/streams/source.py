@@ -1,9 +1,9 @@
 """
-Sources of events, and how a stream gets at them.
+Sources of events, and the two feeds that run them.
 
-Both are a :class:`~sse_sync.feed.Feed`. :class:`Pump` runs a generator beside its
-stream, so that the stream can send heartbeats and notice the client's end while the generator
-blocks. :class:`Inline` runs it in the stream's own thread, for test clients.
+:class:`Pump` runs a generator beside its stream, so that the stream can send heartbeats and notice
+a disconnect while the generator blocks. :class:`Inline` runs it in the stream's own thread, for
+test clients. Both are a :class:`~sse_sync.feed.Feed`.
 
 """
 
@@ -26,7 +26,7 @@ __all__ = ["Inline", "Pump", "Source", "iterate", "run_beside", "run_inline", "w
 logger = logging.getLogger("sse_sync")
 
 Source = Iterable[Any]
-"""A generator, or anything else that can be iterated, of events."""
+"""A generator or other iterable of events."""
 
 
 def iterate(source: object) -> Iterator[Any]:
@@ -34,7 +34,7 @@ def iterate(source: object) -> Iterator[Any]:
     Return the iterator over a source.
 
     Args:
-        source: What a view gave.
+        source: What a view returned.
 
     Raises:
         SourceError: If it is not an iterable of events.
@@ -64,11 +64,11 @@ def run_beside(
 
     Args:
         source: The source.
-        encode: Makes bytes of an item.
+        encode: Encodes an item.
         context: Context variables for the source.
         runtime: How the process waits.
-        signal: Set whenever there is something to take, or the source has ended.
-        ended: Called in the source's own thread or greenlet when it has ended.
+        signal: Set when there is something to take, and when the source has ended.
+        ended: Called in the source's own thread or greenlet after it ends.
 
     """
     if isinstance(source, FeedSource):
@@ -87,9 +87,9 @@ def run_inline(
 
     Args:
         source: The source.
-        encode: Makes bytes of an item.
+        encode: Encodes an item.
         context: Context variables for the source.
-        ended: Called when it has ended.
+        ended: Called after the source ends.
 
     """
     if isinstance(source, FeedSource):
@@ -98,7 +98,7 @@ def run_inline(
 
 
 def where_is(source: object) -> str:
-    """Return the name of a source, and where it stands if it is a generator."""
+    """Return the name of a source and, for a generator, its current line."""
     name = getattr(source, "__qualname__", type(source).__qualname__)
     frame = getattr(source, "gi_frame", None)
     if frame is None:
@@ -107,10 +107,10 @@ def where_is(source: object) -> str:
 
 
 class _SourceRunner:
-    # What pump and inline share: stepping through a source and ending it, with what it
-    # raises noted and logged.
+    # What Pump and Inline share: stepping through a source and ending it; what it raises is
+    # recorded and logged.
 
-    overflowed = False  # A generator waits for its client.
+    overflowed = False  # Never: a generator waits for its client.
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class _SourceRunner:
         self._in_source = False
 
     def _step(self) -> bytes:
-        # StopIteration passes.
+        # StopIteration passes through.
         self._in_source = True
         try:
             item = next(self._iterator)
@@ -141,8 +141,8 @@ class _SourceRunner:
             return self._step_after(exc)
 
     def _step_after(self, error: EventError) -> bytes:
-        # A mistake in what was yielded is raised at that yield, so that the traceback shows it.
-        # Once: a source that goes on with the same mistake would keep everybody waiting.
+        # An error in a yielded value is raised at that yield, so that the traceback shows it.
+        # Only once: a source that keeps yielding invalid values would never send anything.
         return self._encode(self._throw(error))
 
     def _throw(self, error: EventError) -> Any:
@@ -158,7 +158,7 @@ class _SourceRunner:
     def _failed(self, error: BaseException) -> None:
         if self._stopping and isinstance(error, self._exits):
             return
-        # Without the frames of this package, which lead to the request: a log may be kept.
+        # Drop this module's frames, which reference the request: a log record may be kept.
         self.error = error = error.with_traceback(_outside(error.__traceback__))
         name = _qualname(self._iterator)
         if self._stopping:
@@ -183,16 +183,16 @@ class Pump(_SourceRunner):
     """
     Run a source beside its stream, one event at a time.
 
-    The source goes on only when its last event has been sent. Under gevent it is
-    interrupted where it blocks; a thread ends at its next event.
+    The source continues only after its last event has been sent. When the stream ends, gevent
+    interrupts the source where it blocks; a thread ends at its next event.
 
     Args:
         iterator: The source's iterator.
-        encode: Makes bytes of an item.
-        runtime: The world to run in.
+        encode: Encodes an item.
+        runtime: How the process waits.
         context: Context variables for the source.
-        signal: Set whenever there is something to take or the source has ended.
-        ended: Called in the source's own thread or greenlet when it has ended.
+        signal: Set when there is something to take, and when the source has ended.
+        ended: Called in the source's own thread or greenlet after it ends.
 
     """
 
@@ -221,7 +221,7 @@ class Pump(_SourceRunner):
         self._task = self._runtime.spawn(self._main, f"sse-sync {_qualname(self._iterator)}")
 
     def take(self) -> bytes | None:
-        """Return the chunk that is offered, if there is one."""
+        """Return the chunk on offer, if there is one."""
         chunk = self._chunk
         if chunk is not None:
             self._chunk = None
@@ -229,8 +229,8 @@ class Pump(_SourceRunner):
         return chunk
 
     def wait(self) -> None:
-        """Wait for the signal. If a chunk was taken and sent, the source goes on first."""
-        # Only the stream touches _holding, and the pump offers a chunk only when it was let go.
+        """Wait for the signal. If a chunk was taken and sent, first let the source continue."""
+        # Only the stream touches _holding, and the pump offers a chunk only after it is released.
         if self._holding:
             self._holding = False
             self._taken.set_and_wait(self._signal)
@@ -250,8 +250,8 @@ class Pump(_SourceRunner):
             self._task.interrupt(self._may_interrupt)
 
     def _may_interrupt(self) -> bool:
-        # Not while the source is being closed, and never twice: that would abort its cleanup. A
-        # source that has come to its own finally cannot be told from one that has not.
+        # Not while the source is being closed, and never twice: that would abort its cleanup.
+        # Nothing shows whether a source has already reached its own finally.
         if self._interrupted or not self._in_source:
             return False
         self._interrupted = True
@@ -267,8 +267,8 @@ class Pump(_SourceRunner):
         except StopIteration:
             pass
         except BaseException as exc:
-            # SystemExit, too: under gevent it would end the whole process, for a sys.exit()
-            # that in an ordinary view ends one request.
+            # Including SystemExit: in an ordinary view sys.exit() ends one request, but from here
+            # it would end the whole process under gevent.
             self._failed(exc)
             if isinstance(exc, KeyboardInterrupt):
                 raise
@@ -288,9 +288,9 @@ class Inline(_SourceRunner):
 
     Args:
         iterator: The source's iterator.
-        encode: Makes bytes of an item.
+        encode: Encodes an item.
         context: Context variables for the source.
-        ended: Called when the source has ended.
+        ended: Called after the source ends.
 
     """
 
@@ -306,13 +306,13 @@ class Inline(_SourceRunner):
         self._context = context
 
     def start(self) -> None:
-        """Do nothing: the source runs when something is taken."""
+        """Do nothing: the source runs in :meth:`take`."""
 
     def wait(self) -> None:
-        """Not needed: there is always something to take, or the source has ended."""
+        """Return at once: there is always something to take, or the source has ended."""
 
     def take(self) -> bytes | None:
-        """Run the source to its next event; return :obj:`None` if it has ended."""
+        """Run the source to its next event. Return :obj:`None` if it has ended."""
         if self.done:
             return None
         try:

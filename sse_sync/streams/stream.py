@@ -1,11 +1,11 @@
 """
 One event stream: what a view's generator becomes on the wire.
 
-Theory of operation. The server iterates the stream and writes what it gets. Between two chunks the
-stream waits for its watchdog's signal, which is set by the feed (there is a chunk, or the source
-has ended), by the reactor (a heartbeat is due, the client is gone) or by whoever ends the stream.
-It then looks at everything again, in a fixed order. Whoever ends a stream gives it an
-:class:`~sse_sync.closing.End`; the first one counts.
+Theory of operation. The server iterates the stream and writes each chunk. Between two chunks the
+stream waits for its watchdog's signal. The feed sets the signal (there is a chunk, or the source
+has ended), the reactor does (a heartbeat is due, the client is gone), and so does
+:meth:`EventStream.end_with`. The stream then checks everything again, in a fixed order. An
+:class:`~sse_sync.closing.End` says why and how it ends; the first one counts.
 
 """
 
@@ -44,17 +44,17 @@ __all__ = ["EventStream"]
 
 logger = logging.getLogger("sse_sync")
 
-# Held while an end is chosen, and while one of the parties leaves.
+# Held while an end is recorded, and while a party leaves.
 _lock = native_lock()
 
 
 class State(enum.Enum):
-    """How far a stream is. It only ever goes forward."""
+    """The stage a stream has reached. It only moves forward."""
 
     NEW = "new"
-    """The source does not run yet."""
+    """The source has not started."""
     OPEN = "open"
-    """The source runs, and what it gives is sent."""
+    """The source runs, and its events are sent."""
     ENDING = "ending"
     """The last bytes have been given to the server."""
     CLOSED = "closed"
@@ -63,25 +63,25 @@ class State(enum.Enum):
 
 class EventStream:
     """
-    The body of a WSGI response: bytes of an event stream from a source of events.
+    The body of a WSGI response: turn a source of events into the bytes of an event stream.
 
-    Nothing runs before the stream is iterated. Where the server shows the client's socket,
-    the source runs beside the stream, in a greenlet or thread of its own, so that heartbeats
-    are sent while it blocks, and it is ended when the client goes away. Where there is no
-    server, as in a framework's test client, it runs in the thread that iterates.
+    Nothing runs before the stream is iterated. Under a server, the source runs beside the stream in
+    its own greenlet or thread. So the stream sends heartbeats while the source blocks, and ends the
+    source when the client goes away. Without a server, as in a framework's test client, the source
+    runs in the iterating thread.
 
     Args:
         source: Generator or other iterable of text, :class:`~sse_sync.ServerSentEvent` or
-            values to be sent as JSON.
-        environ: The request's WSGI environ; :obj:`None` is like a test client's.
+            values to send as JSON.
+        environ: The request's WSGI environ; :obj:`None` means a test client.
         options: How the stream behaves.
-        encode: Makes bytes of an item of the source.
-        on_close: Called once when an opened stream has ended, with the
+        encode: Encodes an item of the source.
+        on_close: Called once after an opened stream ends, with the
             :class:`~sse_sync.CloseReason`: after the source's ``finally``, unless that takes
             more than half a second.
-        hooks: What else is called around the stream, and in which context variables it runs; a
-            copy of the current ones by default.
-        user_stream: Whose stream it is.
+        hooks: Further callbacks, and the context variables to run in; by default a copy of the
+            current ones.
+        user_stream: The user and channels it is counted and shown under.
 
     Raises:
         SourceError: If the source is not an iterable of events.
@@ -111,11 +111,11 @@ class EventStream:
         self._watchdog = Watchdog(self._options)
         self._state = State.NEW
         self._end: End | None = None
-        # None until the stream is admitted.
+        # Not set until the stream is admitted.
         self._feed: Feed | None = None
         self._offer: Offer | None = None
         self._handoff: HandoffConnection | None = None
-        # The stream and its source: whoever leaves last tears the request down.
+        # The stream and its source: the last to leave tears down the request.
         self._parties = 2
 
     # What a server calls.
@@ -136,13 +136,13 @@ class EventStream:
         return chunk
 
     def close(self) -> None:
-        """Release everything the stream holds. Servers call it at the end. Idempotent."""
+        """Release everything the stream holds. Servers call this at the end. Idempotent."""
         if self._state is State.CLOSED:
             return
         self._state = State.CLOSED
         self._watchdog.stop()
         if self._handoff is not None:
-            # The request is over, and the stream goes on.
+            # The request is over, but the stream continues.
             self._source_ended()
             self._leave()
             return
@@ -165,12 +165,12 @@ class EventStream:
         End the stream soon, from any thread or greenlet. Later calls do nothing.
 
         Args:
-            reconnect: Whether the client shall come back; otherwise it is told to stop.
+            reconnect: Whether the client should reconnect; otherwise it must stop.
 
         """
         self.end_with(End(CloseReason.CLOSED, final=not reconnect))
 
-    # What those call who count streams and end them; see OpenStream.
+    # OpenStream: for code that counts and ends streams.
 
     def end_with(self, end: End) -> None:
         """End the stream soon; see :meth:`sse_sync.closing.OpenStream.end_with`."""
@@ -183,7 +183,7 @@ class EventStream:
             self._end = end
         if end.is_urgent:
             self._watchdog.hurry()
-        # Before the source runs, whoever starts it sees the end.
+        # If the source has not started, the thread that starts it will see the end.
         if self._state is State.OPEN and self._feed is not None:
             self._feed.stop()
             self._watchdog.wake()
@@ -197,7 +197,7 @@ class EventStream:
     def _open(self) -> bytes:
         environ, self._environ = self._environ, {}
         connection = self._watchdog.connection = find_connection(environ)
-        # Test clients show neither; servers show one or both.
+        # Test clients have neither; servers have one or both.
         is_served = connection is not None or "SERVER_SOFTWARE" in environ
         try:
             refusal = self._admit(environ) if is_served else self._count()
@@ -205,7 +205,7 @@ class EventStream:
                 return self._send_away(refusal)
             if not is_served:
                 self._open_inline()
-            # So that headers leave at once, and a client forgets an earlier stream's longer time.
+            # So that headers leave at once, and a client forgets an earlier stream's longer retry.
             return b":\n" + encode_retry(self._options.retry) + self._first_chunk()
         except BaseException:
             self._end = self._end or End(CloseReason.FAILED)
@@ -249,11 +249,11 @@ class EventStream:
         self._record.opened_at = self._watchdog.clock()
         self._feed = run_inline(self._source, self._encode, self._hooks.context, self._source_ended)
         if isinstance(self._source, FeedSource):
-            self._start(self._feed)  # At once, so that a test gets what it publishes from here on.
+            self._start(self._feed)  # At once, so that a test receives what it publishes next.
 
     def _first_chunk(self) -> bytes:
-        # What is there already leaves with the first bytes. A stream that is handed off right after
-        # them needs no watch of its own, if writing them cannot take long.
+        # Events that are already there leave with the first bytes. If writing those cannot take
+        # long, a stream that is handed off right after them needs no watchdog.
         chunk, feed, source = b"", self._feed, self._source
         assert feed is not None
         if self._watchdog.runtime is not None and isinstance(source, FeedSource):
@@ -278,13 +278,13 @@ class EventStream:
         try:
             feed.start()
         except Exception as exc:
-            # No more threads, for example. The client may come back when there are.
+            # For example, no more threads. The client may reconnect when there are.
             logger.exception("source %s could not be started; ending its stream", self.where())
             feed.error = exc
             self.end_with(End(CloseReason.FAILED))
         if isinstance(self._source, FeedSource) and self._watchdog.runtime is not None:
-            self._hooks.call_before()  # Releases what a snapshot has opened.
-        # Only now: whoever ends the stream meanwhile leaves it to this thread to stop the source.
+            self._hooks.call_before()  # Releases what a snapshot opened.
+        # Only now: until here, this thread alone stops the source when the stream is ended.
         self._state = State.OPEN
 
     # The middle.
@@ -296,13 +296,13 @@ class EventStream:
             chunk = feed.take()
             if chunk is not None:
                 if self._offer is not None:
-                    self._watchdog.begin()  # It did not leave right after its first bytes.
+                    self._watchdog.begin()  # It was not handed off right after its first bytes.
                 self._record.events += 1
                 return chunk
             if feed.done:
                 self.end_with(self._end_of(feed))
             elif self._watchdog.runtime is None:
-                return b""  # A test has read what was published; waiting would hang it.
+                return b""  # A test has read all that was published; waiting would hang it.
             elif self._watchdog.is_heartbeat_due:
                 return HEARTBEAT
             elif self._offer is not None and self._hand_off(feed):
@@ -312,7 +312,7 @@ class EventStream:
         return self._last_chunk(self._end, feed)
 
     def _hand_off(self, feed: Feed) -> bool:
-        # Tried once, when there is nothing to send for the first time.
+        # Tried once, the first time there is nothing to send.
         offer, self._offer = self._offer, None
         assert offer is not None
         assert isinstance(feed, ChannelFeed)
@@ -327,7 +327,7 @@ class EventStream:
             may_go=lambda: self._end is None,
         )
         if self._handoff is not None and self._end is not None:
-            self._handoff.end_with(self._end)  # Somebody ended it just now.
+            self._handoff.end_with(self._end)  # It was ended just now.
         return self._handoff is not None
 
     # The end.
@@ -349,7 +349,7 @@ class EventStream:
         return (feed.take() or b"") + closing_bytes(end, self._options, feed.error)
 
     def _close_unopened(self) -> None:
-        # Closing a generator that never ran runs nothing of it.
+        # Closing a generator that never started runs none of its code.
         close = getattr(self._source, "close", None)
         if close is not None:
             close()
@@ -377,7 +377,7 @@ class EventStream:
             self._leave()
 
     def _source_ended(self) -> None:
-        # In the source's own greenlet or thread.
+        # A generator calls this in its own greenlet or thread.
         feed = self._feed
         assert feed is not None
         try:
@@ -395,7 +395,7 @@ class EventStream:
             is_last = not self._parties
         if is_last:
             error = self._feed.error if self._feed is not None else None
-            # What leads to the request.
+            # Drop what references the request.
             self._source = iter(())
             self._feed = None
             self._hooks.call_after(error)

@@ -1,10 +1,10 @@
 """
-What a stream that has its request must not miss: that its client is gone or does not read, that a
-heartbeat is due, that its time is over.
+What a stream with a request must not miss: a client that is gone or does not read, a heartbeat that
+is due, the end of its lifetime.
 
-Theory of operation. Nothing of it is moved when the stream sends something, which would cost a heap
-operation per event: the stream notes the time, and the reactor, which looks when something may be
-due, sees whether it really is.
+Theory of operation. Sending an event moves no timer, because that would cost a heap operation per
+event. The stream only records the time. The reactor wakes when something may be due, and checks
+whether it is.
 
 """
 
@@ -23,17 +23,17 @@ from .connection import Connection
 __all__ = ["Watchdog"]
 
 
-# Seconds that on_close waits for a source's cleanup. Under gevent a source is interrupted at once;
-# a thread that blocks would hold the server's thread for that long.
+# Seconds that on_close waits for a source's cleanup. Gevent interrupts a source at once; a blocked
+# source thread holds up the server's thread for this long.
 CLEANUP_PATIENCE = 0.5
 
-# Seconds that a stopping server leaves under gevent to a source's cleanup.
+# Seconds that a stopping gevent server allows for a source's cleanup.
 STOP_PATIENCE = 1.0
 
 
 class Watchdog:
     """
-    Watch one stream and its client. Its methods never block, but for :meth:`wait_for_source`.
+    Watch one stream and its client. No method blocks except :meth:`wait_for_source`.
 
     Args:
         options: How the stream behaves.
@@ -56,38 +56,38 @@ class Watchdog:
         self.runtime: Runtime | None = None
         """How the process waits; :obj:`None` in a test client, where nothing is watched."""
         self.clock: Clock = monotonic
-        """Tells the time."""
+        """Returns the time."""
         self.connection: Connection | None = None
-        """The client's; :obj:`None` if it is not known."""
+        """The client's connection; :obj:`None` if it is unknown."""
         self.expires: float | None = None
-        """When the stream ends by itself."""
+        """When the stream's lifetime is over; :obj:`None` for never."""
         self.is_heartbeat_due = False
-        """Whether nothing was sent for so long that a comment has to be."""
+        """Whether the stream has been quiet for so long that it must send a comment."""
 
     @property
     def can_write_at_once(self) -> bool:
-        """Whether the system takes some hundred bytes for the client without any delay."""
+        """Whether the system accepts a few hundred bytes for the client without delay."""
         return self.connection is not None and self.connection.is_idle()
 
     def open(self, runtime: Runtime, end_with: Callable[[End], object]) -> Signal:
         """
-        Record that the stream is opened, and return the signal it waits for.
+        Record that the stream is open, and return the signal it waits for.
 
         Args:
             runtime: How the process waits.
-            end_with: Ends the stream soon. Forgotten at the end, as it leads back to the stream.
+            end_with: Ends the stream soon. Dropped at the end, because it references the stream.
 
         """
         self.runtime, self._end_with = runtime, end_with
         self.clock = runtime.reactor.clock
         if self._options.lifetime is not None:
-            # Not all at once: streams that were opened together end apart.
+            # Spread, so that streams that opened together do not end together.
             self.expires = self.clock() + self._options.lifetime * random.uniform(0.8, 1.0)
         self._signal = runtime.signal()
         return self._signal
 
     def wake(self) -> None:
-        """Have the stream look at everything again."""
+        """Make the stream check everything again."""
         if self._signal is not None:
             self._signal.set()
 
@@ -97,14 +97,14 @@ class Watchdog:
         """
         Wait in the stream's own thread or greenlet for its source's cleanup, unless it takes long.
 
-        The application's callback shares the view's context with the source, and with it, say, a
-        database session: so it comes after the cleanup. And a stopping gevent worker is gone as
-        soon as its requests are.
+        The application's callback shares the view's context with the source, including perhaps a
+        database session, so it runs after the cleanup. And a stopping gevent worker exits as soon
+        as its requests end.
 
         Args:
-            is_over: Whether the source has ended; looked at whenever the stream is woken.
+            is_over: Returns whether the source has ended; called whenever the stream is woken.
             reason: Why the stream has ended.
-            has_callback: Whether the application is to be called.
+            has_callback: Whether the application has a callback.
 
         """
         runtime, signal = self.runtime, self._signal
@@ -120,7 +120,7 @@ class Watchdog:
         timer.cancel()
 
     def begin(self) -> None:
-        """Watch from now on. Idempotent, and nothing without a reactor."""
+        """Start watching. Idempotent; does nothing in a test client."""
         if self.runtime is None or self._timer is not None:
             return
         reactor = self.runtime.reactor
@@ -130,20 +130,20 @@ class Watchdog:
         self._timer = reactor.call_at(self._next_tick(self.clock()), self._tick)
 
     def wrote(self) -> None:
-        """Record that the server has written what it was given, and asks for more."""
+        """Record that the server has written its chunk and asks for the next."""
         self._is_writing = False
 
     def writes(self) -> None:
-        """Record that the server is given something to write."""
-        # In this order: the reactor's thread must not see an old time while something is written.
+        """Record that the server gets a chunk to write."""
+        # In this order: the reactor's thread must not see an old time during a write.
         self._last_sent = self.clock()
         self._is_writing = True
         self.is_heartbeat_due = False
 
     def hurry(self) -> None:
         """
-        Cut the client off soon if it does not read: the server stops, or its user may not be there
-        any more.
+        Cut the client off soon if it does not read, because the server is stopping or the user was
+        dismissed.
 
         """
         if self.runtime is not None and not self._is_over:
@@ -151,12 +151,12 @@ class Watchdog:
 
     def let_connection_go(self, *, is_stopping: bool = False) -> None:
         """
-        Forget the client's socket, before the server closes it: its number may be another client's
-        right after. Idempotent.
+        Drop the client's socket before the server closes it: its descriptor may be another client's
+        right after that. Idempotent.
 
         Args:
-            is_stopping: Whether the server stops; a kept-alive connection would bring the client
-                back to this very one.
+            is_stopping: Whether the server is stopping; a kept-alive connection would bring the
+                client back to the same worker.
 
         """
         if self.connection is None:
@@ -168,7 +168,7 @@ class Watchdog:
         self.connection.release()
 
     def stop(self) -> None:
-        """Look at nothing any more, and forget the stream. Idempotent."""
+        """Stop watching, and drop the reference to the stream. Idempotent."""
         self._is_over = True
         self._end_with = None
         if self._timer is not None:
@@ -183,7 +183,7 @@ class Watchdog:
             end_with(End(reason))
 
     def _cut_off(self, now: float) -> float | None:
-        # Looked at until the stream is closed, since the last words may be what is not read.
+        # Repeated until the stream is closed, since the closing bytes may be what is not read.
         if self._is_over or self.connection is None:
             return None
         if not self._is_writing or now < self._last_sent + URGENT_PATIENCE:
@@ -192,12 +192,12 @@ class Watchdog:
         return None
 
     def _tick(self, now: float) -> float | None:
-        # Called by the reactor, at the latest when something may be due.
+        # The reactor calls this at the latest when something may be due.
         if self._is_over:
             return None
         heartbeat, timeout = self._options.heartbeat, self._options.write_timeout
         if not self._is_writing:
-            # Computed as in _next_tick, or a rounding error makes a heartbeat late.
+            # Computed as in _next_tick(), or a rounding error makes a heartbeat late.
             if heartbeat is not None and now >= self._last_sent + heartbeat and self._signal:
                 self.is_heartbeat_due = True
                 self._signal.set()
@@ -211,8 +211,8 @@ class Watchdog:
         return self._next_tick(now)
 
     def _next_tick(self, now: float) -> float:
-        # When something would be due if nothing more was sent. What is due already has been dealt
-        # with, or is about to be, and is looked at again after half its interval.
+        # When something would be due if nothing more were sent. What is already due has been or is
+        # about to be handled, and is checked again after half its interval.
         due = [now + 3600.0]
         for interval in (self._options.heartbeat, self._options.write_timeout):
             if interval is not None:

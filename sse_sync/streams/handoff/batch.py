@@ -1,5 +1,5 @@
 """
-What a fan-out writes, and to whom.
+What a fan-out writes, and who receives it.
 
 """
 
@@ -16,14 +16,14 @@ __all__ = ["Batch", "Recipient", "framed"]
 
 
 class Recipient(Protocol):
-    """A connection, as its fan-out sees it. Only the reactor's driver calls it."""
+    """A connection, as its fan-out sees it. Only the reactor calls it, except for `end_with`."""
 
     def send(self, frame: bytes) -> int:
         """
-        Write as much as can be written now, and return how much that was.
+        Write as many bytes as possible without blocking, and return how many.
 
         Raises:
-            OSError: If nothing can.
+            OSError: If none can be written.
 
         """
 
@@ -31,31 +31,31 @@ class Recipient(Protocol):
         """Keep what could not be written."""
 
     def broke(self) -> None:
-        """Record that nothing can be written any more."""
+        """Record that nothing more can be written."""
 
     def end_with(self, end: End) -> None:
-        """End soon. It never blocks, and anything may call it."""
+        """End soon. Anything may call it, and it never blocks."""
 
 
 @dataclass
 class Batch:
-    """Something to be written to everybody."""
+    """One write to every recipient."""
 
     frame: bytes
-    """What to write."""
+    """The bytes to write."""
     messages: list[Message] | None
-    """What it consists of; :obj:`None` for what is not worth being kept for slow clients."""
+    """The events in the frame; :obj:`None` for what a mailbox does not hold."""
     recipients: Iterator[Recipient]
-    """Who has not been written to yet."""
+    """The recipients still to be written to."""
     is_reset: bool = False
-    """Whether what follows does not go on where the last event was."""
+    """Whether there may be a gap before the events that follow."""
     is_heartbeat: bool = False
-    """Whether it is superfluous where something else is to be written."""
+    """Whether it is superfluous if anything else is about to be written."""
 
 
 def framed(body: bytes, chunked: bool) -> bytes:
     """
-    Return bytes as a server sends them: as a chunk of HTTP/1.1 (RFC 9112, 7.1), or as they are.
+    Return bytes as a server sends them: as an HTTP/1.1 chunk (RFC 9112, 7.1), or unchanged.
 
     """
     return b"%x\r\n%b\r\n" % (len(body), body) if chunked else body

@@ -1,14 +1,14 @@
 """
 Connections that outlive their request, because their streams only relay channels.
 
-Theory of operation. A connection is a recipient of a fan-out, whose batches are written straight to
-its socket. When the system does not take all of one, the rest is kept, and what follows goes to a
-mailbox of the connection's own; when the socket can be written to again that is written first, and
-then everything is as before. Once it shall end it leaves the fan-out, and closes itself when its
-last words have been written.
+Theory of operation. A connection is a recipient of a fan-out, which writes its batches straight to
+the socket. When the system does not accept all of a batch, the connection keeps the rest, and puts
+later events into its own mailbox. When the socket is writable again, it writes these first, and
+then returns to direct writes. To end, it leaves the fan-out, and closes itself after its closing
+bytes have been written.
 
-All methods but :meth:`HandoffConnection.end_with` are called by the reactor's driver, one at a
-time.
+The reactor's driver calls the methods, one at a time, except those that anything may call and
+:meth:`HandoffConnection.join`, which the ending request calls.
 
 """
 
@@ -38,7 +38,7 @@ __all__ = ["HandoffConnection", "all_is_logged"]
 
 logger = logging.getLogger("sse_sync")
 
-# Lines of the log that are written before others get their turn.
+# Log lines written before other tasks get their turn.
 LOGGED_AT_ONCE = 100
 
 LAST_CHUNK = b"0\r\n\r\n"
@@ -50,10 +50,10 @@ class HandoffConnection:
 
     Args:
         sock: The connection.
-        fanout: What writes to it.
+        fanout: Its fan-out.
         record: What the stream has sent.
-        user_stream: Whose stream it is.
-        expires: When it ends by itself; :obj:`None` for never.
+        user_stream: The user and channels it is counted and shown under.
+        expires: When its lifetime is over; :obj:`None` for never.
 
     """
 
@@ -64,7 +64,7 @@ class HandoffConnection:
     )
 
     send: Callable[[bytes], int]
-    """Writes to the socket, or keeps what is to be written until the client has caught up."""
+    """Writes to the socket, or keeps the bytes until the client has caught up."""
 
     def __init__(
         self,
@@ -81,25 +81,24 @@ class HandoffConnection:
         record.path = fanout.shared_path(record.path)
         self._user_stream = user_stream
         self._expires = expires
-        # What the system has not taken yet, since when, and what follows it.
+        # What the system has not accepted yet, since when, and the events after it.
         self._leftover: memoryview | bytes = b""
         self._since = 0.0
         self._mailbox: Mailbox | None = None
         self._timer: Timer | None = None
         self._expiry: Timer | None = None
-        # Up to where the client has got what may come once more; 0 if nothing may.
+        # Number of the last event the client has received that may come again; 0 if none may.
         self._seen = 0
-        # Why and how it shall end, the first one counts; and whether its last words are being
+        # Why and how it ends, where the first end counts; and whether its closing bytes are being
         # written.
         self._end: End | None = None
         self._is_ending = False
         self._has_begun = self._is_closed = False
         self.send = sock.send
 
-    # What anybody may call.
+    # What anything may call.
 
     def end_with(self, end: End) -> None:
-        """End it soon; see :class:`~sse_sync.closing.OpenStream`."""
         with _lock:
             if self._end is not None:
                 return
@@ -108,11 +107,11 @@ class HandoffConnection:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """What it relays."""
+        """The channels it relays."""
         return self._fanout.key.channels
 
     def where(self) -> str:
-        """Return what it relays."""
+        """Return the channels it relays."""
         return ", ".join(self.channels)
 
     @property
@@ -123,15 +122,15 @@ class HandoffConnection:
 
     def join(self, fanout: Fanout, seen: int) -> int | None:
         """
-        Get the batches of a fan-out, and keep them until :meth:`begin`.
+        Join a fan-out, and keep its batches until :meth:`begin`.
 
         Args:
-            fanout: What to join.
-            seen: Number of the position up to which the client has got everything.
+            fanout: The fan-out.
+            seen: Number of the position up to which the client has received everything.
 
         Returns:
-            Number of the position after which it gets everything from the fan-out; :obj:`None` if
-            it cannot join, because the last one has left meanwhile.
+            Number of the position after which the fan-out brings everything; :obj:`None` if the
+            fan-out is closed, because its last recipient has just left.
 
         """
         self._fanout = fanout
@@ -139,20 +138,20 @@ class HandoffConnection:
         joined = fanout.join(self)
         if joined is None:
             return None
-        # What those before were sent does not count, and what all will be does.
+        # The fan-out's totals are added at the end: subtract what it sent before this one joined.
         self._record.events -= joined.events
         self._record.bytes -= joined.bytes
         if seen > joined.number:
-            # It has read more from the history than the process has received.
+            # The client has read more from the history than this process has received.
             self._seen = seen
         return joined.number
 
     def begin(self, earlier: Mailbox | None) -> bool:
         """
-        Watch the client, and send what there is. A job of the reactor.
+        Watch the client, and send what has been kept. A job of the reactor.
 
         Args:
-            earlier: What came before the batches.
+            earlier: Events from before the batches.
 
         """
         self._has_begun = True
@@ -176,7 +175,6 @@ class HandoffConnection:
     # What the fan-out calls.
 
     def fell_behind(self, frame: bytes, sent: int) -> None:
-        """Keep the rest of what could be written in part."""
         if not self._is_closed:
             self._since = self._reactor.clock()
             self._leftover = memoryview(frame)[sent:]
@@ -191,13 +189,13 @@ class HandoffConnection:
         self._close()
 
     def _keep(self, frame: bytes) -> int:
-        # In place of writing: what the batch brings comes after what is there already.
+        # Replaces writing: the batch comes after what is already kept.
         current = self._fanout.batch
         if current is None or self._end is not None:
-            return len(frame)  # It is about to end.
+            return len(frame)  # The connection is about to end.
         is_waiting = bool(self._leftover)
         if current.is_reset:
-            # The client comes back, and gets its reset then.
+            # The client reconnects, and gets its reset then.
             self.end_with(End(CloseReason.INTERRUPTED))
         elif current.messages is not None:
             self._keep_messages(current.messages)
@@ -212,7 +210,7 @@ class HandoffConnection:
             self._mailbox = Mailbox(*self._fanout.key.bounds)
         for message in messages:
             if message.position.number > self._seen:
-                # It has got nothing of what comes from here on.
+                # Everything after this is new to the client.
                 self._seen = 0
                 self._mailbox.put(message)
 
@@ -224,7 +222,7 @@ class HandoffConnection:
     # Writing to a slow client.
 
     def _catch_up(self) -> bool:
-        # A job that is done in one turn.
+        # A job that finishes in one turn.
         if self._is_closed or not self._has_begun:
             return False
         try:
@@ -243,7 +241,7 @@ class HandoffConnection:
         return False
 
     def _fill(self) -> bool:
-        # The next thing to write, if there is any.
+        # Take the next bytes to write, if there are any.
         taken = self._mailbox.take_some(MAX_CHUNK) if self._mailbox is not None else []
         if not taken:
             return False
@@ -260,7 +258,7 @@ class HandoffConnection:
         else:
             self._mailbox = None
             if not self._seen:
-                # From here on straight to the socket.
+                # From now on, write straight to the socket.
                 self.send = self._socket.send
 
     def _wait_until_writable(self) -> None:
@@ -301,14 +299,14 @@ class HandoffConnection:
         self._leftover = bytes(self._leftover) + tail
         self._since = self._reactor.clock()
         if self._timer is not None:
-            # Perhaps it is urgent now.
+            # The end may be more urgent.
             self._timer.cancel()
             self._timer = None
         self._catch_up()
         return False
 
     def _leave(self) -> None:
-        # From here on nothing is kept, and nobody is there any more.
+        # From now on nothing is kept, and the user is no longer present.
         self.send = len
         self._mailbox = None
         self._fanout.leave(self)
@@ -335,12 +333,12 @@ class HandoffConnection:
             sent = record.events + fanout.events, record.bytes + fanout.bytes
             _ends.append((record.path, reason, seconds, *sent))
             _logging.wake()
-        # Last: nobody waits for a worker that has no connections and nothing to log.
+        # Last: a stopping worker exits once it has no connections and nothing to log.
         registry().closed(self, reason)
 
 
 def all_is_logged() -> bool:
-    """Whether every line about a connection that has ended is written."""
+    """Return whether every ended connection has been logged."""
     return _logging.is_idle
 
 
@@ -349,10 +347,10 @@ def _log() -> float | None:
         if not _ends:
             return None
         log_end(*_ends.popleft())
-    return 0.0  # Others get their turn in between.
+    return 0.0  # Other tasks get their turn in between.
 
 
-# Held while a reason is noted.
+# Held while an end is recorded.
 _lock = native_lock()
 
 # Loggers may block, which the reactor must not.

@@ -1,15 +1,15 @@
 """
-One subscriber for many connections: what their channels bring is framed once, and written to each.
+One subscriber for many connections: frame each event once, and write it to all of them.
 
-Theory of operation. Connections that were handed off, and that have everything but their client in
-common, share a fan-out. What it gets waits until the reactor's next turn; what has come by then
-is one *batch*: one buffer, and the connections that there are. The reactor writes it to some
-hundred of them in each turn, so that it gets to other things in between. A connection that does
-not take all of it keeps the rest, and what follows, in a mailbox of its own until its client has
-caught up.
+Theory of operation. Handed-off connections that have everything but their client in common share a
+fan-out. Events wait for the reactor's next turn, and all that have arrived by then form one
+*batch*: one buffer, and the connections of that moment. The reactor writes the batch to a few
+hundred connections in each turn, so that it can do other work in between. A connection that does
+not accept all of it keeps the rest, and puts later events into its own mailbox, until its client
+has caught up.
 
-When events may have been missed, the fan-out tries to resume once for all of its connections, since
-all have got the same; it does so in a greenlet or thread of its own, because it asks the broker.
+When events may have been missed, the fan-out resumes once for all of its connections, since all
+have received the same. It does so in its own greenlet or thread, because it asks the broker.
 
 """
 
@@ -38,15 +38,15 @@ __all__ = ["Fanout", "fanout_for"]
 
 logger = logging.getLogger("sse_sync")
 
-# Seconds for which connections are written to before the reactor gets to anything else, and after
-# how many of them the clock is looked at.
+# Seconds of writing before the reactor does anything else, and writes between two looks at the
+# clock.
 SLICE, LOOK_EVERY = 0.002, 32
 
-# Bytes of one batch. What comes together in a burst is one write to each client.
+# Bytes of one batch. A burst is one write to each client.
 MAX_BATCH = 64 * 1024
 
 
-# Different paths of requests that are kept for sharing. Not interned, which lasts for ever.
+# Distinct request paths kept for sharing. They are not interned, which would last for ever.
 MAX_PATHS = 100
 
 
@@ -54,11 +54,11 @@ class Joined(NamedTuple):
     """Where a connection has joined a fan-out."""
 
     number: int
-    """Number of the position after which it gets everything."""
+    """Number of the position after which it receives everything."""
     events: int
-    """Events that were for those before it."""
+    """Events that the fan-out sent before that."""
     bytes: int
-    """Bytes that were."""
+    """Bytes that the fan-out sent before that."""
 
 
 class Fanout:
@@ -66,38 +66,38 @@ class Fanout:
     Write the events of some channels to many connections. A subscriber of the hub.
 
     Args:
-        hub: Where the channels are.
+        hub: The hub of the channels.
         key: What the connections have in common.
         options: How their streams behave.
-        reactor: Writes.
+        reactor: Writes to them.
 
     """
 
     def __init__(self, hub: Hub, key: FanoutKey, options: Options, reactor: Reactor) -> None:
         self.hub = hub
-        """Where the channels are."""
+        """The hub of the channels."""
         self.key = key
         """What the connections have in common."""
         self.options = options
         """How their streams behave."""
         self.reactor = reactor
-        """What writes to them."""
+        """Writes to them."""
         self.batch: Batch | None = None
-        """What is being written. Only the reactor's driver looks at it."""
+        """The batch being written. Only the reactor's driver uses it."""
         self.events = 0
-        """Events that were written to everybody since the beginning."""
+        """Events sent to all recipients since the fan-out was made."""
         self.bytes = 0
-        """Bytes that were."""
-        # Nothing blocks or calls out while it is held.
+        """Bytes sent to all recipients since then."""
+        # Nothing blocks or calls out while this is held.
         self._lock = native_lock()
         self._recipients: dict[Recipient, None] = {}
         self._pending: list[Message] = []
         self._batches: deque[Batch] = deque()
         self._is_writing = False
         self.is_over = False
-        """Whether nobody can join any more."""
+        """Whether no connection can join any longer."""
         self._reader = ChannelReader(hub, key.channels, self)
-        # Events that came while it opens or catches up.
+        # Events that arrive while the fan-out opens or catches up; None the rest of the time.
         self._held: list[Message] | None = []
         self._paths: dict[str, str] = {}
         self._catching_up = BackgroundTask(self._catch_up, "sse-sync catching up")
@@ -108,18 +108,17 @@ class Fanout:
 
     @property
     def number(self) -> int:
-        """Number of the position up to which everything has been passed on."""
+        """Number of the position up to which every event has been passed on."""
         return self._reader.seen.number
 
     def shared_path(self, path: str) -> str:
-        """Return an equal path, so that thousands of recipients keep one and not one each."""
+        """Return an equal path, so that thousands of recipients share one string."""
         if len(self._paths) >= MAX_PATHS:
             self._paths.clear()
         return self._paths.setdefault(path, path)
 
     @property
     def clients(self) -> int:
-        """How many clients it stands for."""
         return len(self._recipients)
 
     def open(self) -> None:
@@ -133,7 +132,7 @@ class Fanout:
         here = self._reader.start()
         with self._lock:
             self._reader.seen = here
-            # Nobody has joined, so nobody misses what has come already.
+            # No connection has joined, so none misses what has already arrived.
             held, self._held = self._held or [], None
             self._reader.follow(held)
 
@@ -151,25 +150,26 @@ class Fanout:
         Write to a connection from the next event on.
 
         Returns:
-            Where that is; :obj:`None` if it cannot join, because the last one has left meanwhile.
+            Where that is; :obj:`None` if the fan-out is closed, because its last recipient has just
+            left.
 
         """
         with self._lock:
             if self.is_over:
                 return None
-            # What came before is not for it.
+            # It does not receive what arrived earlier.
             self._cut()
             self._recipients[recipient] = None
             return Joined(self._reader.seen.number, self.events, self.bytes)
 
     def leave(self, recipient: Recipient) -> None:
-        """Write to a connection no more. The last one closes the fan-out. Idempotent."""
+        """Stop writing to a connection. The last one closes the fan-out. Idempotent."""
         with self._lock:
             self._recipients.pop(recipient, None)
         self.close_if_unused()
 
     def close_if_unused(self) -> None:
-        """Close it if there is nobody to write to. It never blocks. Idempotent."""
+        """Close it if it has no recipients. It never blocks. Idempotent."""
         with self._lock:
             if self._recipients:
                 return
@@ -179,7 +179,6 @@ class Fanout:
     # What the hub calls.
 
     def put(self, message: Message) -> None:
-        """Take an event."""
         with self._lock:
             if self.is_over:
                 return
@@ -195,7 +194,6 @@ class Fanout:
             self._write_soon()
 
     def interrupted(self) -> None:
-        """Record that events may be missing from here on."""
         with self._lock:
             self._reader.has_missed = True
             if self._held is None:
@@ -203,7 +201,6 @@ class Fanout:
         self._catching_up.wake()
 
     def degraded(self, problem: str | None) -> None:
-        """Record that nothing arrives for now, or that it does again."""
         if self.key.tell_degraded:
             self._say(degraded_event(problem is not None))
 
@@ -217,7 +214,7 @@ class Fanout:
         self.reactor.call_soon(self._write)
 
     def _say(self, text: bytes) -> None:
-        # Something that is no event of a channel, to those who are there.
+        # Send something other than a channel's event to the present recipients.
         with self._lock:
             self._cut()
             self._add_batch(text, is_heartbeat=text is HEARTBEAT)
@@ -231,7 +228,7 @@ class Fanout:
             self.events += len(messages or ())
 
     def _cut(self) -> None:
-        # Who comes or goes now has no part in what is pending.
+        # Make batches of what is pending, for the present recipients and not for later ones.
         while self._pending:
             some, size = [self._pending[0]], len(self._pending[0].wire)
             for message in self._pending[1:]:
@@ -244,7 +241,7 @@ class Fanout:
             self._add_batch(body, some)
 
     def _write(self) -> bool:
-        # In the reactor.
+        # A job of the reactor.
         deadline = self.reactor.clock() + SLICE
         while True:
             if self.batch is None:
@@ -267,7 +264,7 @@ class Fanout:
         return following
 
     def _write_batch(self, following: Batch, deadline: float) -> bool:
-        # The hot loop: once per client and batch. Returns whether everybody has been written to.
+        # The hot loop: once per client and batch. Returns whether the batch is done.
         frame, size, left = following.frame, len(following.frame), LOOK_EVERY
         for recipient in following.recipients:
             try:
@@ -286,7 +283,7 @@ class Fanout:
         return True
 
     def _was_not_written(self, recipient: Recipient, frame: bytes, sent: int) -> None:
-        # One recipient's trouble must not cost the others the batch.
+        # One recipient's failure must not cost the others the batch.
         try:
             if sent >= 0:
                 recipient.fell_behind(frame, sent)
@@ -304,7 +301,7 @@ class Fanout:
         heartbeat = self.key.heartbeat
         if heartbeat is None or self.is_over:
             return None
-        # Computed as what is returned, or a rounding error makes a heartbeat late.
+        # Computed like the return value, or a rounding error makes a heartbeat late.
         due = self._last_sent + heartbeat
         if now < due:
             return due
@@ -323,7 +320,7 @@ class Fanout:
             )
             self._give_up(CloseReason.FAILED)
         except BaseException:
-            # Whatever it was: nothing would ever be written again.
+            # Whatever the cause: nothing would ever be written again.
             self._give_up(CloseReason.FAILED)
             raise
 
@@ -337,7 +334,7 @@ class Fanout:
         position = seen if missed is not None else here
         with self._lock:
             if reader.has_missed:
-                return  # Once more.
+                return  # It is called again.
             held, self._held = self._held or [], None
             reader.seen = position
             if missed is None:
@@ -350,7 +347,7 @@ class Fanout:
                 self._pending += reader.follow([*(missed or ()), *held])
         self._write_soon()
         if self.is_over:
-            # Only a request can tell the state.
+            # Only a request can take a snapshot.
             self._give_up(CloseReason.INTERRUPTED)
 
     def _give_up(self, reason: CloseReason) -> None:
@@ -364,13 +361,13 @@ class Fanout:
 
 def fanout_for(hub: Hub, key: FanoutKey, options: Options, reactor: Reactor) -> Fanout:
     """
-    Return the fan-out that connections of one key share. It may block.
+    Return the fan-out that connections with the same key share. It may block.
 
     Args:
-        hub: Where the channels are.
-        key: What they have in common.
+        hub: The hub of the channels.
+        key: What the connections have in common.
         options: How their streams behave.
-        reactor: What writes to them.
+        reactor: Writes to them.
 
     Raises:
         BrokerUnavailable: If the channels cannot be subscribed to now.
@@ -381,7 +378,7 @@ def fanout_for(hub: Hub, key: FanoutKey, options: Options, reactor: Reactor) -> 
     if not isinstance(found, Fanout) or found.is_over:
         made = Fanout(hub, key, options, reactor)
         made.open()
-        # Others may have been faster.
+        # Another thread or greenlet may have been faster.
         found = shared.get(name)
         if isinstance(found, Fanout) and not found.is_over:
             made.close()

@@ -1,5 +1,5 @@
 """
-What streams have in common that can share a fan-out.
+Which streams can share a fan-out.
 
 """
 
@@ -16,24 +16,24 @@ __all__ = ["FanoutKey"]
 
 @dataclass(frozen=True)
 class FanoutKey:
-    """What connections have in common that share a fan-out."""
+    """What connections must have in common to share a fan-out."""
 
     channels: tuple[str, ...]
-    """What they relay."""
+    """The channels they relay."""
     chunked: bool
-    """Whether they are framed as in HTTP/1.1."""
+    """Whether they are framed in HTTP/1.1 chunks."""
     bounds: tuple[int, int, Overflow]
-    """Events and bytes that may wait for a client, and what happens when there are more."""
+    """How many events and bytes may wait for a client, and what happens beyond that."""
     tell_degraded: bool
-    """Whether clients are told when nothing can arrive."""
+    """Whether clients get ``stream-degraded`` events."""
     has_snapshot: bool
-    """Whether a client that starts anew wants the state, which only its request can tell."""
+    """Whether a client that starts anew needs a snapshot, which only its request can take."""
     heartbeat: float | None
-    """Seconds without anything sent after which a comment is sent."""
+    """Quiet seconds after which a comment is sent."""
     write_timeout: float | None
     """Seconds that a client may take to accept what was sent."""
     closing_bytes: tuple[int, int, int, bool]
-    """What of the options concerns the end: reconnection times, and whether it debugs."""
+    """The options that affect the closing bytes: reconnection times and debug mode."""
 
     @classmethod
     def of(cls, subscription: Subscription, options: Options, *, chunked: bool) -> FanoutKey:
@@ -43,7 +43,7 @@ class FanoutKey:
         Args:
             subscription: What it relays.
             options: How it behaves.
-            chunked: Whether it is framed as in HTTP/1.1.
+            chunked: Whether it is framed in HTTP/1.1 chunks.
 
         """
         return cls(

@@ -1,13 +1,12 @@
 """
-How a stream leaves its request, and its connection lives on.
+How a stream leaves its request while its connection lives on.
 
-Theory of operation. A worker that can let a connection go puts an :class:`Offer` into the environ.
-When a stream has nothing to send for the first time, it takes the offer: the response ends, and
-with it the request. The connection joins a fan-out, and gets what comes after the place where that
-is then. What came before it and the client has not got is in the mailbox of the stream's feed, as
-soon as the dispatcher has given everybody what the fan-out has. What the client has got already,
-because its history was read from the broker before the process received the same events, is left
-out of both.
+Theory of operation. A worker that can hand a connection off puts an :class:`Offer` into the
+environ. The first time a stream has nothing to send, it takes the offer: the response ends, and
+with it the request. The connection joins a fan-out, and receives the events after the fan-out's
+position at that moment. Earlier events that the client lacks are in the mailbox of the stream's
+feed, as soon as the dispatcher has delivered to all subscribers what the fan-out has. A client that
+read the history from the broker may be ahead of its process; both then skip what it already has.
 
 """
 
@@ -41,36 +40,36 @@ __all__ = ["OFFER", "Offer", "StaysWithRequest", "hand_off"]
 logger = logging.getLogger("sse_sync")
 
 OFFER = "sse_sync.handoff"
-"""Key of the environ under which a worker's :class:`Offer` is."""
+"""Environ key of a worker's :class:`Offer`."""
 
 
 class StaysWithRequest(Exception):
-    """Raised where a stream cannot be handed off. The message says why."""
+    """Raised when a stream cannot be handed off. The message says why."""
 
 
 class Offer(Protocol):
-    """A worker's readiness to let a connection go."""
+    """A worker's offer to hand a connection off."""
 
     is_chunked: bool
     """Whether the response is framed in chunks."""
 
     def refusal(self, sent: int) -> str:
         """
-        Return why the connection cannot be taken over now; an empty text if it can.
+        Return why the connection cannot be taken over now; an empty string if it can.
 
         Args:
-            sent: Bytes of the body that the stream has given to the server.
+            sent: Body bytes that the stream has given to the server.
 
         """
 
     def take(self, let_go: Callable[[], bool]) -> _socket.socket | None:
         """
-        Return the connection, as a socket that does not block. The server has it no more, and
-        will end the response without writing anything.
+        Return the connection as a non-blocking socket, or :obj:`None` if the stream does not want
+        to go. The server no longer has it, and ends the response without writing anything.
 
         Args:
-            let_go: Called when nothing can fail any more, and before anything is changed. Tells
-                whether to go on; otherwise there is no connection.
+            let_go: Called when nothing can fail any longer, but before anything is changed.
+                Returns whether to continue.
 
         Raises:
             OSError: If there are no more descriptors. Nothing has been changed.
@@ -90,21 +89,21 @@ def hand_off(
     may_go: Callable[[], bool],
 ) -> HandoffConnection | None:
     """
-    Take a connection over from the server, if it is certain that nothing is lost by it; otherwise
-    see to it that the stream goes on with its request. It may block.
+    Take a connection over from the server if it is certain that nothing gets lost; otherwise
+    continue the stream with its request. It may block.
 
     Args:
         stream: The stream.
-        offer: The worker's.
-        feed: What the stream draws from. It has nothing to send just now.
+        offer: The worker's offer.
+        feed: The stream's feed, which has nothing to send at the moment.
         record: What the stream has sent.
-        watchdog: What watches the client until then.
-        user_stream: Whose stream it is.
-        options: How it behaves.
-        may_go: Asked at the last moment whether the stream still wants to go.
+        watchdog: Watches the client until then.
+        user_stream: The user and channels it is counted and shown under.
+        options: How the stream behaves.
+        may_go: Called at the last moment; returns whether the stream still wants to go.
 
     Returns:
-        What it is now; :obj:`None` if it stays with its request.
+        The connection; :obj:`None` if the stream stays with its request.
 
     """
     try:
@@ -142,8 +141,8 @@ def _take_over(
     fanout = find_fanout()
     try:
         if not _is_given(feed, fanout.number):
-            # It has resumed from the history, and what the feed has yet to get of that would come
-            # neither from the feed nor from the fan-out.
+            # The fan-out is ahead of the feed, so what the feed has yet to receive would come from
+            # neither.
             raise StaysWithRequest("the other streams of its channels are ahead of it")
         sock = _take_socket(offer, watchdog, may_go)
     except BaseException:
@@ -154,7 +153,7 @@ def _take_over(
     seen = feed.reader.seen.number
     try:
         while (joined := connection.join(fanout, seen)) is None:
-            # The last of the others has left just now.
+            # The last of the others has just left.
             fanout = find_fanout()
         is_given = _is_given(feed, joined)
     except BaseException:
@@ -164,7 +163,7 @@ def _take_over(
     finally:
         feed.stop()
     if not is_given or not feed.reader.is_current:
-        # It has missed something meanwhile, and the fan-out does not know.
+        # It may have missed events that the fan-out does not know of.
         connection.end_with(End(CloseReason.INTERRUPTED))
     registry().hand_off(stream, connection)
     if user_stream is not None:
@@ -175,7 +174,7 @@ def _take_over(
 
 
 def _is_given(feed: ChannelFeed, number: int) -> bool:
-    # What it has got from the history the feed need not be given.
+    # The feed need not receive what it has read from the history.
     if number <= feed.reader.seen.number:
         return True
     return feed.subscription.hub.dispatcher.wait_until_given(number)
@@ -199,7 +198,7 @@ def _take_socket(offer: Offer, watchdog: Watchdog, may_go: Callable[[], bool]) -
 
 def _stay(stream: OpenStream, watchdog: Watchdog, options: Options) -> None:
     if watchdog.connection is not None and watchdog.connection.fd < 0:
-        stream.end_with(End(CloseReason.CLIENT_GONE))  # The connection was taken, and closed.
+        stream.end_with(End(CloseReason.CLIENT_GONE))  # The connection was taken, then closed.
         return
     watchdog.begin()
     streams = registry()
@@ -209,7 +208,7 @@ def _stay(stream: OpenStream, watchdog: Watchdog, options: Options) -> None:
 
 
 def _between(mailbox: Mailbox, seen: int, joined: int, key: FanoutKey) -> Mailbox | None:
-    # What the client has not got, and the fan-out will not bring.
+    # The events that the client lacks and the fan-out will not bring.
     if not len(mailbox) and not mailbox.overflowed:
         return None
     earlier = Mailbox(*key.bounds)

@@ -7,7 +7,6 @@ import pytest
 from sse_sync.brokers.base import History, Message, Position
 from sse_sync.brokers.redis import replay_cache as module
 from sse_sync.brokers.redis.replay_cache import Continuity, ReplayCache
-from sse_sync.brokers.retention import Retention
 
 
 def message(number, channel="a", epoch="e", size=10):
@@ -127,16 +126,3 @@ def test_random_walk(monkeypatch):
             expected = [m.position.number for m in happened if m.channel in asked]
             assert numbers(history) == [n for n in expected if n > after]
     assert told > 50
-
-
-def test_retention_remembers_a_bounded_number(monkeypatch):
-    """The cache of patterns is bounded, however many channels there are."""
-    monkeypatch.setattr("sse_sync.brokers.retention._REMEMBERED", 10)
-    retention = Retention(5, 60, {"user-*": (2, 1), "*": (3, 2)})
-    for number in range(100):
-        # Drops are remembered for the usual time.
-        assert retention.of(f"user-{number}") == (2, 1_000_000, 60_000_000, 60_000_000)
-        assert retention.of(f"room-{number}").events == 3
-    assert len(retention._known) <= 10
-    assert Retention(5, 60).of("x") == (5, 60_000_000, 60_000_000, 60_000_000)
-    assert Retention(5, 60, {"x": (9, 90)}).of("x").memory == 90_000_000

@@ -229,10 +229,10 @@ def test_told_by_somebody_else(tracker, book, now):
     for number in range(10):
         tracker.enter("room", Presence(f"user{number}"))
     for _ in range(10):
-        tracker.tell()
+        tracker.report()
     assert [len(told) for told in book.told] == [10]
     now[0] += 3 * TICK
-    tracker.tell()
+    tracker.report()
     assert len(book.told) == 2
 
 

@@ -2,7 +2,9 @@
 
 import io
 import os
+import select
 import socket
+import struct
 import sys
 import types
 
@@ -148,3 +150,31 @@ def test_idle(pair):
     assert connection.is_idle()
     connection.release()
     assert not connection.is_idle()
+
+
+@pytest.fixture
+def reset_by_peer():
+    """A server's socket whose client has reset the connection, so that an error is pending."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    with server:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        hung_up = select.poll()
+        hung_up.register(server, 0)
+        assert hung_up.poll(10_000)[0][1] & select.POLLERR
+        yield server
+
+
+def test_pending_error_is_forgotten(reset_by_peer):
+    """After a reset the server's next write fails as if the client had left: servers log others."""
+    Connection(reset_by_peer.fileno()).forget_error()
+    with pytest.raises(BrokenPipeError):
+        reset_by_peer.send(b"x")
+
+
+def test_pending_error(reset_by_peer):
+    """Otherwise it fails with the reset, which is what the test before relies on."""
+    with pytest.raises(ConnectionResetError):
+        reset_by_peer.send(b"x")

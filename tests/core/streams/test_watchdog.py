@@ -114,6 +114,7 @@ def test_client_gone_while_blocked(runtime, client):
     stream.close()
     assert seen == ["finally", CloseReason.CLIENT_GONE, "after"]
     assert runtime.now == 1005
+    assert "forget_error" in client.done
 
 
 def test_client_gone_while_a_thread_blocks(runtime, client, caplog):

@@ -7,6 +7,7 @@ import pytest
 from sse_sync import END_ID, CloseReason, EventStream, Overflow, statistics
 from sse_sync.channels.presence import Presence
 from sse_sync.channels.subscription import Subscription
+from sse_sync.closing import End
 from sse_sync.settings import Options
 from sse_sync.streams.handoff.takeover import OFFER
 from sse_sync.streams.registry import registry
@@ -279,3 +280,43 @@ def test_goodbyes_of_many(hub, handed, turn, runtime):
     assert seen == sorted(seen, reverse=True)
     turn(1000)
     assert statistics().open == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (End(CloseReason.CLOSED), End(CloseReason.DISMISSED, True, "banned"), []),
+        (
+            End(CloseReason.DISMISSED, False, "go"),
+            End(CloseReason.CLOSED, True),
+            [("stream-disconnect", "go", False)],
+        ),
+        (
+            End(CloseReason.DISMISSED, True, "banned"),
+            End(CloseReason.SERVER_STOPPING),
+            [("stream-end", "banned", True)],
+        ),
+        (End(CloseReason.LIFETIME_OVER), End(CloseReason.FAILED), []),
+    ],
+)
+def test_first_end_counts(hub, handed, turn, first, second, expected):
+    """Two requests to end a connection never combine into an end that nobody asked for."""
+    client = handed()
+    (connection,) = members(hub)
+    connection.end_with(first)
+    connection.end_with(second)
+    turn()
+    got = [(event.event, event.data, event.id == END_ID) for event in client.read()]
+    assert got == expected
+    assert client.has_ended
+    assert statistics().closed == {first.reason: 1}
+
+
+def test_end_of_a_client_that_has_left(hub, handed, turn):
+    """A client that is found gone before its end is written counts as dismissed all the same."""
+    client = handed()
+    (connection,) = members(hub)
+    connection.end_with(End(CloseReason.DISMISSED, True, "banned"))
+    client.socket.close()
+    turn()
+    assert statistics().closed == {CloseReason.DISMISSED: 1}

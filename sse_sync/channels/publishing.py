@@ -1,0 +1,114 @@
+"""What applications may publish: the keywords of publish, and the publication they make."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from ..brokers.base import Publication, check_channel
+from ..event import Dumps, ServerSentEvent
+from ..exceptions import ConfigurationError, EventError
+
+__all__ = ["PublishOptions", "check_publish_options", "make_publication"]
+
+# Bytes of an event. Each is kept by the broker and by every process, and a client's mailbox has
+# room for as many by default.
+MAX_EVENT = 1 << 20
+
+# Seconds for which a publish may be tried again, well within the life of its token.
+MAX_RETRY = 60.0
+
+
+class PublishOptions(TypedDict, total=False):
+    """Keywords of :meth:`Hub.publish`, and of all that publish by it."""
+
+    event: str | None
+    """Event type."""
+    key: str | None
+    """The event's subject, for filters and for :attr:`Overflow.LATEST`."""
+    meta: Mapping[str, Any] | None
+    """Any JSON value, for filters; it is not sent to clients."""
+    token: str | None
+    """Identifies this publish, for callers that may repeat it, such as tasks: another one with the
+    same token within ten minutes publishes nothing, and returns the id of the first."""
+    retry_for: float
+    """Seconds, at most 60 and by default 0, for which to try again while the broker is unavailable.
+    However many attempts it takes, the event is stored once. An attempt may itself take a few
+    seconds."""
+    keep: bool
+    """Whether clients that come back get it, too; by default they do. Otherwise only current
+    subscribers get it, such as that somebody is typing, and it takes no room in the history."""
+
+
+def check_publish_options(options: PublishOptions) -> None:
+    """
+    Refuse unusable keywords of a publish.
+
+    Args:
+        options: What was given.
+
+    Raises:
+        TypeError: If one is unknown.
+        ConfigurationError: If the token or the time to retry is unusable.
+
+    """
+    for name in options.keys() - PublishOptions.__optional_keys__:
+        hint = ": write event= instead" if name == "type" else ""
+        raise TypeError(f"publish() got an unexpected keyword argument {name!r}{hint}")
+    token = options.get("token")
+    if token is not None and not (isinstance(token, str) and 0 < len(token) <= 200):
+        raise ConfigurationError("token", "must be text of 1 to 200 characters")
+    if not 0 <= options.get("retry_for", 0.0) <= MAX_RETRY:
+        raise ConfigurationError("retry_for", f"must be 0 to {MAX_RETRY:.0f} seconds")
+
+
+def make_publication(
+    channel: str, data: Any, options: PublishOptions, token_age: float, dumps: Dumps
+) -> Publication:
+    """
+    Return what a broker is to publish. The event is encoded here, once.
+
+    Args:
+        channel: The channel to publish to.
+        data: Text, or a value to be sent as JSON.
+        options: See :class:`PublishOptions`.
+        token_age: Seconds for which a token is remembered.
+        dumps: Encodes the data as JSON.
+
+    Raises:
+        TypeError: If an option is unknown.
+        ConfigurationError: If the channel, the token or the time to retry is unusable.
+        EventError: If the data, the event type or the meta cannot be sent, or are larger than
+            1 MiB together.
+
+    """
+    check_channel(channel)
+    check_publish_options(options)
+    event, key, meta = options.get("event"), options.get("key"), options.get("meta")
+    body = ServerSentEvent(data if data is not None else "", event=event).encode(dumps)
+    size = len(body) + _size_beside(key, meta)
+    if size > MAX_EVENT:
+        raise EventError(
+            "data",
+            f"makes an event of {size:,} bytes, more than the {MAX_EVENT:,} that a"
+            " channel takes: publish a link to it instead",
+        )
+    token = options.get("token")
+    if token is None and options.get("retry_for"):
+        token = secrets.token_hex(8)  # However many attempts it takes, it is stored once.
+    keep = options.get("keep", True)
+    return Publication(channel, body, event, key, meta, token, keep, token_age)
+
+
+def _size_beside(key: str | None, meta: Mapping[str, Any] | None) -> int:
+    # What travels beside the event. Checked here, so that it fails with every broker or with none.
+    if key is not None and not isinstance(key, str):
+        raise EventError("key", f"must be text, not {type(key).__name__}")
+    if meta is None:
+        return len(key or "")
+    try:
+        return len(key or "") + len(json.dumps(meta))
+    except (TypeError, ValueError) as exc:
+        raise EventError("meta", f"cannot be written as JSON: {exc}") from exc

@@ -1,0 +1,50 @@
+"""What may be published, and what is refused."""
+
+import pytest
+
+from sse_sync import ConfigurationError, EventError
+from tests.core.channels.reading import data, events, opened
+
+
+def test_unsendable(hub):
+    """Data that cannot be sent is refused when published."""
+    with pytest.raises(EventError, match="neither text nor"):
+        hub.publish("a", object())
+    with pytest.raises(EventError, match="line break"):
+        hub.publish("a", "x", event="a\nb")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"retry_for": -1}, "retry_for must be 0 to 60 seconds"),
+        ({"retry_for": 61}, "retry_for must be 0 to 60 seconds"),
+        ({"token": ""}, "token must be text of 1 to 200 characters"),
+        ({"token": 7}, "token must be text"),
+    ],
+)
+def test_bad_arguments_of_publish(hub, arguments, problem):
+    with pytest.raises(ConfigurationError, match=problem):
+        hub.publish("a", "x", **arguments)
+    with pytest.raises(ConfigurationError, match="channel must have 1 to 200 printable"):
+        hub.publish("a\n", "x")
+
+
+def test_event_that_is_too_large(hub, environ):
+    """A mebibyte of data is refused with advice, and nothing else is affected."""
+    stream = opened(hub, environ=environ)
+    events(stream, 1)
+    with pytest.raises(EventError, match=r"data makes an event of 1,048,584 bytes, more than"):
+        hub.publish("a", "x" * (1 << 20))
+    hub.publish("a", "x" * ((1 << 20) - 8))
+    assert [len(text) for text in data(stream, 1)] == [(1 << 20) - 8]
+    stream.close()
+
+
+def test_unknown_keywords_of_publish(hub):
+    """They are refused by name; flask-sse's spelling of the event type is explained."""
+    for publish in (hub.publish, hub.publish_to_user):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'evnt'"):
+            publish("a", "x", evnt="created")
+        with pytest.raises(TypeError, match="'type': write event= instead"):
+            publish("a", "x", type="created")

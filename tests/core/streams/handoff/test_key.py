@@ -1,0 +1,59 @@
+"""Which streams share a fan-out."""
+
+import pytest
+
+from sse_sync import Overflow
+from sse_sync.channels.subscription import Subscription
+from sse_sync.settings import Options
+from sse_sync.streams.handoff.key import FanoutKey
+
+
+def key(hub, channels=("a", "b"), *, options=(), chunked=True, **arguments):
+    options = Options().replace(dict(options))
+    return FanoutKey.of(Subscription(hub, channels, **arguments), options, chunked=chunked)
+
+
+def test_alike(hub):
+    """Streams of equal channels and options share one, whoever they belong to."""
+    one, other = key(hub), key(hub, tuple("ab"), last_event_id="x-1")
+    assert one == other
+    assert hash(one) == hash(other)
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"channels": ("a",)},
+        {"channels": ("b", "a")},
+        {"chunked": False},
+        {"max_events": 7},
+        {"max_bytes": 700},
+        {"overflow": Overflow.LATEST},
+        {"tell_degraded": True},
+        {"snapshot": list},
+        {"options": {"heartbeat": 7.0}},
+        {"options": {"heartbeat": None}},
+        {"options": {"write_timeout": 7.0}},
+        {"options": {"retry": 7}},
+        {"options": {"retry_stopping": 7}},
+        {"options": {"retry_failed": 7}},
+        {"options": {"debug": True}},
+    ],
+    ids=str,
+)
+def test_different(hub, difference):
+    """Whatever changes what is written, or when, needs a fan-out of its own."""
+    assert key(hub, **difference) != key(hub)
+
+
+@pytest.mark.parametrize(
+    "options", [{"lifetime": 7.0}, {"reconnect": True}, {"retry_full": 7}], ids=str
+)
+def test_what_makes_no_difference(hub, options):
+    """What concerns one stream alone, or only its beginning, does not keep it from sharing."""
+    assert key(hub, options=options) == key(hub)
+
+
+def test_snapshots(hub):
+    """Which function tells the state does not matter, as only a request calls it."""
+    assert key(hub, snapshot=list) == key(hub, snapshot=tuple)
