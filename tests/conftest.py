@@ -1,9 +1,20 @@
 """Fixtures of the unit tests."""
 
+import hypothesis
 import pytest
 
 from sse_sync.streams import admission, drain, registry
 from sse_sync.testing import FakeRuntime
+
+# A failed assertion there shows its values, too.
+pytest.register_assert_rewrite(
+    "tests.core.brokers.broker_contract",
+    "tests.core.brokers.presence_contract",
+    "tests.fronts.front_contract",
+)
+# An example that takes long says only that the machine is busy.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture(autouse=True)

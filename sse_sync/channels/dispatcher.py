@@ -17,6 +17,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..brokers.base import Broker, Message, Position
@@ -53,6 +54,16 @@ class Subscriber(Protocol):
 
     def degraded(self, problem: str | None) -> None:
         """Record why no events can arrive; :obj:`None` once they can again."""
+
+
+@dataclass(slots=True)
+class Figures:
+    """What went through a dispatcher."""
+
+    received: int = 0
+    """Events received from the broker."""
+    delivered: int = 0
+    """Deliveries of events to clients."""
 
 
 class Dispatcher:
@@ -99,10 +110,8 @@ class Dispatcher:
         self.interruptions = 0
         """How often events may have been missed. Work that began before an interruption is invalid
         after it."""
-        self.received = 0
-        """Events received from the broker."""
-        self.delivered = 0
-        """Deliveries of events to clients."""
+        self.figures = Figures()
+        """What went through it."""
 
     def counts(self) -> list[int]:
         """Return the number of clients of each channel that has any."""
@@ -199,12 +208,12 @@ class Dispatcher:
     def receive(self, messages: Iterable[Message]) -> None:
         for message in messages:
             self._latest = message.position
-            self.received += 1
+            self.figures.received += 1
             subscribers = self._subscribers.get(message.channel)
             if subscribers:
                 # A copy, because subscribers come and go meanwhile; list() copies atomically.
                 everybody = list(subscribers)
-                self.delivered += len(everybody)
+                self.figures.delivered += len(everybody)
                 for subscriber in everybody:
                     _guarded(subscriber.put, message)
             self._given = message.position.number

@@ -272,8 +272,8 @@ class Hub:
             channels=len(counts),
             subscriptions=sum(counts),
             published=self._published,
-            received=dispatcher.received,
-            delivered=dispatcher.delivered,
+            received=dispatcher.figures.received,
+            delivered=dispatcher.figures.delivered,
             interruptions=dispatcher.interruptions,
             problem=dispatcher.problem,
         )

@@ -45,9 +45,12 @@ class Hooks:
                 logger.exception("releasing the view's resources failed; the stream goes on")
 
     def call_after_source(self) -> None:
-        """Release what the source opened. A generator calls it in the context, and logs errors."""
+        """Release what the source opened. A generator calls it in the context of the view."""
         if self.after_source is not None:
-            self.after_source()
+            try:
+                self.after_source()
+            except Exception:
+                logger.exception("releasing the source's resources failed")
 
     def call_on_close(self, reason: CloseReason) -> None:
         """Report the end to the application."""

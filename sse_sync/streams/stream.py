@@ -148,8 +148,7 @@ class EventStream:
             return
         if self._user_stream is not None:
             self._user_stream.end()
-        feed = self._feed
-        if feed is not None:
+        if (feed := self._feed) is not None:
             self.end_with(End(reason_of_close()))
         reason = self._end.reason if self._end is not None else CloseReason.CLOSED
         self._watchdog.let_connection_go(is_stopping=reason is CloseReason.SERVER_STOPPING)

@@ -17,7 +17,7 @@ import yaml
 
 from sse_sync.testing import LiveStream
 from tests.browsers import Chromium
-from tests.live.servers import GUNICORN_OPTIONS, ROOT, Kind, Server
+from tests.live.servers import GUNICORN_OPTIONS, ROOT, START_DEADLINE, Kind, Server
 from tests.live.test_gunicorn import is_alive, rest
 from tests.nginx import Nginx
 from tests.redis_server import RedisServer
@@ -216,7 +216,7 @@ def test_systemd_unit(tmp_path):
     folder = service["RuntimeDirectory"]
     with RedisServer(tmp_path) as redis, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(str(tmp_path / "notify"))
-        told.settimeout(20)
+        told.settimeout(START_DEADLINE)
         environ = {
             **os.environ, **given,
             "SSE_BROKER_URL": redis.url,
@@ -225,17 +225,21 @@ def test_systemd_unit(tmp_path):
             "NOTIFY_SOCKET": str(tmp_path / "notify"),
         }  # fmt: skip
         assert folder in (DEPLOY / "gunicorn.conf.py").read_text()
-        process = subprocess.Popen(
-            [program, *CONTROL, *arguments], cwd=ROOT, env=environ, stderr=subprocess.DEVNULL
-        )
+        # What it prints is shown if the test fails.
+        process = subprocess.Popen([program, *CONTROL, *arguments], cwd=ROOT, env=environ)
         try:
             assert b"READY=1" in told.recv(4096)
             assert first_event(tmp_path) == "stream-open"
             wait_for(lambda: len(children(process.pid)), "three workers", equals=3)
-            before = children(process.pid)
+            before = set(children(process.pid))
             reload = shlex.split(service["ExecReload"])
             subprocess.run([str(process.pid) if a == "$MAINPID" else a for a in reload], check=True)
-            wait_for(lambda: not set(before) & set(children(process.pid)), "a reload")
+            wait_for(
+                lambda: before & set(children(process.pid)),
+                "the old workers' end",
+                START_DEADLINE,
+                equals=set(),
+            )
             assert first_event(tmp_path) == "stream-open"
         finally:
             process.terminate()
@@ -243,10 +247,11 @@ def test_systemd_unit(tmp_path):
 
 
 def first_event(folder):
+    url = "http://localhost/workers/events"
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(10)
         sock.connect(str(folder / "gunicorn.sock"))
-        with LiveStream("http://localhost/workers/events", connection=sock) as stream:
+        # gunicorn says that it is ready, and listens, before its workers import the application.
+        with LiveStream(url, connection=sock, timeout=START_DEADLINE) as stream:
             return next(stream).event
 
 

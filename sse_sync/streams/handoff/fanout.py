@@ -187,7 +187,7 @@ class Fanout:
                 return
             self._pending += self._reader.follow([message])
             has_missed = self._reader.has_missed
-            self.hub.dispatcher.delivered += len(self._recipients) - 1
+            self.hub.dispatcher.figures.delivered += len(self._recipients) - 1
         if has_missed:
             self.interrupted()
         else:

@@ -6,7 +6,7 @@ environ. The first time a stream has nothing to send, it takes the offer: the re
 with it the request. The connection joins a fan-out, and receives the events after the fan-out's
 position at that moment. Earlier events that the client lacks are in the mailbox of the stream's
 feed, as soon as the dispatcher has delivered to all subscribers what the fan-out has. A client that
-read the history from the broker may be ahead of its process; both then skip what it already has.
+read the history may be ahead of its process; mailbox and fan-out then skip what it already has.
 
 """
 

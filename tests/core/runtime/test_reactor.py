@@ -79,23 +79,28 @@ def test_descriptors_that_are_used_again(make_reactor):
 
 
 def test_closed_descriptor(reactor, pair):
-    """A descriptor that was closed too early does no harm."""
-    ours, _ = pair
+    """A descriptor that was closed too early is not reported, and its number works again."""
+    ours, theirs = pair
     seen = []
-    number = fcntl.fcntl(ours, fcntl.F_DUPFD, 500)
+    # A number that nothing else gets meanwhile.
+    fd = fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 500)
     ours.close()
-    assert reactor.watch(number, lambda: seen.append("the old one"))
-    os.close(number)
-    reactor.unwatch(number)
+    reactor.watch(fd, lambda: seen.append("too early"))
+    os.close(fd)
+    reactor.unwatch(fd)
+    theirs.close()
     reactor.poll()
-    # Its number is the next socket's, which is watched as any other.
-    other, peer = socket.socketpair()
-    with other, peer:
-        os.dup2(other.fileno(), number)
-    assert reactor.watch(number, lambda: seen.append("the new one"))
-    reactor.poll()
-    os.close(number)
-    assert seen == ["the new one"]
+    assert seen == []
+    again, peer = socket.socketpair()
+    with again, peer:
+        os.dup2(again.fileno(), fd)
+        assert reactor.watch(fd, lambda: seen.append("again"))
+        reactor.poll()
+        assert seen == []
+        peer.close()
+        reactor.poll()
+        assert seen == ["again"]
+        os.close(fd)
 
 
 def test_unwatchable(reactor, tmp_path):
