@@ -170,13 +170,14 @@ class EventStream:
 
     def end_with(self, end: End) -> None:
         """End the stream soon; see :meth:`sse_sync.closing.OpenStream.end_with`."""
-        if self._handoff is not None:
-            self._handoff.end_with(end)
-            return
         with _lock:
-            if self._end is not None:
-                return
-            self._end = end
+            is_first, handoff = self._end is None, self._handoff
+            if is_first and handoff is None:
+                self._end = end
+        if handoff is not None:
+            handoff.end_with(end)
+        if handoff is not None or not is_first:
+            return
         if end.is_urgent:
             self._watchdog.hurry()
         # If the source has not started, the thread that starts it will see the end.
@@ -312,7 +313,7 @@ class EventStream:
         offer, self._offer = self._offer, None
         assert offer is not None
         assert isinstance(feed, ChannelFeed)
-        self._handoff = hand_off(
+        handoff = hand_off(
             self,
             offer,
             feed,
@@ -322,9 +323,11 @@ class EventStream:
             options=self._options,
             may_go=lambda: self._end is None,
         )
-        if self._handoff is not None and self._end is not None:
-            self._handoff.end_with(self._end)  # It was ended just now.
-        return self._handoff is not None
+        with _lock:
+            self._handoff, end = handoff, self._end
+        if handoff is not None and end is not None:
+            handoff.end_with(end)  # It was ended just now.
+        return handoff is not None
 
     # The end.
 

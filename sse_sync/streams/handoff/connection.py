@@ -253,8 +253,9 @@ class HandoffConnection:
             self.end_with(End(CloseReason.OVERFLOWED))
         else:
             self._mailbox = None
-            if not self._seen:
-                # From now on, write straight to the socket.
+            if not self._seen and self._end is None:
+                # From now on, write straight to the socket. Not if it is about to end: frames may
+                # have been dropped already, and later ones must not follow them.
                 self.send = self._socket.send
 
     def _wait_until_writable(self) -> None:
