@@ -3,7 +3,6 @@ Why and how a stream ends, and its last bytes.
 
 One value, :class:`End`, describes it, whether the client, the source, the application or the server
 decides. The first one counts.
-
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ ID of the last event of a finished stream. A client that sends it back is told t
 
 It has no colon, which is a "CORS-unsafe request-header byte" (Fetch, 2.2.2): by the standard a
 browser would need another origin's permission to send one, though no browser asks so far.
-
 """
 
 URGENT_PATIENCE = 1.0
@@ -91,7 +89,6 @@ class OpenStream(Protocol):
 
         Args:
             end: Why and how.
-
         """
 
     def where(self) -> str:
@@ -106,7 +103,6 @@ def closing_bytes(end: End, options: Options, failure: BaseException | None = No
         end: Why and how it ends.
         options: How it behaves.
         failure: The exception, shown in debug mode.
-
     """
     reason = end.reason
     if end.final and reason in (CloseReason.FINISHED, CloseReason.CLOSED, CloseReason.DISMISSED):

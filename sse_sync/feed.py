@@ -1,7 +1,4 @@
-"""
-The contract between a stream and its source.
-
-"""
+"""The contract between a stream and its source."""
 
 from __future__ import annotations
 
@@ -24,7 +21,6 @@ class Feed(Protocol):
 
     The stream calls :meth:`start`, then repeatedly :meth:`take` and, if that returned nothing,
     :meth:`wait`, until the feed is stopped or done. When it waits, it has sent all it took.
-
     """
 
     done: bool
@@ -49,7 +45,6 @@ class Feed(Protocol):
         """
         End the source as soon as possible. A source that runs here or has not started is closed;
         one that runs elsewhere is not waited for. Idempotent.
-
         """
 
 
@@ -70,5 +65,4 @@ class FeedSource(abc.ABC):
             signal: Set when there is something to take.
             encode: Encodes an item.
             context: The view's context variables.
-
         """

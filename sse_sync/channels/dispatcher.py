@@ -8,7 +8,6 @@ The first subscriber of a channel makes the broker subscribe; others who come me
 that. Leaving a channel costs nothing: :meth:`Dispatcher.review`, which the broker calls every few
 seconds, unsubscribes channels that stay without subscribers. A new subscription does so, too, if
 there are many of them.
-
 """
 
 from __future__ import annotations
@@ -76,7 +75,6 @@ class Dispatcher:
         broker: The broker that the events come from.
         on_review: Called at each :meth:`review`.
         on_subscribed: Called with the channels of each new subscriber; must not block.
-
     """
 
     def __init__(
@@ -132,7 +130,6 @@ class Dispatcher:
 
         Raises:
             BrokerUnavailable: If that cannot be promised now.
-
         """
         with self._lock:
             for channel in channels:
@@ -155,7 +152,6 @@ class Dispatcher:
         Args:
             subscriber: The subscriber.
             channels: The channels passed to :meth:`add`.
-
         """
         for channel in channels:
             subscribers = self._subscribers.get(channel)
@@ -168,7 +164,6 @@ class Dispatcher:
 
         Args:
             channel: Name of a channel.
-
         """
         return any(subscriber.clients for subscriber in list(self._subscribers.get(channel, ())))
 
@@ -179,7 +174,6 @@ class Dispatcher:
 
         Args:
             channels: Names of channels.
-
         """
         with self._lock:
             return all(channel in self._received for channel in channels)
@@ -194,7 +188,6 @@ class Dispatcher:
 
         Returns:
             Whether that happened in time.
-
         """
         deadline = time.monotonic() + DELIVERY_PATIENCE
         while self._given < number:
@@ -334,7 +327,6 @@ def degraded_event(degraded: bool) -> bytes:
 
     It has no id, so that the client's position stays. The problem itself is not the client's
     business.
-
     """
     text, comment = (
         ("true", "no events are arriving") if degraded else ("false", "events are arriving again")

@@ -1,7 +1,4 @@
-"""
-The callbacks of the front and of the application around one stream.
-
-"""
+"""The callbacks of the front and of the application around one stream."""
 
 from __future__ import annotations
 
@@ -65,7 +62,6 @@ class Hooks:
         """
         Tear down the request, and drop every reference to it: otherwise request and stream would
         keep each other alive until the garbage collector runs.
-
         """
         after = self.after
         self.before = self.after_source = self.on_close = self.after = None

@@ -6,7 +6,6 @@ stream waits for its watchdog's signal. The feed sets the signal (there is a chu
 has ended), the reactor does (a heartbeat is due, the client is gone), and so does
 :meth:`EventStream.end_with`. The stream then checks everything again, in a fixed order. An
 :class:`~sse_sync.closing.End` says why and how it ends; the first one counts.
-
 """
 
 from __future__ import annotations
@@ -85,7 +84,6 @@ class EventStream:
 
     Raises:
         SourceError: If the source is not an iterable of events.
-
     """
 
     def __init__(
@@ -165,7 +163,6 @@ class EventStream:
 
         Args:
             reconnect: Whether the client should reconnect; otherwise it must stop.
-
         """
         self.end_with(End(CloseReason.CLOSED, final=not reconnect))
 
