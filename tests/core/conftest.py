@@ -4,7 +4,6 @@ import gc
 import os
 import sys
 import threading
-from weakref import WeakSet
 
 import pytest
 from hypothesis import settings
@@ -27,8 +26,9 @@ def quick_collections():
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(monkeypatch):
-    """A test ends its threads and children, and no later fork starts its hubs again."""
-    monkeypatch.setattr("sse_sync.channels.hub._hubs", WeakSet())
+    """A test closes its hubs, so that no later fork starts them again, and ends what it runs."""
+    hubs = set()
+    monkeypatch.setattr("sse_sync.channels.hub._hubs", hubs)
     monkeypatch.setattr("sse_sync.runtime._threads", None)
     before = set(threading.enumerate())
     yield
@@ -36,6 +36,7 @@ def nothing_is_left_behind(monkeypatch):
     for thread in left:
         thread.join(1)
     assert [thread for thread in left if thread.is_alive()] == []
+    assert hubs == set()
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 

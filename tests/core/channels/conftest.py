@@ -4,7 +4,7 @@ import pytest
 
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.hub import Hub
-from tests.core.channels.reading import SERVED
+from tests.core.channels.reading import SERVED, Broker
 
 
 @pytest.fixture
@@ -22,8 +22,13 @@ def make_hub():
 
 
 @pytest.fixture
-def hub(make_hub):
-    return make_hub()
+def broker():
+    return Broker()
+
+
+@pytest.fixture
+def hub(make_hub, broker):
+    return make_hub(broker)
 
 
 @pytest.fixture(params=[{}, SERVED], ids=["inline", "beside"])

@@ -1,6 +1,7 @@
 """Streams of channels, and what their clients read."""
 
 from sse_sync import EventStream
+from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.subscription import Subscription
 from sse_sync.testing import read_events
 
@@ -23,7 +24,20 @@ def data(stream, limit):
     return [event.data for event in events(stream, limit)]
 
 
-def lose_everything(hub):
-    """The store starts a new epoch, and the broker notices."""
-    hub._broker._epoch += "x"
-    hub.dispatcher.interrupted()
+class Broker(MemoryBroker):
+    """A broker that can lose events on their way, and everything it keeps."""
+
+    is_connected = True
+
+    def start(self, receiver):
+        super().start(self)
+        self.receiver = receiver
+
+    def receive(self, messages):
+        """Pass events on, if they arrive."""
+        if self.is_connected:
+            self.receiver.receive(messages)
+
+    def begin_epoch(self, epoch="new"):
+        """Begin anew, as a store that was restarted."""
+        self._epoch = epoch

@@ -27,6 +27,7 @@ def test_fork(runtime):
         assert in_child(child) == "0 True"
     assert hub.statistics().subscriptions == 1
     stream.close()
+    hub.close()
 
 
 def test_memory_with_several_processes():

@@ -2,12 +2,193 @@
 
 import threading
 
+import pytest
+
+from sse_sync.brokers.base import Message, Position
 from sse_sync.brokers.memory import MemoryBroker
-from sse_sync.channels.dispatcher import Dispatcher
+from sse_sync.channels.dispatcher import Dispatcher, degraded_event
 from sse_sync.exceptions import BrokerUnavailable
+from sse_sync.parser import EventStreamParser
 from sse_sync.testing import read_events
-from tests.core.channels.reading import data, events, lose_everything, opened
+from tests.core.channels.reading import events, opened
 from tests.waiting import wait_for
+
+
+class Recording(MemoryBroker):
+    """A broker that shows which channels it is subscribed to, and whom it gives their events."""
+
+    def __init__(self):
+        super().__init__()
+        self.channels = set()
+        self.requests = []
+
+    def start(self, receiver):
+        super().start(receiver)
+        self.receiver = receiver
+
+    def subscribe(self, channels):
+        self.channels.update(channels)
+        self.requests.append(sorted(channels))
+        return super().subscribe(channels)
+
+    def unsubscribe(self, channels):
+        self.channels.difference_update(channels)
+        super().unsubscribe(channels)
+
+
+class Slow(Recording):
+    """A broker that subscribes once it is allowed to."""
+
+    def __init__(self):
+        super().__init__()
+        self.was_asked, self.goes_on = threading.Event(), threading.Event()
+
+    def subscribe(self, channels):
+        self.was_asked.set()
+        assert self.goes_on.wait(10)
+        return super().subscribe(channels)
+
+
+class Subscriber:
+    """What a dispatcher gives its subscriber."""
+
+    clients = 1
+
+    def __init__(self):
+        self.got = []
+
+    def put(self, message):
+        self.got.append(message.position.number)
+
+    def interrupted(self):
+        self.got.append("interrupted")
+
+    def degraded(self, problem):
+        self.got.append(problem)
+
+
+def message(number, channel="a", epoch="e"):
+    return Message(channel, Position(epoch, number), b"data: x\n\n")
+
+
+@pytest.fixture
+def broker():
+    return Recording()
+
+
+@pytest.fixture
+def dispatcher(broker):
+    return made(broker)
+
+
+def made(broker):
+    """Return a broker's dispatcher."""
+    dispatcher = Dispatcher(broker, lambda: None, lambda channels: None)
+    broker.start(dispatcher)
+    return dispatcher
+
+
+def test_who_gets_what(dispatcher):
+    """An event is for those who subscribe to its channel, until they leave it."""
+    one, both = Subscriber(), Subscriber()
+    dispatcher.add(one, ("a",))
+    dispatcher.add(both, ("a", "b"))
+    assert sorted(dispatcher.counts()) == [1, 2]
+    dispatcher.receive([message(1), message(2, "b"), message(3, "c")])
+    dispatcher.remove(one, ("a",))
+    dispatcher.remove(one, ("a",))
+    dispatcher.receive([message(4)])
+    assert (one.got, both.got) == ([1], [1, 2, 4])
+    assert (dispatcher.received, dispatcher.delivered) == (4, 4)
+    assert dispatcher.counts() == [1, 1]
+
+
+def test_subscribed_once(dispatcher, broker):
+    """The broker is asked for what the process does not receive yet, and for nothing else."""
+    assert not dispatcher.receives(("a",))
+    dispatcher.add(Subscriber(), ("a", "b"))
+    dispatcher.add(Subscriber(), ("b",))
+    dispatcher.add(Subscriber(), ("c", "b"))
+    assert broker.requests == [["a", "b"], ["c"]]
+    assert dispatcher.receives(("a", "b", "c"))
+    assert not dispatcher.receives(("a", "d"))
+
+
+def test_who_stands_for_nobody(dispatcher):
+    """A subscriber without clients counts for none."""
+    nobody = Subscriber()
+    nobody.clients = 0
+    dispatcher.add(nobody, ("a",))
+    assert not dispatcher.has_subscribers("a")
+    assert dispatcher.counts() == []
+    dispatcher.add(Subscriber(), ("a",))
+    assert dispatcher.has_subscribers("a")
+    assert not dispatcher.has_subscribers("b")
+
+
+def test_where_a_subscriber_starts(dispatcher, broker):
+    """It gets everything after the latest event that the process has received."""
+    first = dispatcher.add(Subscriber(), ("a",))
+    assert first == broker.position()
+    later = message(first.number + 5, epoch=first.epoch)
+    dispatcher.receive([later])
+    assert dispatcher.add(Subscriber(), ("a",)) == later.position
+    reached = Position(first.epoch, first.number + 9)
+    dispatcher.reached(reached)
+    assert dispatcher.add(Subscriber(), ("a",)) == reached
+    dispatcher.reached(Position("another", first.number + 20))
+    dispatcher.reached(Position(first.epoch, first.number + 7))
+    assert dispatcher.add(Subscriber(), ("a",)) == reached
+
+
+def test_interrupted(dispatcher, broker):
+    """Everybody is told once, however many channels they have, and the broker is asked again."""
+    both, nobody = Subscriber(), Subscriber()
+    dispatcher.add(both, ("a", "b"))
+    dispatcher.add(nobody, ("a",))
+    dispatcher.remove(nobody, ("a",))
+    dispatcher.interrupted()
+    assert (both.got, nobody.got) == (["interrupted"], [])
+    assert dispatcher.interruptions == 1
+    assert not dispatcher.receives(("a",))
+    dispatcher.add(both, ("a", "b"))
+    assert broker.requests == [["a", "b"]] * 2
+
+
+def test_waiting_for_a_delivery(dispatcher, monkeypatch):
+    """A position is waited for until everybody was given what came before it, but not for ever."""
+    slept = []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        if len(slept) == 3:
+            dispatcher.receive([message(5)])
+
+    monkeypatch.setattr("time.sleep", sleep)
+    assert dispatcher.wait_until_given(5)
+    assert len(slept) == 3
+    assert dispatcher.wait_until_given(4)
+    assert len(slept) == 3
+    monkeypatch.setattr("sse_sync.channels.dispatcher.DELIVERY_PATIENCE", 0)
+    assert not dispatcher.wait_until_given(6)
+
+
+@pytest.mark.parametrize(("degraded", "text"), [(True, "true"), (False, "false")])
+def test_degraded_event(degraded, text):
+    """What a client is told does not change its position."""
+    parser = EventStreamParser()
+    (event,) = parser.feed(degraded_event(degraded))
+    assert (event.event, event.data) == ("stream-degraded", text)
+    assert parser.last_event_id == ""
+
+
+def test_only_changes_are_told(dispatcher):
+    """A subscriber hears when trouble begins and when it ends, not how it goes on."""
+    subscriber = Subscriber()
+    dispatcher.add(subscriber, ("a",))
+    for problem in (None, "gone", "still gone", None, None):
+        dispatcher.degraded(problem)
+    assert subscriber.got == ["gone", None]
 
 
 class Broken(MemoryBroker):
@@ -27,55 +208,60 @@ def test_broker_is_away(make_hub, runtime, caplog):
         "cannot subscribe to a, ending the stream: broken:// is unavailable: it is broken"
         in caplog.text
     )
-    assert hub.dispatcher._subscribers == {"a": {}}
+    assert not hub.dispatcher.has_subscribers("a")
 
 
-def test_subscriber_that_fails(hub, runtime, caplog):
+def test_subscriber_that_fails(dispatcher, caplog):
     """A subscriber that fails costs the others nothing."""
-    broken, fine = opened(hub), opened(hub)
-    for stream in (broken, fine):
-        events(stream, 1)
 
-    def fail(*args):
-        raise AttributeError("no hub any more")
+    class Broken(Subscriber):
+        def put(self, *arguments):
+            raise AttributeError("no hub any more")
 
-    broken._feed.put = broken._feed.interrupted = fail
-    hub.publish("a", "x")
-    assert data(fine, 1) == ["x"]
-    lose_everything(hub)
-    assert [event.event for event in events(fine, 1)] == ["stream-reset"]
+        interrupted = degraded = put
+
+    fine = Subscriber()
+    for subscriber in (Broken(), fine, Broken()):
+        dispatcher.add(subscriber, ("a",))
+    dispatcher.receive([message(1), message(2)])
+    dispatcher.degraded("gone")
+    dispatcher.interrupted()
+    assert fine.got == [1, 2, "gone", "interrupted"]
     assert "a subscriber failed" in caplog.text
-    fine.close()
-    broken.close()
 
 
 def test_interruption_during_a_start(make_hub, runtime):
     """An answer from before an interruption is not trusted after it."""
-    asked = []
 
-    class Interrupting(MemoryBroker):
+    class Interrupting(Recording):
         def subscribe(self, channels):
             since = super().subscribe(channels)
-            asked.append(since)
-            if len(asked) == 1:
-                self._receiver.interrupted()
+            if len(self.requests) == 1:
+                self.receiver.interrupted()
             return since
 
-    stream = opened(make_hub(Interrupting()))
+    broker = Interrupting()
+    stream = opened(make_hub(broker))
     # The interruption was reported while it started, so it starts again.
     assert {event.event for event in events(stream, 1)} <= {"stream-open", "stream-reset"}
-    assert len(asked) >= 2
+    assert len(broker.requests) >= 2
     stream.close()
 
 
-def test_broker_that_hangs(make_hub, monkeypatch, runtime):
+def test_broker_that_hangs(monkeypatch):
     """Waiting for others who wait for the broker is bounded."""
-    monkeypatch.setattr("sse_sync.channels.dispatcher.PATIENCE", 0.05)
-    hub = make_hub()
-    hub.dispatcher._asking.acquire()
-    stream = opened(hub)
-    assert [event.event for event in read_events(stream)] == ["stream-error"]
-    hub.dispatcher._asking.release()
+    monkeypatch.setattr("sse_sync.channels.dispatcher.PATIENCE", 0.01)
+    broker, late = Slow(), Subscriber()
+    dispatcher = made(broker)
+    first = threading.Thread(target=dispatcher.add, args=(Subscriber(), ("a",)))
+    first.start()
+    assert broker.was_asked.wait(10)
+    with pytest.raises(BrokerUnavailable, match="timed out while others subscribed"):
+        dispatcher.add(late, ("b",))
+    broker.goes_on.set()
+    first.join(10)
+    dispatcher.receive([message(1), message(2, "b")])
+    assert late.got == []
 
 
 def test_degraded(hub, caplog):
@@ -91,77 +277,78 @@ def test_degraded(hub, caplog):
     ]
 
 
-def test_idle_channels_are_given_back(hub, runtime, monkeypatch):
-    """Channels without subscribers do not accumulate."""
+def test_idle_channels_are_given_back(dispatcher, broker, monkeypatch):
+    """Channels without subscribers do not accumulate, and can be subscribed to again."""
     monkeypatch.setattr("sse_sync.channels.dispatcher.IDLE_CHANNELS", 8)
     for number in range(32):
-        stream = opened(hub, f"user-{number}")
-        next(stream)
-        stream.close()
-    assert len(hub.dispatcher._subscribers) <= 9
-    assert len(hub._broker._subscribed) <= 9
-    stream = opened(hub, "user-1")
-    events(stream, 1)
-    hub.publish("user-1", "x")
-    assert data(stream, 1) == ["x"]
-    stream.close()
+        subscriber, channels = Subscriber(), (f"user-{number}",)
+        dispatcher.add(subscriber, channels)
+        dispatcher.remove(subscriber, channels)
+    assert 8 <= len(broker.channels) <= 9
+    assert "user-1" not in broker.channels
+    dispatcher.add(subscriber, ("user-1",))
+    dispatcher.receive([message(1, "user-1")])
+    assert subscriber.got == [1]
 
 
-def test_review(make_hub, runtime):
+def test_review(dispatcher, broker):
     """Channels unwanted in two reviews in a row are unsubscribed, and can be subscribed again."""
-    broker = MemoryBroker()
-    hub = make_hub(broker)
-    stream, other = opened(hub, "a", "b"), opened(hub, "b")
-    next(stream)
-    next(other)
-    stream.close()
-    hub.dispatcher.review()
-    assert broker._subscribed == {"a", "b"}
-    hub.dispatcher.review()
-    assert broker._subscribed == {"b"}
-    hub.dispatcher.review()
-    again = opened(hub, "a")
-    events(again, 1)
-    hub.publish("a", "x")
-    assert data(again, 1) == ["x"]
-    with hub.dispatcher._asking:
-        hub.dispatcher.review()  # It does not wait for who waits for it.
-    again.close()
-    other.close()
+    one, other = Subscriber(), Subscriber()
+    dispatcher.add(one, ("a", "b"))
+    dispatcher.add(other, ("b",))
+    dispatcher.remove(one, ("a", "b"))
+    dispatcher.review()
+    assert broker.channels == {"a", "b"}
+    dispatcher.review()
+    assert broker.channels == {"b"}
+    dispatcher.review()
+    dispatcher.add(one, ("a",))
+    dispatcher.receive([message(1)])
+    assert one.got == [1]
+
+
+def test_review_of_a_channel_that_is_wanted_again(dispatcher, broker):
+    """A channel that has had a subscriber between two reviews is kept."""
+    one = Subscriber()
+    for _ in range(3):
+        dispatcher.add(one, ("a",))
+        dispatcher.remove(one, ("a",))
+        dispatcher.review()
+        dispatcher.add(one, ("a",))
+        dispatcher.review()
+        dispatcher.remove(one, ("a",))
+    assert broker.requests == [["a"]]
+    assert broker.channels == {"a"}
+
+
+def test_review_while_somebody_subscribes():
+    """A review does not wait for who waits for the broker, which may wait for the review."""
+    broker = Slow()
+    dispatcher = made(broker)
+    first = threading.Thread(target=dispatcher.add, args=(Subscriber(), ("a",)))
+    first.start()
+    assert broker.was_asked.wait(10)
+    dispatcher.review()
+    broker.goes_on.set()
+    first.join(10)
+    assert dispatcher.receives(("a",))
 
 
 def test_subscriber_that_is_removed_while_it_waits():
     """It neither waits for ever nor keeps its process busy."""
-    inside, goes_on = threading.Event(), threading.Event()
-
-    class Slow(MemoryBroker):
-        def subscribe(self, channels):
-            inside.set()
-            assert goes_on.wait(10)
-            return super().subscribe(channels)
-
-    class Nobody:
-        clients = 1
-
-        def put(self, message):
-            """Take an event."""
-
-        interrupted = degraded = put
-
     broker = Slow()
-    dispatch = Dispatcher(broker, lambda: None, lambda channels: None)
-    broker.start(dispatch)
-    one, other = Nobody(), Nobody()
+    dispatcher = made(broker)
+    one, other = Subscriber(), Subscriber()
     threads = [
-        threading.Thread(target=dispatch.add, args=(who, (name,)), daemon=True)
+        threading.Thread(target=dispatcher.add, args=(who, (name,)), daemon=True)
         for who, name in ((one, "a"), (other, "b"))
     ]
     threads[0].start()
-    assert inside.wait(10)
+    assert broker.was_asked.wait(10)
     threads[1].start()
-    wait_for(lambda: "b" in dispatch._wanted, "the other one to wait")
-    dispatch.remove(other, ("b",))
-    goes_on.set()
+    wait_for(lambda: "b" in dispatcher._wanted, "the other one to wait")
+    dispatcher.remove(other, ("b",))
+    broker.goes_on.set()
     for thread in threads:
         thread.join(10)
         assert not thread.is_alive()

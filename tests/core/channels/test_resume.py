@@ -5,9 +5,10 @@ import contextvars
 import pytest
 
 from sse_sync import ServerSentEvent
-from sse_sync.brokers.base import History, Position
+from sse_sync.brokers.base import History, Message, Position
 from sse_sync.brokers.memory import MemoryBroker
-from tests.core.channels.reading import data, events, lose_everything, opened
+from sse_sync.channels.resume import ChannelReader
+from tests.core.channels.reading import data, events, opened
 
 variable = contextvars.ContextVar("variable", default="")
 
@@ -94,13 +95,14 @@ def test_replay_while_events_are_published(make_hub, runtime):
 
 
 @pytest.mark.parametrize("accepts", [None, lambda event, key, meta: bool(variable.get())])
-def test_interruption(hub, runtime, accepts):
+def test_interruption(hub, broker, runtime, accepts):
     """If the broker cannot tell what is missing, every client is reset."""
     variable.set("the view's")
     stream = opened(hub, filter=accepts, snapshot=lambda: [variable.get()])
     variable.set("elsewhere")
     assert data(stream, 2) == ["", "the view's"]
-    lose_everything(hub)
+    broker.begin_epoch()
+    hub.dispatcher.interrupted()
     reset, state = events(stream, 2)
     assert (reset.event, state.data) == ("stream-reset", "the view's")
     hub.publish("a", "x")
@@ -108,17 +110,15 @@ def test_interruption(hub, runtime, accepts):
     stream.close()
 
 
-def test_interruption_that_missed_nothing(make_hub, runtime):
+def test_interruption_that_missed_nothing(hub, broker, runtime):
     """A client whose history is complete is not reset, and gets what it missed."""
-    broker = MemoryBroker()
-    hub = make_hub(broker)
     stream = opened(hub)
     events(stream, 1)
     hub.publish("a", "1")
     # As after a broken connection: the process does not receive the second event.
-    broker._receiver, receiver = None, broker._receiver
+    broker.is_connected = False
     hub.publish("a", "2")
-    broker._receiver = receiver
+    broker.is_connected = True
     hub.dispatcher.interrupted()
     assert data(stream, 2) == ["1", "2"]
     hub.publish("a", "3")
@@ -126,14 +126,12 @@ def test_interruption_that_missed_nothing(make_hub, runtime):
     stream.close()
 
 
-def test_reset_before_the_process_knows(make_hub, runtime):
+def test_reset_before_the_process_knows(hub, broker, runtime):
     """A client that reconnects to a new epoch is reset once, even before the process knows."""
-    broker = MemoryBroker()
-    hub = make_hub(broker)
     first = opened(hub)
     (begun,) = events(first, 1)
     hub.publish("a", "1")
-    broker._epoch += "x"
+    broker.begin_epoch()
     stream = opened(hub, last_event_id=begun.id)
     (reset,) = events(stream, 1)
     assert reset.event == "stream-reset"
@@ -145,13 +143,11 @@ def test_reset_before_the_process_knows(make_hub, runtime):
     first.close()
 
 
-def test_event_of_a_new_epoch_before_its_interruption(make_hub, runtime):
+def test_event_of_a_new_epoch_before_its_interruption(hub, broker, runtime):
     """A client gets no position of a new epoch before its reset."""
-    broker = MemoryBroker()
-    hub = make_hub(broker)
     stream = opened(hub)
     events(stream, 1)
-    broker._epoch = "new"
+    broker.begin_epoch("new")
     hub.publish("a", "x")
     (reset,) = events(stream, 1)
     assert reset.event == "stream-reset"
@@ -172,11 +168,13 @@ def test_history_is_asked_for_once_registered(make_hub, runtime):
 
         def history(self, channels, after, limit=None):
             seen.append("history")
-            return History([], True)
+            return super().history(channels, after, limit)
 
     hub = make_hub(Noting())
-    stream = opened(hub, last_event_id=str(Position("a", 1)))
-    stream._start(stream._feed)
+    last = hub.publish("a", "seen")
+    hub.publish("a", "missed")
+    stream = opened(hub, last_event_id=last)
+    assert data(stream, 1) == ["missed"]
     assert seen == ["subscribe", "history"]
     stream.close()
 
@@ -239,3 +237,128 @@ def test_history_is_lost_during_a_long_replay(make_hub, runtime):
     hub.publish("a", "new")
     assert data(stream, 1) == ["new"]
     stream.close()
+
+
+class World:
+    """What a reader sees of a hub: its dispatcher, and what its broker answers."""
+
+    def __init__(self):
+        self.interruptions = 0
+        self.here = Position("e", 10)
+        self.known = History([], True)
+        self.asked = []
+
+    @property
+    def dispatcher(self):
+        return self
+
+    def add(self, subscriber, channels):
+        self.asked.append(("add", subscriber, channels))
+        return self.here
+
+    def remove(self, subscriber, channels):
+        self.asked.append(("remove", subscriber, channels))
+
+    def history(self, channels, after, limit=None):
+        self.asked.append((channels, after, limit))
+        return self.known
+
+    def position(self):
+        return Position("another", 1)
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture
+def reader(world):
+    return ChannelReader(world, ("a",), "me")
+
+
+def messages(*numbers, epoch="e"):
+    return [Message("a", Position(epoch, number), b"x") for number in numbers]
+
+
+def followed(reader, *numbers, epoch="e"):
+    return [m.position.number for m in reader.follow(messages(*numbers, epoch=epoch))]
+
+
+def test_reader_registers(reader, world):
+    """Registering moves nothing, so that what is missing can be read after it."""
+    assert reader.start() == world.here
+    assert reader.seen.number == 0
+    reader.stop()
+    assert world.asked == [("add", "me", ("a",)), ("remove", "me", ("a",))]
+
+
+def test_reader_skips_what_it_has_seen(reader):
+    """Whatever comes twice, from the history and to the mailbox, is followed once."""
+    reader.seen = Position("e", 5)
+    assert followed(reader, 4, 5, 6, 7) == [6, 7]
+    assert followed(reader, 6, 7, 8) == [8]
+    assert followed(reader) == []
+    assert reader.seen == Position("e", 8)
+
+
+def test_reader_stops_at_another_epoch(reader):
+    """Nothing of a new epoch is followed before the reader has started again."""
+    reader.seen = Position("e", 5)
+    new = [*messages(6), *messages(7, epoch="f"), *messages(8)]
+    assert [m.position.number for m in reader.follow(new)] == [6]
+    assert reader.seen == Position("e", 6)
+    assert reader.has_missed
+    reader.start()
+    assert not reader.has_missed
+
+
+def test_reader_ignores_an_old_epoch(reader):
+    """What comes late from an earlier epoch, below the reader's position, changes nothing."""
+    reader.seen = Position("f", 50)
+    assert followed(reader, 49, epoch="e") == []
+    assert not reader.has_missed
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_reader_reads(reader, world, complete):
+    """A history is used whole, or not at all."""
+    world.known = History(messages(6, 7), complete)
+    found = reader.read(Position("e", 5), 1000)
+    assert found == (world.known.messages if complete else None)
+    assert world.asked == [(("a",), Position("e", 5), 1000)]
+    assert reader.seen.number == 0
+
+
+@pytest.mark.parametrize(
+    ("seen", "then"),
+    [
+        (Position("e", 5), Position("e", 10)),
+        (Position("e", 12), Position("e", 12)),
+        (Position("f", 5), Position("f", 5)),
+    ],
+)
+def test_reader_has_caught_up(reader, seen, then):
+    """After all of the history the reader stands where it has registered, or later."""
+    reader.start()
+    reader.seen = seen
+    reader.caught_up()
+    assert reader.seen == then
+
+
+def test_reader_is_current(reader, world):
+    """A reader knows of an interruption before its subscriber is told."""
+    assert not reader.is_current
+    reader.start()
+    assert reader.is_current
+    world.interruptions += 1
+    assert not reader.is_current
+    reader.start()
+    reader.has_missed = True
+    assert not reader.is_current
+
+
+def test_reader_starts_anew(reader):
+    """Where its own position is of no use the broker is asked, not the process."""
+    reader.start()
+    assert reader.present() == Position("another", 1)
