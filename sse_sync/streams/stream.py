@@ -181,8 +181,9 @@ class EventStream:
         if end.is_urgent:
             self._watchdog.hurry()
         # If the source has not started, the thread that starts it will see the end.
-        if self._state is State.OPEN and self._feed is not None:
-            self._feed.stop()
+        feed = self._feed
+        if self._state is State.OPEN and feed is not None:
+            feed.stop()
             self._watchdog.wake()
 
     def where(self) -> str:
@@ -321,7 +322,7 @@ class EventStream:
             watchdog=self._watchdog,
             user_stream=self._user_stream,
             options=self._options,
-            may_go=lambda: self._end is None,
+            ended=lambda: self._end,
         )
         with _lock:
             self._handoff, end = handoff, self._end
