@@ -20,8 +20,8 @@ def hubs(runtime):
 
         def make(broker=None, **arguments):
             broker = broker or MemoryBroker(now=lambda: runtime.now)
-            clock = arguments.pop("clock", lambda: runtime.now)
-            return stack.enter_context(Hub(broker, clock=clock, **arguments))
+            times = {"clock": lambda: runtime.now, "sleep": runtime.sleep, **arguments}
+            return stack.enter_context(Hub(broker, **times))
 
         yield make
 

@@ -228,7 +228,13 @@ def test_event_that_the_feed_gets_first(hub, handed, turn, monkeypatch):
     publisher.start()
     assert there.wait(5)
     sent.append(next(stream))
-    threading.Timer(0.1, goes_on.set).start()
+
+    def sleep(seconds):
+        # It waits for the fan-out, which now gets the event.
+        goes_on.set()
+        publisher.join(5)
+
+    monkeypatch.setattr("time.sleep", sleep)
     sent += stream
     stream.close()
     publisher.join(5)
