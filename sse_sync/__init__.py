@@ -3,7 +3,6 @@ Server-Sent Events for Flask and Django on gunicorn, gevent workers first.
 
 This package needs nothing but the standard library. :mod:`sse_sync.flask` and
 :mod:`sse_sync.django` are the fronts.
-
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@ Publish an event, or listen to channels.
 
 ``python -m sse_sync`` takes the broker's URL; ``flask sse`` and ``manage.py sse_publish`` and
 ``sse_listen`` use the application's broker. All have the same arguments.
-
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """
 Why and how a stream ends, and its last bytes.
 
-One value, :class:`End`, says it, whoever decides: the client, the source, the application, the
-server. The first one counts.
-
+One value, :class:`End`, describes it, whether the client, the source, the application or the server
+decides. The first one counts.
 """
 
 from __future__ import annotations
@@ -24,15 +23,14 @@ __all__ = [
 
 END_ID = "sse-sync.end"
 """
-Event ID of the last event of a finished stream. A client that repeats it is told to stop.
+ID of the last event of a finished stream. A client that sends it back is told to stop.
 
-Without a colon, which is a "CORS-unsafe request-header byte" (Fetch, 2.2.2): by the standard a
-browser would have to ask another origin before it sends one, though none does so far.
-
+It has no colon, which is a "CORS-unsafe request-header byte" (Fetch, 2.2.2): by the standard a
+browser would need another origin's permission to send one, though no browser asks so far.
 """
 
 URGENT_PATIENCE = 1.0
-"""Seconds for which an urgent end waits for a client that does not read."""
+"""Seconds that an urgent end waits for a client that does not read."""
 
 
 class CloseReason(enum.Enum):
@@ -43,19 +41,19 @@ class CloseReason(enum.Enum):
     FINISHED = "finished"
     """The generator returned."""
     FAILED = "failed"
-    """The generator raised an exception."""
+    """The generator raised an exception, or the channels could not be subscribed to."""
     SERVER_STOPPING = "server stopping"
-    """The server stops or reloads."""
+    """The server is stopping or reloading."""
     LIFETIME_OVER = "lifetime over"
-    """The stream was open as long as it may be."""
+    """The stream reached its maximum lifetime."""
     OVERFLOWED = "overflowed"
-    """The client was slower than the events of its channels, and has to resume."""
+    """The client was slower than the events of its channels, and must resume."""
     NO_ROOM = "no room"
-    """The stream turned out to need a request, and the server can hold no more of those."""
+    """The stream could not be handed off, and the server can hold no more requests."""
     DISMISSED = "dismissed"
-    """Its user was disconnected, or has lost the permission."""
+    """Its user was disconnected, or lost permission."""
     INTERRUPTED = "interrupted"
-    """Events may have been lost, and the client has to come back for the state."""
+    """Events may have been lost, and the client must reconnect for the current state."""
     CLOSED = "closed"
     """The application ended it."""
 
@@ -70,32 +68,31 @@ class End:
     reason: CloseReason
     """Why."""
     final: bool = False
-    """Whether the client is told to stop, where the reason leaves that open; otherwise it comes
-    back."""
+    """Whether the client is told to stop instead of reconnecting, if the reason leaves that
+    open."""
     message: str = ""
-    """What the page of somebody who was dismissed is told."""
+    """Data of the event that a dismissed user's page receives."""
 
     @property
     def is_urgent(self) -> bool:
-        """Whether a client that does not read is cut off soon instead of being waited for."""
+        """Whether a client that does not read is cut off soon."""
         return self.reason in (CloseReason.SERVER_STOPPING, CloseReason.DISMISSED)
 
 
 class OpenStream(Protocol):
-    """A stream as those see it who count streams and end them."""
+    """A stream, as seen by code that counts and ends streams."""
 
     def end_with(self, end: End) -> None:
         """
-        End the stream soon. The first end counts; later calls do nothing. It never blocks, and any
-        thread or greenlet may call it.
+        End the stream soon. Later calls do nothing. It never blocks, and any thread or greenlet may
+        call it.
 
         Args:
             end: Why and how.
-
         """
 
     def where(self) -> str:
-        """Return what the stream's source is and where it stands."""
+        """Return a description of the stream's source, for the log."""
 
 
 def closing_bytes(end: End, options: Options, failure: BaseException | None = None) -> bytes:
@@ -105,8 +102,7 @@ def closing_bytes(end: End, options: Options, failure: BaseException | None = No
     Args:
         end: Why and how it ends.
         options: How it behaves.
-        failure: What failed, shown in debug mode.
-
+        failure: The exception, shown in debug mode.
     """
     reason = end.reason
     if end.final and reason in (CloseReason.FINISHED, CloseReason.CLOSED, CloseReason.DISMISSED):
@@ -116,7 +112,7 @@ def closing_bytes(end: End, options: Options, failure: BaseException | None = No
         text = _describe(failure) if options.debug else "internal error"
         retry = spread(options.retry_failed)
         return ServerSentEvent(text, event="stream-error", retry=retry).encode()
-    # Spread, because it may concern everybody at once.
+    # Spread, because it may affect all clients at once.
     if reason is CloseReason.DISMISSED:
         retry = spread(options.retry)
         return ServerSentEvent(end.message, event="stream-disconnect", retry=retry).encode()
@@ -131,8 +127,8 @@ def closing_bytes(end: End, options: Options, failure: BaseException | None = No
 
 def reason_of_close() -> CloseReason:
     """Return why a server closes a stream that has not ended by itself."""
-    # Because a write failed, or because it kills its requests. It calls close() while it handles
-    # that exception.
+    # A write failed, or the server kills its requests. It calls close() while it handles that
+    # exception.
     error = sys.exc_info()[1]
     if error is None or isinstance(error, (Exception, GeneratorExit)):
         return CloseReason.CLIENT_GONE
@@ -140,7 +136,7 @@ def reason_of_close() -> CloseReason:
 
 
 def spread(milliseconds: int) -> int:
-    """Return one to two times a reconnection time, so that not everybody comes back at once."""
+    """Return one to two times a reconnection time, so that clients do not all return at once."""
     return min(MAX_RETRY, int(milliseconds * random.uniform(1.0, 2.0)))
 
 

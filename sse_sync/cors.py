@@ -3,7 +3,6 @@ Which other origins may read a stream: the CORS protocol of the Fetch standard, 
 
 An ``EventSource`` sends no preflight, not even with a last event ID. Clients that use ``fetch()``
 and set headers do.
-
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ def cors_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, 
 
     An origin that is not listed gets no permission. Without a list, no header is sent at all, so
     that the application can send its own.
-
     """
     origins = options.cors_origins
     if not origins:
@@ -54,7 +52,6 @@ def preflight_headers(
     Return the headers of the answer to a preflight, which has status 204.
 
     The arguments are those of the stream; its origins may differ from the configured ones.
-
     """
     changes = {name: arguments[name] for name in arguments if name.startswith("cors_")}
     headers = [("Allow", "GET, HEAD, OPTIONS"), *cors_headers(environ, options.replace(changes))]

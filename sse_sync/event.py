@@ -3,7 +3,6 @@ Events as bytes. An event is valid, or it cannot be created.
 
 The rules are those of the WHATWG HTML standard, section 9.2.5 "Parsing an event stream"
 and section 9.2.6 "Interpreting an event stream".
-
 """
 
 from __future__ import annotations
@@ -60,7 +59,6 @@ class ServerSentEvent:
             LF, NUL or another control character except the tab, begins or ends with white space or
             is longer than 1,024 bytes, ``retry`` is not a whole number from 0 to 2,147,483,647, any
             text contains a lone surrogate, or all fields are absent.
-
     """
 
     __slots__ = ("_head", "_wire", "comment", "data", "event", "id", "retry")
@@ -135,7 +133,6 @@ class ServerSentEvent:
 
         Raises:
             EventError: If the data is neither text nor something that ``dumps`` can write.
-
         """
         if self._wire is not None:
             return self._wire
@@ -178,7 +175,6 @@ def comment(text: str = "") -> ServerSentEvent:
 
     Raises:
         EventError: If the text contains a lone surrogate.
-
     """
     return ServerSentEvent(comment=text)
 
@@ -195,7 +191,6 @@ def encode(item: object, dumps: Dumps = json.dumps) -> bytes:
 
     Raises:
         EventError: If the item cannot be sent.
-
     """
     if isinstance(item, str):
         return _utf8(_data_lines(item))
@@ -214,7 +209,6 @@ def text_of(data: object, dumps: Dumps) -> str:
 
     Raises:
         EventError: If it cannot be sent.
-
     """
     if isinstance(data, ServerSentEvent):
         raise EventError("data", "is already an event: pass its data, and its type as event=")
@@ -231,7 +225,6 @@ def what_is_wrong_with_id(value: str) -> str:
 
     Args:
         value: The ID.
-
     """
     if "\n" in value or "\r" in value:
         return "must not contain a line break"
@@ -256,7 +249,6 @@ def encode_retry(milliseconds: int) -> bytes:
 
     Args:
         milliseconds: Reconnection time.
-
     """
     return b"retry: %d\n" % milliseconds
 

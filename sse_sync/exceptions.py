@@ -14,7 +14,6 @@ Every error the package raises on purpose.
   * :exc:`UnsupportedServerError`: a server on which streams cannot work
 
 Constructors take the data; ``str()`` makes the sentence.
-
 """
 
 from __future__ import annotations
@@ -45,7 +44,6 @@ class BrokerUnavailable(BrokerError):
 
     If publishing raises it, the event may have been stored anyway, because the answer may have
     been lost.
-
     """
 
     def __init__(self, broker: str, problem: str) -> None:

@@ -1,7 +1,4 @@
-"""
-The contract between a stream and what it draws from.
-
-"""
+"""The contract between a stream and its source."""
 
 from __future__ import annotations
 
@@ -15,51 +12,49 @@ from .runtime import Signal
 __all__ = ["Encode", "Feed", "FeedSource"]
 
 Encode = Callable[[object], bytes]
-"""Makes bytes of what a source yields."""
+"""Encodes what a source yields."""
 
 
 class Feed(Protocol):
     """
-    What a stream draws from.
+    What a stream takes its chunks from.
 
-    The stream calls :meth:`start`, then :meth:`take` and, if there was nothing, :meth:`wait`,
-    until it is stopped or done. When it waits, what it took before has been sent.
-
+    The stream calls :meth:`start`, then repeatedly :meth:`take` and, if that returned nothing,
+    :meth:`wait`, until the feed is stopped or done. When it waits, it has sent all it took.
     """
 
     done: bool
     """Whether the source has ended, by itself or not."""
 
     error: BaseException | None
-    """What the source raised, if it ended that way."""
+    """The exception that ended the source, if any."""
 
     overflowed: bool
-    """Whether it ended because the client was slower than its events."""
+    """Whether the source ended because the client was slower than its events."""
 
     def start(self) -> None:
-        """Begin. Nothing of the source runs before."""
+        """Start the source. None of its code runs before this."""
 
     def take(self) -> bytes | None:
         """Return the next chunk, or :obj:`None` if there is none yet."""
 
     def wait(self) -> None:
-        """Wait until there may be something to take, or something else to be done."""
+        """Wait until there may be something to take, or something else to do."""
 
     def stop(self) -> None:
         """
-        End the source as soon as possible. Idempotent; it does not wait for a source that runs
-        elsewhere, and closes one that runs here or has not begun.
-
+        End the source as soon as possible. A source that runs here or has not started is closed;
+        one that runs elsewhere is not waited for. Idempotent.
         """
 
 
 class FeedSource(abc.ABC):
-    """A source that makes its own feed, because nothing of it has to run beside the stream."""
+    """A source that makes its own feed, because it does not have to run beside the stream."""
 
     @property
     @abc.abstractmethod
     def is_at_hand(self) -> bool:
-        """Whether a feed has something to send as soon as it is started, without waiting."""
+        """Whether a feed, once started, has something to send without waiting."""
 
     @abc.abstractmethod
     def open(self, signal: Signal, encode: Encode, context: contextvars.Context) -> Feed:
@@ -67,8 +62,7 @@ class FeedSource(abc.ABC):
         Return the feed of one stream.
 
         Args:
-            signal: Set whenever there is something to take.
-            encode: Makes bytes of an item.
-            context: Context variables of the view.
-
+            signal: Set when there is something to take.
+            encode: Encodes an item.
+            context: The view's context variables.
         """

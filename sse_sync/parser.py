@@ -2,7 +2,6 @@
 Parse event streams, as a client does. For tests and tools.
 
 WHATWG HTML, section 9.2.6 "Interpreting an event stream".
-
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ class EventStreamParser:
     Args:
         comments: Whether comments are returned too, each as an event with nothing but
             :attr:`~ServerSentEvent.comment`.
-
     """
 
     def __init__(self, *, comments: bool = False) -> None:
@@ -59,7 +57,6 @@ class EventStreamParser:
 
         Args:
             chunk: Bytes as received.
-
         """
         text = self._decode(chunk)
         if self._at_start and text:

@@ -33,7 +33,6 @@ def parse_proxies(given: Any) -> tuple[Network | str, ...]:
 
     Raises:
         ValueError: If it is anything else; the message says what it must be.
-
     """
     if isinstance(given, str):
         given = [given]
@@ -57,7 +56,6 @@ def client_address(environ: WSGIEnvironment, proxies: Sequence[Network | str]) -
     Args:
         environ: The request's WSGI environ.
         proxies: Which proxies are trusted.
-
     """
     peer = str(environ.get("REMOTE_ADDR", ""))
     forwarded = environ.get("HTTP_X_FORWARDED_FOR", "") if proxies else ""

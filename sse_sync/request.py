@@ -23,7 +23,6 @@ def last_event_id(environ: WSGIEnvironment) -> str | None:
 
     Args:
         environ: The request's WSGI environ.
-
     """
     header = environ.get("HTTP_LAST_EVENT_ID")
     if header is None:

@@ -3,7 +3,6 @@ Every option once: name, default, what it may be, what it means.
 
 Flask reads ``SSE_<NAME>`` from ``app.config``; Django reads ``<NAME>`` from the dictionary
 ``SSE_SYNC``; decorators and responses take the name in lower case.
-
 """
 
 from __future__ import annotations
@@ -77,7 +76,6 @@ class Options:
 
         Raises:
             ConfigurationError: If a value is unusable, or an option is no more.
-
         """
         values = dict(defaults)
         for name, instead in _REMOVED.items():
@@ -98,7 +96,6 @@ class Options:
 
         Raises:
             ConfigurationError: If a name is unknown or a value is unusable.
-
         """
         if not changes:
             return self
@@ -163,7 +160,6 @@ class Option:
 
         Raises:
             ConfigurationError: If it is unusable, under the name that the user wrote.
-
         """
         try:
             return self.check(value)

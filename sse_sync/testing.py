@@ -4,7 +4,6 @@ Test event streams with a framework's test client, against a live server, or wit
 * :func:`read_events` reads the response of a Flask or Django test client.
 * :class:`LiveStream` is a client for a running server.
 * :class:`FakeRuntime` fakes the clock, for tests of heartbeats, lifetimes and timeouts.
-
 """
 
 from __future__ import annotations
@@ -44,7 +43,6 @@ def read_events(
             bytes such as an :class:`~sse_sync.EventStream`.
         limit: Number of events to read; 0 only opens the stream.
         comments: Whether comments count as events.
-
     """
     reading = _readings.get(response)
     if reading is None:
@@ -97,7 +95,6 @@ class LiveStream:
         comments: Whether comments are returned too.
         timeout: Seconds without any bytes after which :exc:`TimeoutError` is raised.
         connection: A connected socket to use, for TLS or a unix socket.
-
     """
 
     def __init__(
@@ -144,7 +141,6 @@ class LiveStream:
 
         Raises:
             TimeoutError: If nothing arrives in time.
-
         """
         return self._response.read1(65536)
 
@@ -165,7 +161,6 @@ class LiveStream:
 
         Args:
             count: How many.
-
         """
         return list(itertools.islice(self, count))
 
@@ -207,7 +202,6 @@ class FakeRuntime:
 
     Args:
         can_interrupt: Whether a sleeping task can be interrupted, as under gevent.
-
     """
 
     name = "fake"
@@ -244,7 +238,6 @@ class FakeRuntime:
 
         Args:
             seconds: How long.
-
         """
         signal = self.signal()
 
@@ -265,7 +258,6 @@ class FakeRuntime:
 
         Args:
             seconds: How long.
-
         """
         until = self.now + seconds
         self.run_ready()

@@ -2,7 +2,6 @@
 What an option may be.
 
 A check returns the value as it is used, or raises :exc:`ValueError` with what it must be.
-
 """
 
 from __future__ import annotations
@@ -51,7 +50,6 @@ def or_none(
     Args:
         check: Checks everything else.
         none: What the value None means.
-
     """
 
     def checked(value: Any) -> Checked | None:

@@ -2,7 +2,6 @@
 What Flask, Django and any other WSGI framework need: from a request to an answer.
 
 A front calls :func:`answer` and translates the result into its own response.
-
 """
 
 from __future__ import annotations
@@ -89,7 +88,6 @@ def answer(
 
     Raises:
         SourceError: If the source is not an iterable of events.
-
     """
     refused = _refused(environ, options)
     allowed = cors_headers(environ, options)
@@ -126,7 +124,6 @@ def last_event_id_as(
         default: What to return if there is none, or ``type`` refuses it.
         type: Makes a value of the text; a :exc:`ValueError`, :exc:`TypeError` or
             :exc:`ArithmeticError` refuses it. The text itself by default.
-
     """
     found = last_event_id(environ)
     if found is None:
@@ -153,7 +150,6 @@ def application(
 
     Raises:
         ConfigurationError: If an option is unknown or unusable.
-
     """
     options = Options().replace(changes)
 

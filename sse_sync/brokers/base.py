@@ -5,7 +5,6 @@ A broker gives every event a position. Positions increase strictly across all ch
 last event ID resumes a subscription to any number of channels. They carry an epoch: a store that
 may have lost events starts a new one, and positions of different epochs cannot be compared. So a
 client never resumes at a position that only looks like its own.
-
 """
 
 from __future__ import annotations
@@ -44,7 +43,6 @@ class Position(NamedTuple):
 
         Args:
             text: What a client sent, which can be anything.
-
         """
         epoch, dash, number = text.partition("-")
         if not dash or len(text) > _MAX_TEXT or not (epoch.isascii() and epoch.isalnum()):
@@ -59,7 +57,6 @@ class Message:
     """
     One event of a channel, encoded once by its publisher. All subscribers share it, so it must not
     be changed.
-
     """
 
     channel: str
@@ -128,7 +125,6 @@ class Receiver(Protocol):
 
         Args:
             messages: Events of subscribed channels.
-
         """
 
     def interrupted(self) -> None:
@@ -143,14 +139,12 @@ class Receiver(Protocol):
 
         Args:
             problem: What is wrong; :obj:`None` once it is over.
-
         """
 
     def review(self) -> None:
         """
         Unsubscribe from channels that nobody wants any more. A broker for which a channel costs
         something calls this every few seconds, but not during :meth:`Broker.subscribe`.
-
         """
 
 
@@ -160,7 +154,6 @@ class Broker(Protocol):
 
     All methods may be called from any thread or greenlet, and may block for a bounded time unless
     stated otherwise. After :meth:`close` every method raises :exc:`BrokerClosed`.
-
     """
 
     @property
@@ -171,7 +164,6 @@ class Broker(Protocol):
         """
         Start afresh in a child process, without anything of its parent's. :meth:`start` is called
         again.
-
         """
 
     def start(self, receiver: Receiver) -> None:
@@ -180,7 +172,6 @@ class Broker(Protocol):
 
         Args:
             receiver: Takes the events.
-
         """
 
     def publish(self, publication: Publication) -> Position:
@@ -195,7 +186,6 @@ class Broker(Protocol):
 
         Raises:
             BrokerUnavailable: If it is not certain that the event was stored.
-
         """
 
     def subscribe(self, channels: Sequence[str]) -> Position:
@@ -210,7 +200,6 @@ class Broker(Protocol):
 
         Raises:
             BrokerUnavailable: If the broker cannot promise that now.
-
         """
 
     def unsubscribe(self, channels: Sequence[str]) -> None:
@@ -219,7 +208,6 @@ class Broker(Protocol):
 
         Args:
             channels: Channels that are subscribed to.
-
         """
 
     def position(self) -> Position:
@@ -228,7 +216,6 @@ class Broker(Protocol):
 
         Raises:
             BrokerUnavailable: If it cannot be determined now.
-
         """
 
     def history(
@@ -246,7 +233,6 @@ class Broker(Protocol):
 
         Raises:
             BrokerUnavailable: If the history cannot be read now.
-
         """
 
     def close(self) -> None:
@@ -262,7 +248,6 @@ def check_channel(channel: object) -> None:
 
     Raises:
         ConfigurationError: If it is not text of 1 to 200 printable characters.
-
     """
     if not isinstance(channel, str):
         raise ConfigurationError("channel", f"must be text, not {type(channel).__name__}")
@@ -281,7 +266,6 @@ def to_base36(number: int) -> str:
 
     Raises:
         ValueError: If it is negative.
-
     """
     if number < 0:
         raise ValueError(f"{number} is negative")  # The loop would never end.

@@ -43,7 +43,6 @@ class MemoryBroker:
         channels: Exceptions by channel; see :class:`~sse_sync.brokers.retention.Retention`.
         now: Returns the time of day, in seconds.
         clock: Returns monotonic time, in seconds.
-
     """
 
     def __init__(

@@ -5,7 +5,6 @@ Every process reports what it holds: users on channels, and the number of stream
 address. A report is valid until the process's lease ends; each report renews it. So a process that
 was killed is forgotten together with its users, and no count can drift: counts are never added or
 subtracted, only stated.
-
 """
 
 from __future__ import annotations
@@ -89,7 +88,6 @@ class PresenceStore(Protocol):
     Its methods may be called from any thread or greenlet, but :meth:`report` by one caller at a
     time, and may block for a bounded time. All raise :exc:`BrokerUnavailable` if the store cannot
     be reached now. Reports are idempotent.
-
     """
 
     def report(
@@ -110,14 +108,12 @@ class PresenceStore(Protocol):
         Returns:
             Whether all earlier reports of this process are still known; otherwise it has to repeat
             them. False for the first report.
-
         """
 
     def sweep(self) -> None:
         """
         Remove whatever has expired. For processes that report nothing: they cannot know whether
         others can report, so if none has for a while, leases last twice as long here.
-
         """
 
     def present(self, channel: str) -> list[Present]:
@@ -126,7 +122,6 @@ class PresenceStore(Protocol):
 
         Args:
             channel: The channel.
-
         """
 
     def count(self, name: str, own: int, limit: int | None = None) -> bool:
@@ -141,7 +136,6 @@ class PresenceStore(Protocol):
 
         Returns:
             Whether that is allowed; only then is it recorded.
-
         """
 
 
@@ -170,7 +164,6 @@ class MemoryPresenceStore:
     Args:
         publish: Publishes an announcement to a channel.
         now: Returns the time of day, in seconds.
-
     """
 
     def __init__(

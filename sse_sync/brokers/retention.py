@@ -34,7 +34,6 @@ class Retention:
         max_age: Seconds for which to keep an event.
         channels: Exceptions by name or shell-style pattern: events and seconds. The first match
             counts.
-
     """
 
     def __init__(

@@ -77,7 +77,6 @@ class Grant:
 
         Raises:
             ConfigurationError: If a channel, the user or the time is unusable.
-
         """
         problem = what_is_wrong_with(channels)
         if problem:
@@ -116,7 +115,6 @@ def requested(
 
     Raises:
         AccessRefused: If the token is not valid.
-
     """
     token = query.get("token")
     if token is None:
@@ -133,7 +131,6 @@ def load_hook(hook: Callable[..., Any] | str | None) -> Callable[..., Any] | Non
 
     Raises:
         ConfigurationError: If there is no such function.
-
     """
     if not isinstance(hook, str):
         return hook
@@ -163,7 +160,6 @@ def is_yes(answer: object, hook: str) -> bool:
 
     Only :obj:`True` is: a coroutine that nobody has awaited is true, too, and so is a response that
     says no.
-
     """
     if not (answer is None or isinstance(answer, bool)):
         kind = type(answer).__name__

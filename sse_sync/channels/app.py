@@ -102,7 +102,6 @@ class AppHub:
         within: Returns the context in which to call functions of the application.
         schedule: What is published at intervals.
         dumps: Makes JSON of that.
-
     """
 
     def __init__(
@@ -127,7 +126,6 @@ class AppHub:
 
         Raises:
             ConfigurationError: If the broker's URL is unusable.
-
         """
         if self._hub is None:
             with self._lock:
@@ -142,7 +140,6 @@ class AppHub:
         Raises:
             ConfigurationError: If the broker does not reach other processes, or its URL is
                 unusable.
-
         """
         if self._options.broker_url.startswith("memory:"):
             raise ConfigurationError(
@@ -177,7 +174,6 @@ class AppHub:
             AccessRefused: If the client may not read one, or names what is no channel.
             ConfigurationError: If a channel's name or an option is unusable, or the broker is
                 ``memory://`` and the server has several processes.
-
         """
         problem = what_is_wrong_with(channels) if authorize else ""
         if problem:
@@ -213,7 +209,6 @@ class AppHub:
         Return the options of a stream that is opened with a token: it ends when the token expires.
 
         A user that is given otherwise precedes the token's.
-
         """
         changes = {"lifetime": options["lifetime"]} if "lifetime" in options else {}
         lifetime = grant.lifetime(self._options.replace(changes).lifetime)
@@ -238,7 +233,6 @@ class AppHub:
         Raises:
             ConfigurationError: If the user is unusable, or the server has several processes, and
                 the broker is ``memory``.
-
         """
         if user is None and presence is not None:
             user = presence.user
@@ -264,7 +258,6 @@ class AppHub:
 
         Raises:
             ConfigurationError: If the server has several processes, and the broker is ``memory``.
-
         """
         # Test clients claim to be multi-process, too, but they are no server.
         served = "SERVER_SOFTWARE" in environ or "uwsgi.version" in environ
@@ -294,7 +287,6 @@ def connect(broker_url: str, **options: Any) -> Hub:
     Raises:
         ConfigurationError: If the URL or an option is unusable.
         ModuleNotFoundError: If the broker's driver is not installed.
-
     """
     given = {"broker_url": broker_url, **options}
     for name in given:
@@ -317,7 +309,6 @@ def make_broker(options: Options) -> Broker:
     Raises:
         ConfigurationError: If no broker is called that.
         ModuleNotFoundError: If its driver is not installed.
-
     """
     scheme = urlsplit(options.broker_url).scheme
     kept: dict[str, Any] = {

@@ -4,7 +4,6 @@ Control messages between the processes of a broker: end streams, wherever they a
 Theory of operation. Whoever ends streams publishes a message to a channel that every process with
 streams subscribes to, and that no client and no application can name. Where subscribing fails it
 is tried again until it succeeds, and the messages of the meantime count as missed.
-
 """
 
 from __future__ import annotations
@@ -46,7 +45,6 @@ class ControlChannel:
         broker: Carries them.
         on_message: Called with each message's user key, channel and end; must not block.
         on_missed: Called when messages may have been missed; must not block.
-
     """
 
     clients = 0
@@ -82,7 +80,6 @@ class ControlChannel:
 
         Raises:
             BrokerUnavailable: If the message may not have been sent.
-
         """
         meta: dict[str, Any] = {"user": user, "channel": channel}
         meta |= {"reason": end.message, "for_good": end.final}

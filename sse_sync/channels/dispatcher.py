@@ -8,7 +8,6 @@ The first subscriber of a channel makes the broker subscribe; others who come me
 that. Leaving a channel costs nothing: :meth:`Dispatcher.review`, which the broker calls every few
 seconds, unsubscribes channels that stay without subscribers. A new subscription does so, too, if
 there are many of them.
-
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..brokers.base import Broker, Message, Position
@@ -55,6 +55,16 @@ class Subscriber(Protocol):
         """Record why no events can arrive; :obj:`None` once they can again."""
 
 
+@dataclass(slots=True)
+class Figures:
+    """What went through a dispatcher."""
+
+    received: int = 0
+    """Events received from the broker."""
+    delivered: int = 0
+    """Deliveries of events to clients."""
+
+
 class Dispatcher:
     """
     Deliver events to subscribers: a broker's :class:`~sse_sync.brokers.base.Receiver`.
@@ -65,7 +75,6 @@ class Dispatcher:
         broker: The broker that the events come from.
         on_review: Called at each :meth:`review`.
         on_subscribed: Called with the channels of each new subscriber; must not block.
-
     """
 
     def __init__(
@@ -99,10 +108,8 @@ class Dispatcher:
         self.interruptions = 0
         """How often events may have been missed. Work that began before an interruption is invalid
         after it."""
-        self.received = 0
-        """Events received from the broker."""
-        self.delivered = 0
-        """Deliveries of events to clients."""
+        self.figures = Figures()
+        """What went through it."""
 
     def counts(self) -> list[int]:
         """Return the number of clients of each channel that has any."""
@@ -123,7 +130,6 @@ class Dispatcher:
 
         Raises:
             BrokerUnavailable: If that cannot be promised now.
-
         """
         with self._lock:
             for channel in channels:
@@ -146,7 +152,6 @@ class Dispatcher:
         Args:
             subscriber: The subscriber.
             channels: The channels passed to :meth:`add`.
-
         """
         for channel in channels:
             subscribers = self._subscribers.get(channel)
@@ -159,7 +164,6 @@ class Dispatcher:
 
         Args:
             channel: Name of a channel.
-
         """
         return any(subscriber.clients for subscriber in list(self._subscribers.get(channel, ())))
 
@@ -170,7 +174,6 @@ class Dispatcher:
 
         Args:
             channels: Names of channels.
-
         """
         with self._lock:
             return all(channel in self._received for channel in channels)
@@ -185,7 +188,6 @@ class Dispatcher:
 
         Returns:
             Whether that happened in time.
-
         """
         deadline = time.monotonic() + DELIVERY_PATIENCE
         while self._given < number:
@@ -199,12 +201,12 @@ class Dispatcher:
     def receive(self, messages: Iterable[Message]) -> None:
         for message in messages:
             self._latest = message.position
-            self.received += 1
+            self.figures.received += 1
             subscribers = self._subscribers.get(message.channel)
             if subscribers:
                 # A copy, because subscribers come and go meanwhile; list() copies atomically.
                 everybody = list(subscribers)
-                self.delivered += len(everybody)
+                self.figures.delivered += len(everybody)
                 for subscriber in everybody:
                     _guarded(subscriber.put, message)
             self._given = message.position.number
@@ -325,7 +327,6 @@ def degraded_event(degraded: bool) -> bytes:
 
     It has no id, so that the client's position stays. The problem itself is not the client's
     business.
-
     """
     text, comment = (
         ("true", "no events are arriving") if degraded else ("false", "events are arriving again")

@@ -70,7 +70,6 @@ class Hub:
         within: Returns the context in which to call the application's functions.
         dumps: Encodes their results as JSON.
         now: Tells the time of day, in seconds since the epoch.
-
     """
 
     def __init__(
@@ -152,7 +151,6 @@ class Hub:
             EventError: If the data, the event type or the meta cannot be sent, or are larger
                 than 1 MiB together.
             BrokerUnavailable: If it is not certain that the event was stored.
-
         """
         publication = make_publication(channel, data, options, token_age, dumps)
         position = self._try_to_publish(publication, options.get("retry_for", 0.0))
@@ -181,7 +179,6 @@ class Hub:
             user: Text, a number or a UUID.
             data: Text, or a value to be sent as JSON.
             options: See :class:`PublishOptions`.
-
         """
         return self.publish(user_channel(user), data, **options)
 
@@ -210,7 +207,6 @@ class Hub:
         Raises:
             ConfigurationError: If neither is given, or one is unusable.
             BrokerUnavailable: If the other processes cannot be reached.
-
         """
         self.users.end(user, channel, final=for_good, reason=reason)
 
@@ -228,7 +224,6 @@ class Hub:
         Raises:
             ConfigurationError: If neither is given, or one is unusable.
             BrokerUnavailable: If the other processes cannot be reached.
-
         """
         self.users.end(user, channel)
 
@@ -245,7 +240,6 @@ class Hub:
         Raises:
             ConfigurationError: If the channel's name is unusable.
             BrokerUnavailable: If the broker cannot be asked now.
-
         """
         return self.users.presence.present(channel)
 
@@ -272,8 +266,8 @@ class Hub:
             channels=len(counts),
             subscriptions=sum(counts),
             published=self._published,
-            received=dispatcher.received,
-            delivered=dispatcher.delivered,
+            received=dispatcher.figures.received,
+            delivered=dispatcher.figures.delivered,
             interruptions=dispatcher.interruptions,
             problem=dispatcher.problem,
         )

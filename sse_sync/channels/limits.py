@@ -3,7 +3,6 @@ Limits: how many streams one user, and one address, may have open in all process
 
 The counts themselves travel with presence, in one report to the broker: see
 :class:`~sse_sync.channels.presence.PresenceTracker`.
-
 """
 
 from __future__ import annotations
@@ -33,7 +32,6 @@ class Limits:
 
     Args:
         trusted_proxies: Proxies that are believed what they tell of a client's address.
-
     """
 
     def __init__(self, trusted_proxies: Sequence[Any]) -> None:
@@ -51,7 +49,6 @@ class Limits:
 
         Raises:
             ConfigurationError: If the user is unusable.
-
         """
         limits = []
         if user is not None and options.max_streams_per_user is not None:
@@ -79,7 +76,6 @@ class Places:
     Args:
         tracker: Counts streams, together with the other processes.
         sleep: Sleeps for the given number of seconds.
-
     """
 
     def __init__(self, tracker: PresenceTracker, sleep: Callable[[float], object]) -> None:
@@ -95,7 +91,6 @@ class Places:
 
         Returns:
             The names, for :meth:`give_back`; :obj:`None` if one of them has no place left.
-
         """
         taken: tuple[str, ...] = ()
         try:

@@ -1,7 +1,4 @@
-"""
-One subscriber's unsent events: bounded, with a policy for when the mailbox is full.
-
-"""
+"""One subscriber's unsent events: bounded, with a policy for when the mailbox is full."""
 
 from __future__ import annotations
 
@@ -18,7 +15,6 @@ MAX_CHUNK = 32 * 1024
 """
 Bytes of events that one write to a client may hold, unless a single event is larger. More would
 save few calls, and in a burst each client briefly takes this much memory.
-
 """
 
 
@@ -50,7 +46,6 @@ class Mailbox:
         max_bytes: How many bytes of events fit in total. A single larger event fits into an
             empty mailbox.
         overflow: What happens when it is full.
-
     """
 
     __slots__ = (
@@ -91,7 +86,6 @@ class Mailbox:
 
         Args:
             message: The event.
-
         """
         with self._lock:
             if self.overflowed:
@@ -127,7 +121,6 @@ class Mailbox:
 
         Args:
             most: Their maximum total bytes; a single event may exceed it.
-
         """
         taken: list[Message] = []
         size = 0
@@ -152,7 +145,6 @@ class Mailbox:
             other: The other mailbox.
             after: Number of the position after which events are wanted.
             until: Number of the last position wanted; :obj:`None` for all.
-
         """
         for message in other.take():
             number = message.position.number

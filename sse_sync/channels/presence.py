@@ -5,7 +5,6 @@ Theory of operation. Streams change the tracker, which records what has changed.
 block: asking for one more stream, and reporting a user as present before its stream goes on.
 :meth:`PresenceTracker.flush` reports the changes to the broker's presence store, one caller at a
 time, so that a leave never overtakes the join that followed it. A report that fails is repeated.
-
 """
 
 from __future__ import annotations
@@ -85,7 +84,6 @@ class Presence:
 
         Raises:
             ConfigurationError: If one is unusable, or there is info but no user.
-
         """
         if user is None:
             if info is not None or announce:
@@ -107,7 +105,6 @@ class Presence:
 
         Raises:
             EventError: If the event types or the info cannot be sent.
-
         """
         if self.announce is None:
             return Join(channel, self.user, self.info)
@@ -141,7 +138,6 @@ class PresenceTracker:
         store: The broker's presence store.
         changed: Called when :meth:`flush` has something to do; it must not block.
         clock: Tells the time.
-
     """
 
     def __init__(
@@ -203,7 +199,6 @@ class PresenceTracker:
         Args:
             name: Whose streams.
             limit: How many all processes may have.
-
         """
         # Taken before the broker is asked, so that other callers count it meanwhile. The broker's
         # number may then be older than this one, so it is reported once more.
@@ -241,7 +236,6 @@ class PresenceTracker:
 
         Raises:
             BrokerUnavailable: If the broker does not get the report.
-
         """
         with self._asking():
             self._report_stale()
@@ -262,7 +256,6 @@ class PresenceTracker:
 
         Raises:
             BrokerUnavailable: If the broker does not get the report.
-
         """
         with self._asking():
             is_late = self._clock() > self._reported_at + 2 * TICK
@@ -350,7 +343,6 @@ def user_key(user: Any) -> str:
 
     Raises:
         ConfigurationError: If it is anything else, or no text of 1 to 200 printable characters.
-
     """
     if isinstance(user, bool) or not isinstance(user, (str, int, uuid.UUID)):
         raise ConfigurationError(
@@ -372,6 +364,5 @@ def user_channel(user: Any) -> str:
 
     Raises:
         ConfigurationError: If it is anything else, or too long.
-
     """
     return f"user:{user_key(user)}"

@@ -52,7 +52,6 @@ def check_publish_options(options: PublishOptions) -> None:
     Raises:
         TypeError: If one is unknown.
         ConfigurationError: If the token or the time to retry is unusable.
-
     """
     for name in options.keys() - PublishOptions.__optional_keys__:
         hint = ": write event= instead" if name == "type" else ""
@@ -82,7 +81,6 @@ def make_publication(
         ConfigurationError: If the channel, the token or the time to retry is unusable.
         EventError: If the data, the event type or the meta cannot be sent, or are larger than
             1 MiB together.
-
     """
     check_channel(channel)
     check_publish_options(options)

@@ -26,7 +26,6 @@ class PresenceReporter:
     Args:
         store: The broker's presence store.
         clock: Tells the time.
-
     """
 
     def __init__(self, store: PresenceStore, *, clock: Clock = monotonic) -> None:

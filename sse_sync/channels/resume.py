@@ -6,7 +6,6 @@ use it. A subscriber registers first and reads the history second, so that an ev
 meanwhile is in one or in both; it skips by position what it has already seen. If the history does
 not reach back far enough, or has another epoch, something may be missing. The subscriber then
 starts anew at the present position, and its clients get a ``stream-reset``.
-
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ class ChannelReader:
         hub: The hub of the channels.
         channels: Names of channels.
         subscriber: Receives their events.
-
     """
 
     __slots__ = ("_channels", "_generation", "_hub", "_start", "_subscriber", "has_missed", "seen")
@@ -63,7 +61,6 @@ class ChannelReader:
 
         Raises:
             BrokerUnavailable: If that cannot be promised now.
-
         """
         self.has_missed = False
         self._generation = self._hub.dispatcher.interruptions
@@ -85,7 +82,6 @@ class ChannelReader:
 
         Raises:
             BrokerUnavailable: If the history cannot be read now.
-
         """
         history = self._hub.history(self._channels, after, limit)
         return history.messages if history.complete else None
@@ -103,7 +99,6 @@ class ChannelReader:
 
         Raises:
             BrokerUnavailable: If the broker cannot be reached.
-
         """
         return self._hub.position()
 
@@ -116,7 +111,6 @@ class ChannelReader:
 
         Args:
             messages: Events, ordered by position.
-
         """
         seen, new = self.seen, []
         for message in messages:

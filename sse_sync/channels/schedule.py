@@ -4,7 +4,6 @@ Publishing at intervals: once for all processes that have subscribers.
 Theory of operation. Intervals are counted from the epoch, so every process calls a function at the
 same moments, and publishes with a token that names the moment. The broker stores the first publish
 with a token and ignores the others. No process leads, so none can fail to.
-
 """
 
 from __future__ import annotations
@@ -135,7 +134,6 @@ class Schedule:
         Raises:
             ConfigurationError: If an argument is unusable.
             EventError: If the event type cannot be sent.
-
         """
 
         def add(function: Published) -> Published:
@@ -170,7 +168,6 @@ class ScheduledPublisher:
         within: Returns the context in which to call a function.
         dumps: Makes JSON of what it returns.
         now: Tells the time of day, in seconds since the epoch.
-
     """
 
     def __init__(
@@ -209,7 +206,6 @@ class ScheduledPublisher:
         Args:
             scheduled: What to publish.
             number: The interval's, counted from the epoch.
-
         """
         with self._within():
             data = scheduled.function()

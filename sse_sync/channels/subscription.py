@@ -1,7 +1,4 @@
-"""
-A stream that relays channels: where it starts, what it skips, and when it gives up.
-
-"""
+"""A stream that relays channels: where it starts, what it skips, and when it gives up."""
 
 from __future__ import annotations
 
@@ -317,7 +314,6 @@ def listen(
     Raises:
         ConfigurationError: If a channel's name is unusable.
         BrokerUnavailable: If the broker cannot be reached at the start.
-
     """
     wanted = Subscription(
         hub, channels, last_event_id=last_event_id, filter=filter, tell_degraded=tell_degraded

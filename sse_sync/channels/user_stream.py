@@ -38,7 +38,6 @@ class UserStream:
         channels: Which channels it relays.
         presence: How it shows its user on them.
         limits: Names under which it is counted, and how many there may be of each.
-
     """
 
     __slots__ = (
@@ -76,7 +75,6 @@ class UserStream:
 
         Returns:
             Whether it may be opened: not if its user or address has as many as it may.
-
         """
         places = self._surroundings.places.take(self._limits)
         if places is None:
@@ -104,7 +102,6 @@ class UserStream:
         Args:
             stream: The connection.
             channels: The same channels as before, in a tuple that others have, too.
-
         """
         self._stream = stream
         # Thousands are kept: what they have in common is kept once.
@@ -139,7 +136,6 @@ class UserStream:
 
         Args:
             end: Why and how.
-
         """
         self._end = end
         stream = self._stream

@@ -36,7 +36,6 @@ class UserStreams:
         broker: Carries control messages, and knows who is there.
         clock: Tells the time.
         sleep: Sleeps for the given number of seconds.
-
     """
 
     def __init__(
@@ -76,7 +75,6 @@ class UserStreams:
 
         Raises:
             ConfigurationError: If the user is unusable.
-
         """
         key = None if user is None else user_key(user)
         user_stream = UserStream(self._surroundings, key, channels, presence, tuple(limits))
@@ -94,7 +92,6 @@ class UserStreams:
             channel: Streams that relay this channel.
             final: Whether their clients are told to stop.
             reason: Text for the page.
-
         """
         if user is None and channel is None:
             raise ConfigurationError("user", "or a channel must be given")

@@ -33,7 +33,6 @@ class ChannelView(View):
     never return what a client names without asking whether it may read that. Mixins such as
     ``LoginRequiredMixin`` work as on every view, and so do permission classes such as those of
     Django REST framework.
-
     """
 
     channels: Sequence[str] = ()
@@ -48,7 +47,6 @@ class ChannelView(View):
         """
         Return the view, which answers preflights before mixins see them: browsers send them
         without cookies.
-
         """
         view = super().as_view(**initkwargs)
         given = initkwargs.get("stream_options", cls.stream_options) or {}
@@ -72,7 +70,6 @@ class ChannelView(View):
 
         Raises:
             ImproperlyConfigured: If there are none.
-
         """
         if isinstance(self.channels, str) or not self.channels:
             name = type(self).__name__
@@ -107,7 +104,6 @@ class RequestedChannelView(ChannelView):
     Nothing is relayed that :meth:`authorize` does not allow: the answer is a 403, which makes a
     browser stop. A client may bring a token of :func:`~sse_sync.django.sign_channels` instead, in
     ``?token=``; then nobody is asked.
-
     """
 
     _grant: Grant | None = None
@@ -120,7 +116,6 @@ class RequestedChannelView(ChannelView):
 
         Raises:
             PermissionDenied: If its token is not valid.
-
         """
         named = self.kwargs.get("channel")
         try:

@@ -19,7 +19,6 @@ def is_preflight(request: HttpRequest) -> bool:
     Return whether a browser asks for permission (Fetch standard, 4.9).
 
     It does so without cookies, so nobody is logged in then.
-
     """
     wanted = "Access-Control-Request-Method" in request.headers and "Origin" in request.headers
     return request.method == "OPTIONS" and wanted

@@ -62,7 +62,6 @@ def publish(channel: str, data: Any, **options: Unpack[PublishOptions]) -> str:
 
     Returns:
         The event's id.
-
     """
     return hub().publish(channel, data, dumps=dumps, **options)
 
@@ -97,7 +96,6 @@ def publish_on_commit(
     Raises:
         ConfigurationError: If the channel's name or an option is unusable.
         TypeError: If an option is unknown.
-
     """
     check_channel(channel)
     check_publish_options(options)
@@ -126,7 +124,6 @@ def publish_every(
 
     The function is called without a request, and with database connections of its own, which are
     closed afterwards. Its module must have been imported, as that of a view has been.
-
     """
     return schedule.publish_every(seconds, channel, event=event, key=key, keep=keep)
 
@@ -173,7 +170,6 @@ def subscribe(
         BadRequest: If the client names what is no channel.
         PermissionDenied: If the client may not read one of the channels.
         UnsupportedServerError: If the request came through ASGI.
-
     """
     hook = authorize if callable(authorize) else partial(may_read, request)
     try:

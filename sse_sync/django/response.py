@@ -55,7 +55,6 @@ class EventSourceResponse(StreamingHttpResponse):
         SourceError: If the source is not an iterable of events.
         ConfigurationError: If an option is unknown or unusable.
         UnsupportedServerError: If the request came through ASGI.
-
     """
 
     event_stream: EventStream | None
@@ -110,7 +109,6 @@ class EventSourceResponse(StreamingHttpResponse):
 
         For views that start something before they return their source: it must not start again.
         The arguments are those of the class.
-
         """
         finished = is_finished(wsgi_environ(request))
         return cls(request, (), **arguments) if finished else None
@@ -130,7 +128,6 @@ def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
 
     Raises:
         UnsupportedServerError: If the request came through ASGI.
-
     """
     environ = getattr(request, "environ", None)
     if not isinstance(environ, dict):

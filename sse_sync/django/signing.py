@@ -18,7 +18,6 @@ def sign_channels(*channels: str, user: Any = None, ttl: float = 300.0) -> str:
     For clients that can send neither cookies nor headers: ``/events/?token=…`` at a
     :class:`RequestedChannelView`. It is signed with the project's secret key;
     ``SECRET_KEY_FALLBACKS`` are accepted.
-
     """
     return signing.dumps(Grant.issue(channels, user, ttl).claims(), salt=SALT)
 

@@ -6,7 +6,6 @@ A ready-made endpoint for channels that the client names.
     path("events/", include("sse_sync.django.urls"))
 
 ``/events/?channel=a&channel=b`` is refused unless the setting ``AUTHORIZE`` allows each channel.
-
 """
 
 from __future__ import annotations

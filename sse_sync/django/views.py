@@ -49,7 +49,6 @@ def event_stream(view: Any = None, **options: Any) -> Any:
     Raises:
         SourceError: If the view is asynchronous.
         ConfigurationError: If an option is unknown or unusable.
-
     """
     if view is None:
         return lambda view: event_stream(view, **options)
@@ -97,7 +96,6 @@ def last_event_id(
 
     Raises:
         UnsupportedServerError: If the request came through ASGI.
-
     """
     return wsgi.last_event_id_as(wsgi_environ(request), default, type)
 

@@ -43,7 +43,6 @@ class SSE:
 
     Args:
         app: An application to initialise at once.
-
     """
 
     def __init__(self, app: flask.Flask | None = None) -> None:
@@ -65,7 +64,6 @@ class SSE:
         Raises:
             ConfigurationError: If a value is unusable.
             RuntimeError: If the application has the extension already.
-
         """
         if "sse_sync" in app.extensions:
             raise RuntimeError("this application has an SSE extension already: use that one")
@@ -97,7 +95,6 @@ class SSE:
 
         Args:
             hook: Takes a channel's name.
-
         """
         self._authorize = hook
         return hook
@@ -113,7 +110,6 @@ class SSE:
 
         Returns:
             The event's id.
-
         """
         return self.hub.publish(channel, data, dumps=flask.current_app.json.dumps, **options)
 
@@ -140,7 +136,6 @@ class SSE:
                 return {"load": os.getloadavg()[0]}
 
         The function is called in an application context without a request.
-
         """
         return self._schedule.publish_every(seconds, channel, event=event, key=key, keep=keep)
 
@@ -182,7 +177,6 @@ class SSE:
         Raises:
             ConfigurationError: If a channel's name or an option is unusable, or the broker is
                 ``memory://`` and the server has several processes.
-
         """
         state = current_state()
         hook = load_hook(state.options.authorize) or self._authorize
@@ -218,7 +212,6 @@ class SSE:
             name: Name of the blueprint; several need different ones.
             options: Keywords of :meth:`subscribe`; ``user`` and ``presence`` may be functions,
                 which are called in the request.
-
         """
         return make_blueprint(self.subscribe, channels, url, name, options)
 
@@ -232,7 +225,6 @@ class SSE:
 
         Raises:
             RuntimeError: If the application has no secret key.
-
         """
         return signing.sign_channels(*channels, user=user, ttl=ttl)
 

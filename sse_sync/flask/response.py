@@ -55,7 +55,6 @@ class EventSourceResponse(flask.Response):
         SourceError: If the source is not an iterable of events.
         ConfigurationError: If an option is unknown or unusable.
         RuntimeError: If the application has no SSE extension.
-
     """
 
     event_stream: EventStream | None
@@ -113,7 +112,6 @@ class EventSourceResponse(flask.Response):
 
         For views that start something before they return their source: it must not start again.
         The arguments are those of the class.
-
         """
         return cls((), **arguments) if is_finished(flask.request.environ) else None
 

@@ -36,7 +36,6 @@ def current_state() -> State:
 
     Raises:
         RuntimeError: If the application has none.
-
     """
     state = flask.current_app.extensions.get("sse_sync")
     if not isinstance(state, State):
@@ -53,7 +52,6 @@ class OwnContext:
 
     Flask binds a request context to the variables it was pushed in, and a stream has to pop it
     long after the request, when other requests may have used the thread, or from another thread.
-
     """
 
     def __init__(self, wsgi_app: WSGIApplication) -> None:

@@ -48,7 +48,6 @@ def event_stream(view: Any = None, **options: Any) -> Any:
     Raises:
         SourceError: If the view is asynchronous.
         ConfigurationError: If an option is unknown or unusable.
-
     """
     if view is None:
         return lambda view: event_stream(view, **options)
@@ -96,6 +95,5 @@ def last_event_id(default: Any = None, *, type: Callable[[str], Any] | None = No
 
     It is untrusted: any client can send anything. ``last_event_id(0, type=int)`` is a number in any
     case.
-
     """
     return wsgi.last_event_id_as(flask.request.environ, default, type)

@@ -3,7 +3,6 @@ gunicorn worker classes that hand connections off: ``-k sse_sync.gunicorn.Gevent
 
 gunicorn imports the class's module in its master process, before gevent patches anything, and the
 thread worker must not need gevent. So each class is imported on first use.
-
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ class GeventWorker(HandoffMixin, ggevent.GeventWorker):
     """
     gunicorn's gevent worker with hand-off: streams that only relay channels need no greenlet, and
     do not count towards ``--worker-connections``.
-
     """
 
     def forget(self, fd: int) -> None:
@@ -26,7 +25,6 @@ class GeventWorker(HandoffMixin, ggevent.GeventWorker):
 
         libev leaves it there until it is closed. Once another connection has its number, libev
         would rebuild the whole epoll each time a client leaves.
-
         """
         epoll, loop = system_epoll(), gevent.get_hub().loop
         fileno = getattr(loop, "fileno", lambda: None)()

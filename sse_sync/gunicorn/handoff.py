@@ -4,7 +4,6 @@ How a gunicorn worker hands a connection off.
 The response ends normally: to the server, its length has just been reached, on a connection that
 must be closed. The descriptor now belongs to a socket that leads nowhere, so nothing that the
 server still does, such as shutting it down, reaches the client.
-
 """
 
 from __future__ import annotations
@@ -45,7 +44,6 @@ class GunicornOffer:
         response: The response.
         sock: Its connection.
         forget: Called with the descriptor before it is replaced.
-
     """
 
     def __init__(self, response: Any, sock: Any, forget: Callable[[int], object]) -> None:

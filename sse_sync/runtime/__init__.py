@@ -4,7 +4,6 @@ How a process waits, and runs things side by side: with threads or greenlets.
 The core is written against the three protocols of :mod:`sse_sync.runtime.base`. A stream chooses
 between the two worlds when it starts, because gunicorn may patch the standard library after this
 package was imported.
-
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ def is_exit(error: BaseException) -> bool:
     """
     Return whether an exception ends its thread or greenlet on purpose, rather than reporting a
     failure. gevent's time-outs report a failure, though they are no :exc:`Exception`.
-
     """
     return isinstance(error, (SystemExit, KeyboardInterrupt, GeneratorExit, *current().exits))
 

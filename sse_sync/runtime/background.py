@@ -29,7 +29,6 @@ class BackgroundTask:
         work: Does the work, and returns in how many seconds to call it again, or :obj:`None` for
             when :meth:`wake` is called. It may block.
         name: Name of the thread.
-
     """
 
     def __init__(self, work: Callable[[], float | None], name: str) -> None:
@@ -48,7 +47,6 @@ class BackgroundTask:
 
         Args:
             runtime: The runtime of the streams.
-
         """
         if self._home is None:
             self._home = runtime

@@ -1,7 +1,4 @@
-"""
-The contracts of how a process waits, for threads and for greenlets.
-
-"""
+"""The contracts of how a process waits, for threads and for greenlets."""
 
 from __future__ import annotations
 
@@ -28,7 +25,6 @@ class Signal(Protocol):
 
         Args:
             other: Signal of the same runtime.
-
         """
 
 
@@ -42,7 +38,6 @@ class Task(Protocol):
         Args:
             running: Called at the last moment; returns whether the function is still at a point
                 where it may be interrupted.
-
         """
 
 
@@ -68,5 +63,4 @@ class Runtime(Protocol):
         Args:
             function: What to run. It must not raise.
             name: Its name in lists of threads.
-
         """

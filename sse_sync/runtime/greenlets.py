@@ -44,7 +44,6 @@ class StreamInterrupt(gevent.GreenletExit):
     Raised in a blocked generator when its stream ends.
 
     It is not an :exc:`Exception`, which libraries that retry after errors would swallow.
-
     """
 
 
@@ -63,7 +62,6 @@ def of_this_hub(runtimes: dict[int, Runtime]) -> Runtime:
 
     Args:
         runtimes: Runtimes by the id() of their hub, which they keep alive.
-
     """
     hub = gevent.get_hub()
     runtime = runtimes.get(id(hub))
@@ -78,7 +76,6 @@ class Waker:
 
     Args:
         hub: The hub of the waiters.
-
     """
 
     __slots__ = ("_due", "_is_called", "hub")
@@ -146,7 +143,6 @@ class GreenletSignal:
         """
         Wake the waiter at once, without a turn of the hub, which would cost as much again as the
         switch.
-
         """
         self._turns += 1
         if self._waiter is None or other._is_set or not self._turns % _DIRECT:

@@ -1,6 +1,5 @@
 """
 The process: its clock, what gevent's monkey-patching replaces in it, and what a fork has to renew.
-
 """
 
 from __future__ import annotations
@@ -33,7 +32,6 @@ def after_fork(function: Callable[[], object]) -> None:
 
     Args:
         function: What to call. An exception is logged, and keeps none of the others from running.
-
     """
     _after_fork.append(function)
 
@@ -58,7 +56,6 @@ def native_lock() -> threading.Lock:
     threads and greenlets, is cheaper than gevent's, and may be taken in gevent's hub. It is
     re-entrant because the garbage collector may meanwhile call a finalizer that waits: with a
     simple lock, the next greenlet that takes it would block the whole thread for ever.
-
     """
     allocate: Callable[[], Any] = _saved("threading", "_CRLock") or threading.RLock
     lock: threading.Lock = allocate()

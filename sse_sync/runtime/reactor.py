@@ -10,7 +10,6 @@ little in each turn, so that the driver can do everything else in between.
 
 A timer is not moved when a stream sends something, which would cost a heap operation per event.
 Its callback checks whether anything is really due, and returns when to call it again.
-
 """
 
 from __future__ import annotations
@@ -64,7 +63,6 @@ class Reactor:
         epoll: Makes the epoll object; :obj:`None` if the system has none, so that a
             disconnect is noticed only when something is written.
         clock: Returns the time.
-
     """
 
     def __init__(self, epoll: Callable[[], Any] | None, clock: Clock = monotonic) -> None:
@@ -95,7 +93,6 @@ class Reactor:
 
         Returns:
             Whether the socket can be watched.
-
         """
         if self._epoll is None:
             return False
@@ -114,7 +111,6 @@ class Reactor:
 
         Args:
             fd: Descriptor passed to :meth:`watch`.
-
         """
         with self._lock:
             self._writable.pop(fd, None)
@@ -133,7 +129,6 @@ class Reactor:
         Args:
             fd: Descriptor that is watched already.
             callback: What to call; it must not block.
-
         """
         assert self._epoll is not None
         with self._lock:
@@ -148,7 +143,6 @@ class Reactor:
 
         Args:
             job: What to call; it must not block, and should return within a few milliseconds.
-
         """
         self._jobs.append(job)
         self._ring()
@@ -161,7 +155,6 @@ class Reactor:
             when: Time of the reactor's clock.
             callback: Takes the time, and returns when to be called next, or :obj:`None` for
                 never; it must not block.
-
         """
         timer = Timer(callback)
         self._push(when, timer)
@@ -175,7 +168,6 @@ class Reactor:
 
         Args:
             timeout: Seconds to wait for a hang-up; -1 to wait without limit.
-
         """
         if self._epoll is not None:
             if timeout:
@@ -192,7 +184,6 @@ class Reactor:
 
         Args:
             function: What to call.
-
         """
         function()
 

@@ -1,6 +1,3 @@
-"""
-Streams: each is one response, from its first byte to its end.
-
-"""
+"""Streams: each is one response, from its first byte to its end."""
 
 __all__ = ()

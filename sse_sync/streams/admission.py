@@ -3,7 +3,6 @@ Decide whether another stream may open: what the server can hold, and whether it
 
 A server does not answer requests beyond its capacity. Counting streams leaves room to tell clients
 to reconnect later, and to serve ordinary requests meanwhile.
-
 """
 
 from __future__ import annotations
@@ -68,7 +67,6 @@ class Capacity:
         """
         Concurrent streams, at least one. A tenth of the slots, at most 1,000, is reserved for
         ordinary requests.
-
         """
         return max(1, self.slots - min(max(1, self.slots // 10), MAX_RESERVE))
 
@@ -101,7 +99,6 @@ class Admission:
         Args:
             environ: Any request's WSGI environ; empty before the first request.
             registry: The process's streams.
-
         """
         if self._known:
             return
@@ -127,7 +124,6 @@ class Admission:
             registry: The process's streams.
             max_streams: The configured limit; :obj:`None` for the server's capacity.
             passing: Whether the stream needs its request only briefly.
-
         """
         if self._worker is not None and drain().is_stopping():
             return Refusal.STOPPING
@@ -150,7 +146,6 @@ class Admission:
         Args:
             registry: The process's streams.
             max_streams: The configured limit.
-
         """
         _, requests = self.limits(max_streams)
         return requests is not None and registry.requests > requests.streams
@@ -171,7 +166,6 @@ class Admission:
             registry: The process's streams.
             max_streams: The configured limit; :obj:`None` for the server's capacity.
             passing: Whether the stream needs its request only briefly.
-
         """
         refusal = self.refusal(registry, max_streams, passing=passing)
         if refusal is not None:
@@ -192,7 +186,6 @@ class Admission:
 
         Args:
             max_streams: The configured limit, which replaces both.
-
         """
         if max_streams is not None:
             return Limit(max_streams, "Raise max_streams"), None
@@ -228,7 +221,6 @@ def refusal_bytes(refusal: Refusal, options: Options) -> bytes:
     Args:
         refusal: Why the client is refused.
         options: The options of the stream that it asked for.
-
     """
     if refusal is Refusal.STOPPING:
         return encode_retry(spread(options.retry_stopping))

@@ -3,7 +3,6 @@ Find the client's connection in each server's WSGI environ.
 
 :data:`SERVERS` is the table. A server that is not in it still streams, but a disconnect goes
 unnoticed until the next write.
-
 """
 
 from __future__ import annotations
@@ -63,7 +62,6 @@ class Connection:
     Args:
         fd: Its descriptor.
         owned: Whether the descriptor is a duplicate, which this object closes.
-
     """
 
     __slots__ = ("_owned", "fd")
@@ -86,7 +84,6 @@ class Connection:
 
         Args:
             write_timeout: Seconds after which unacknowledged data ends a TCP connection.
-
         """
         with self._duplicate() as sock:
             if sock is not None:
@@ -96,7 +93,6 @@ class Connection:
         """
         Return whether the peer has acknowledged everything, so a small write would not block. False
         if the system cannot tell.
-
         """
         if not _TELLS_QUEUE:
             return False
@@ -116,15 +112,11 @@ class Connection:
         """
         Make the server read an end of file in place of the next request, and so close the
         connection.
-
         """
         self._shut_down(socket.SHUT_RD)
 
     def abort(self) -> None:
-        """
-        Make a blocked write and all later ones fail. The server closes the socket.
-
-        """
+        """Make a blocked write and all later ones fail. The server closes the socket."""
         self._shut_down(socket.SHUT_RDWR)
 
     @contextmanager
@@ -158,7 +150,6 @@ def prepare(sock: _socket.socket, write_timeout: float | None) -> None:
     Args:
         sock: The socket.
         write_timeout: Seconds after which unacknowledged data ends a TCP connection.
-
     """
     if sock.family == getattr(socket, "AF_UNIX", None):
         return
@@ -179,7 +170,6 @@ def find_server(environ: WSGIEnvironment) -> Server | None:
 
     Args:
         environ: The request's WSGI environ.
-
     """
     for server in SERVERS:
         if server.matches(environ):
@@ -193,7 +183,6 @@ def find_connection(environ: WSGIEnvironment) -> Connection | None:
 
     Args:
         environ: The request's WSGI environ.
-
     """
     server = find_server(environ)
     if server is None:

@@ -4,7 +4,6 @@ Drain: end all streams when the server stops or reloads.
 Theory of operation. The drain polls the server, because a gunicorn worker that has reached
 max_requests gets no signal and calls no hook. Nobody notices a fifth of a second in a deploy, and
 five checks a second cost nothing.
-
 """
 
 from __future__ import annotations
@@ -30,10 +29,7 @@ INTERVAL = 0.2
 
 
 class Drain:
-    """
-    Notice when the server stops, and end the streams of this process.
-
-    """
+    """Notice when the server stops, and end the streams of this process."""
 
     def __init__(self) -> None:
         self._ask: Callable[[], bool] | None = None
@@ -47,7 +43,6 @@ class Drain:
 
         Args:
             is_stopping: Called several times a second while streams are open; must not block.
-
         """
         self._ask = is_stopping
 
@@ -61,7 +56,6 @@ class Drain:
 
         Args:
             reactor: Runs the checks.
-
         """
         with self._lock:
             is_first, self._is_watching = not self._is_watching, True
@@ -95,7 +89,6 @@ def find_worker() -> Any:
 
     gunicorn/workers/base.py, ``init_signals``, installs a method of the worker as the SIGTERM
     handler. Without configuration there is no other way to find the worker.
-
     """
     base = sys.modules.get("gunicorn.workers.base")
     if base is None:
@@ -116,7 +109,6 @@ def on_worker_stop(is_stopping: Callable[[], bool]) -> None:
 
     Args:
         is_stopping: Called several times a second while streams are open; must not block.
-
     """
     _drain.ask(is_stopping)
 

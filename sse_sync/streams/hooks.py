@@ -1,7 +1,4 @@
-"""
-The callbacks of the front and of the application around one stream.
-
-"""
+"""The callbacks of the front and of the application around one stream."""
 
 from __future__ import annotations
 
@@ -45,9 +42,12 @@ class Hooks:
                 logger.exception("releasing the view's resources failed; the stream goes on")
 
     def call_after_source(self) -> None:
-        """Release what the source opened. A generator calls it in the context, and logs errors."""
+        """Release what the source opened. A generator calls it in the context of the view."""
         if self.after_source is not None:
-            self.after_source()
+            try:
+                self.after_source()
+            except Exception:
+                logger.exception("releasing the source's resources failed")
 
     def call_on_close(self, reason: CloseReason) -> None:
         """Report the end to the application."""
@@ -62,7 +62,6 @@ class Hooks:
         """
         Tear down the request, and drop every reference to it: otherwise request and stream would
         keep each other alive until the garbage collector runs.
-
         """
         after = self.after
         self.before = self.after_source = self.on_close = self.after = None

@@ -1,7 +1,4 @@
-"""
-The log line about a stream that has ended.
-
-"""
+"""The log line about a stream that has ended."""
 
 from __future__ import annotations
 
@@ -43,7 +40,6 @@ def log_end(path: str, reason: CloseReason, seconds: float, events: int, size: i
         seconds: How long it was open.
         events: How many chunks it sent, mostly of one event each.
         size: How many bytes it sent.
-
     """
     if logger.isEnabledFor(logging.INFO):
         # Plain values only: a log record that is kept must not keep the request alive.
@@ -60,6 +56,5 @@ def path_of(path: str) -> str:
 
     Args:
         path: What WSGI passes: percent-decoded bytes, read as latin-1 (PEP 3333).
-
     """
     return quote(path.encode("latin-1", "replace"), safe=_IN_PATHS)

@@ -1,7 +1,4 @@
-"""
-The streams of one process: how many are open, and how the others ended.
-
-"""
+"""The streams of one process: how many are open, and how the others ended."""
 
 from __future__ import annotations
 
@@ -111,7 +108,6 @@ class Registry:
 
         Returns:
             Whether the stream was added.
-
         """
         with self._lock:
             if limit is not None and len(self._open) >= limit:
@@ -129,7 +125,6 @@ class Registry:
         Args:
             stream: The stream.
             handed_off: The connection.
-
         """
         with self._lock:
             self._forget(stream)
@@ -182,7 +177,6 @@ class Registry:
         Args:
             now: The current time.
             defer: Calls a function where it may block.
-
         """
         for stream, since in tuple(self._lingering.items()):
             if now - since >= LINGERING_AFTER and stream not in self._reported:

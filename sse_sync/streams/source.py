@@ -4,7 +4,6 @@ Sources of events, and the two feeds that run them.
 :class:`Pump` runs a generator beside its stream, so that the stream can send heartbeats and notice
 a disconnect while the generator blocks. :class:`Inline` runs it in the stream's own thread, for
 test clients. Both are a :class:`~sse_sync.feed.Feed`.
-
 """
 
 from __future__ import annotations
@@ -38,7 +37,6 @@ def iterate(source: object) -> Iterator[Any]:
 
     Raises:
         SourceError: If it is not an iterable of events.
-
     """
     if isinstance(source, (str, bytes, bytearray, Mapping)):
         raise SourceError(source, "yield it from a generator instead")
@@ -69,7 +67,6 @@ def run_beside(
         runtime: How the process waits.
         signal: Set when there is something to take, and when the source has ended.
         ended: Called in the source's own thread or greenlet after it ends.
-
     """
     if isinstance(source, FeedSource):
         return source.open(signal, encode, context)
@@ -90,7 +87,6 @@ def run_inline(
         encode: Encodes an item.
         context: Context variables for the source.
         ended: Called after the source ends.
-
     """
     if isinstance(source, FeedSource):
         return source.open(_runtime.current().signal(), encode, context)
@@ -193,7 +189,6 @@ class Pump(_SourceRunner):
         context: Context variables for the source.
         signal: Set when there is something to take, and when the source has ended.
         ended: Called in the source's own thread or greenlet after it ends.
-
     """
 
     def __init__(
@@ -291,7 +286,6 @@ class Inline(_SourceRunner):
         encode: Encodes an item.
         context: Context variables for the source.
         ended: Called after the source ends.
-
     """
 
     def __init__(

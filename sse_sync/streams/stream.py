@@ -6,7 +6,6 @@ stream waits for its watchdog's signal. The feed sets the signal (there is a chu
 has ended), the reactor does (a heartbeat is due, the client is gone), and so does
 :meth:`EventStream.end_with`. The stream then checks everything again, in a fixed order. An
 :class:`~sse_sync.closing.End` says why and how it ends; the first one counts.
-
 """
 
 from __future__ import annotations
@@ -85,7 +84,6 @@ class EventStream:
 
     Raises:
         SourceError: If the source is not an iterable of events.
-
     """
 
     def __init__(
@@ -148,8 +146,7 @@ class EventStream:
             return
         if self._user_stream is not None:
             self._user_stream.end()
-        feed = self._feed
-        if feed is not None:
+        if (feed := self._feed) is not None:
             self.end_with(End(reason_of_close()))
         reason = self._end.reason if self._end is not None else CloseReason.CLOSED
         self._watchdog.let_connection_go(is_stopping=reason is CloseReason.SERVER_STOPPING)
@@ -166,7 +163,6 @@ class EventStream:
 
         Args:
             reconnect: Whether the client should reconnect; otherwise it must stop.
-
         """
         self.end_with(End(CloseReason.CLOSED, final=not reconnect))
 
@@ -174,13 +170,14 @@ class EventStream:
 
     def end_with(self, end: End) -> None:
         """End the stream soon; see :meth:`sse_sync.closing.OpenStream.end_with`."""
-        if self._handoff is not None:
-            self._handoff.end_with(end)
-            return
         with _lock:
-            if self._end is not None:
-                return
-            self._end = end
+            is_first, handoff = self._end is None, self._handoff
+            if is_first and handoff is None:
+                self._end = end
+        if handoff is not None:
+            handoff.end_with(end)
+        if handoff is not None or not is_first:
+            return
         if end.is_urgent:
             self._watchdog.hurry()
         # If the source has not started, the thread that starts it will see the end.
@@ -316,7 +313,7 @@ class EventStream:
         offer, self._offer = self._offer, None
         assert offer is not None
         assert isinstance(feed, ChannelFeed)
-        self._handoff = hand_off(
+        handoff = hand_off(
             self,
             offer,
             feed,
@@ -326,9 +323,11 @@ class EventStream:
             options=self._options,
             may_go=lambda: self._end is None,
         )
-        if self._handoff is not None and self._end is not None:
-            self._handoff.end_with(self._end)  # It was ended just now.
-        return self._handoff is not None
+        with _lock:
+            self._handoff, end = handoff, self._end
+        if handoff is not None and end is not None:
+            handoff.end_with(end)  # It was ended just now.
+        return handoff is not None
 
     # The end.
 

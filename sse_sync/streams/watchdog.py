@@ -5,7 +5,6 @@ is due, the end of its lifetime.
 Theory of operation. Sending an event moves no timer, because that would cost a heap operation per
 event. The stream only records the time. The reactor wakes when something may be due, and checks
 whether it is.
-
 """
 
 from __future__ import annotations
@@ -37,7 +36,6 @@ class Watchdog:
 
     Args:
         options: How the stream behaves.
-
     """
 
     __slots__ = (
@@ -76,7 +74,6 @@ class Watchdog:
         Args:
             runtime: How the process waits.
             end_with: Ends the stream soon. Dropped at the end, because it references the stream.
-
         """
         self.runtime, self._end_with = runtime, end_with
         self.clock = runtime.reactor.clock
@@ -105,7 +102,6 @@ class Watchdog:
             is_over: Returns whether the source has ended; called whenever the stream is woken.
             reason: Why the stream has ended.
             has_callback: Whether the application has a callback.
-
         """
         runtime, signal = self.runtime, self._signal
         if runtime is None or signal is None:
@@ -144,7 +140,6 @@ class Watchdog:
         """
         Cut the client off soon if it does not read, because the server is stopping or the user was
         dismissed.
-
         """
         if self.runtime is not None and not self._is_over:
             self.runtime.reactor.call_at(self.clock() + URGENT_PATIENCE, self._cut_off)
@@ -157,7 +152,6 @@ class Watchdog:
         Args:
             is_stopping: Whether the server is stopping; a kept-alive connection would bring the
                 client back to the same worker.
-
         """
         if self.connection is None:
             return

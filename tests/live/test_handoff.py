@@ -254,7 +254,7 @@ def test_http_1_0(start, name):
     head, _, body = data.partition(b"\r\n\r\n")
     assert b"chunked" not in head.lower()
     assert b"event: n\ndata: 7\n\n" in body
-    assert body.endswith(b"\n\n")
+    assert body.endswith(b"\n")
 
 
 @pytest.mark.parametrize("name", WORKERS)

@@ -51,7 +51,6 @@ class RedisBroker:
 
     Raises:
         ConfigurationError: If the URL or the prefix is unusable.
-
     """
 
     def __init__(
@@ -116,7 +115,6 @@ class RedisBroker:
         """
         Return the events after a position. What is read from Redis is cached for the next clients:
         after a deploy they all reconnect at once, to processes that have received nothing yet.
-
         """
         self._store.check_open()
         names = list(dict.fromkeys(channels))

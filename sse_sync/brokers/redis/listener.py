@@ -6,7 +6,6 @@ Redis has confirmed them, reads the events it missed from the streams, and then 
 arrives. A subscriber to another channel sends its command on the same connection, and waits for
 the confirmation. The listener itself unsubscribes from channels that nobody wants any more. When
 the connection breaks, all this starts over.
-
 """
 
 from __future__ import annotations
@@ -52,7 +51,6 @@ class Listener:
         recent: Keeps the events received lately.
         receiver: Takes the events.
         clock: Returns the time.
-
     """
 
     def __init__(
@@ -78,7 +76,6 @@ class Listener:
 
         Raises:
             BrokerUnavailable: If it does not in time.
-
         """
         deadline = self._clock() + TIMEOUT
         with self._changed:
@@ -126,7 +123,6 @@ class Listener:
         """
         Abandon the subscribed connection in a child process: it is the parent's, but an inherited
         greenlet would read from it.
-
         """
         self._closed = True
         connection = getattr(self._pubsub, "connection", None)

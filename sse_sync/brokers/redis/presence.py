@@ -7,7 +7,6 @@ which processes hold each user; ``leaving``, when to check whether a user is sti
 ``streams:`` and a name, how many streams each process has. A process whose lease has ended becomes
 one of the ``dead``, and the next scripts of any process undo what it held, some hundred entries at
 a time. If it lives after all, it takes another name, and reports everything again.
-
 """
 
 from __future__ import annotations
@@ -205,7 +204,6 @@ class RedisPresenceStore:
 
     Args:
         store: The broker's store.
-
     """
 
     def __init__(self, store: Store) -> None:

@@ -34,7 +34,6 @@ class ReplayCache:
 
     For every channel it knows the number after which it has every event. The oldest event of any
     channel is dropped first. Any thread or greenlet may use it; it never blocks.
-
     """
 
     def __init__(self) -> None:
@@ -59,7 +58,6 @@ class ReplayCache:
         Args:
             channels: The channels that are received.
             at: The position.
-
         """
         with self._lock:
             self._clear()
@@ -79,7 +77,6 @@ class ReplayCache:
         Args:
             channels: The channels.
             since: Position after which all of their events are received.
-
         """
         with self._lock:
             last = self._last
@@ -154,7 +151,6 @@ class ReplayCache:
     def known(self, channels: Iterable[str]) -> Mapping[str, int] | None:
         """
         Return the number after which each channel is complete, or :obj:`None` if one is not kept.
-
         """
         with self._lock:
             wanted = list(channels)
@@ -177,7 +173,6 @@ class ReplayCache:
             after: Position after which they were read.
             messages: All events of these channels after it, at least up to the known numbers.
             known: Result of :meth:`known` before the reading.
-
         """
         size = sum(len(message.body) for message in messages)
         with self._lock:

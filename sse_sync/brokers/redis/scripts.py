@@ -5,7 +5,6 @@ KEYS[1] is a hash with the store's epoch, the number of its latest event, a fing
 that wrote them, and the shortest retention that any publisher uses for channels without an
 exception. Numbers are microseconds of Redis's clock, or one more than the latest; they fit a double
 exactly until the year 2255.
-
 """
 
 from __future__ import annotations

@@ -33,7 +33,6 @@ class Store:
         nodes: Finds Redis.
         prefix: Prefix of all keys, the hash tag on a cluster.
         retention: Knows how much of each channel is kept.
-
     """
 
     def __init__(self, nodes: Topology, prefix: str, retention: Retention) -> None:
@@ -63,7 +62,6 @@ class Store:
         Args:
             own: Whether to use the listener's own connections, so that it does not wait for
                 publishers and replays.
-
         """
         keys, args = [self._meta()], [_new_epoch()]
         return _position(
@@ -88,7 +86,6 @@ class Store:
             until: The later position; :obj:`None` for the latest now. Events published while a
                 long history is read are not included.
             limit: Bytes after which it stops; :obj:`None` for no limit.
-
         """
         left = dict.fromkeys(channels, after.number)
         number = until.number if until is not None else None
@@ -121,7 +118,6 @@ class Store:
             script: Its text, which is cached.
             args: Its arguments after the new epoch, the prefix, the prefix of topics, and the
                 command that publishes.
-
         """
         before = [_new_epoch(), self._prefix, self.topic(""), self._publishes]
         return self._ask(lambda node: node.run(script, [self._meta()], [*before, *args]))

@@ -1,6 +1,5 @@
 """
 Find Redis: one server, the cluster node that holds our keys, or the primary that sentinels name.
-
 """
 
 from __future__ import annotations
@@ -65,7 +64,6 @@ class Node:
     Args:
         address: Its address; :obj:`None` if the options have it.
         options: Arguments of redis-py's connections.
-
     """
 
     def __init__(self, address: Address | None, options: dict[str, Any]) -> None:
@@ -92,7 +90,6 @@ class Node:
             script: Its text.
             keys: Its keys.
             args: Its other arguments.
-
         """
         known = self._scripts.get(script)
         if known is None:
@@ -117,7 +114,6 @@ class Topology:
 
     Raises:
         ConfigurationError: If the URL is unusable.
-
     """
 
     def __init__(self, url: str, key: str, *, clock: Clock = monotonic) -> None:
@@ -175,7 +171,6 @@ class Topology:
 
         Raises:
             redis.RedisError: If it cannot be found now.
-
         """
         node = self._node
         if node is not None and not self._doubted:
@@ -194,7 +189,6 @@ class Topology:
     def noticing(self) -> Iterator[Node]:
         """
         Yield the current server, and search again next time if it turns out to be the wrong one.
-
         """
         node = self.current()
         try:

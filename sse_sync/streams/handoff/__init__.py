@@ -1,6 +1,3 @@
-"""
-Connections that outlive their request.
-
-"""
+"""Connections that outlive their request."""
 
 __all__ = ()

@@ -1,7 +1,4 @@
-"""
-What a fan-out writes, and who receives it.
-
-"""
+"""What a fan-out writes, and who receives it."""
 
 from __future__ import annotations
 
@@ -24,7 +21,6 @@ class Recipient(Protocol):
 
         Raises:
             OSError: If none can be written.
-
         """
 
     def fell_behind(self, frame: bytes, sent: int) -> None:
@@ -54,8 +50,5 @@ class Batch:
 
 
 def framed(body: bytes, chunked: bool) -> bytes:
-    """
-    Return bytes as a server sends them: as an HTTP/1.1 chunk (RFC 9112, 7.1), or unchanged.
-
-    """
+    """Return bytes as a server sends them: as an HTTP/1.1 chunk (RFC 9112, 7.1), or unchanged."""
     return b"%x\r\n%b\r\n" % (len(body), body) if chunked else body

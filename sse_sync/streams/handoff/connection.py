@@ -9,7 +9,6 @@ bytes have been written.
 
 The reactor's driver calls the methods, one at a time, except those that anything may call and
 :meth:`HandoffConnection.join`, which the ending request calls.
-
 """
 
 from __future__ import annotations
@@ -54,7 +53,6 @@ class HandoffConnection:
         record: What the stream has sent.
         user_stream: The user and channels it is counted and shown under.
         expires: When its lifetime is over; :obj:`None` for never.
-
     """
 
     __slots__ = (
@@ -131,7 +129,6 @@ class HandoffConnection:
         Returns:
             Number of the position after which the fan-out brings everything; :obj:`None` if the
             fan-out is closed, because its last recipient has just left.
-
         """
         self._fanout = fanout
         self.send = self._keep
@@ -152,7 +149,6 @@ class HandoffConnection:
 
         Args:
             earlier: Events from before the batches.
-
         """
         self._has_begun = True
         if self._is_closed:
@@ -257,8 +253,9 @@ class HandoffConnection:
             self.end_with(End(CloseReason.OVERFLOWED))
         else:
             self._mailbox = None
-            if not self._seen:
-                # From now on, write straight to the socket.
+            if not self._seen and self._end is None:
+                # From now on, write straight to the socket. Not if it is about to end: frames may
+                # have been dropped already, and later ones must not follow them.
                 self.send = self._socket.send
 
     def _wait_until_writable(self) -> None:

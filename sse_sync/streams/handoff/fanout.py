@@ -10,7 +10,6 @@ has caught up.
 
 When events may have been missed, the fan-out resumes once for all of its connections, since all
 have received the same. It does so in its own greenlet or thread, because it asks the broker.
-
 """
 
 from __future__ import annotations
@@ -70,7 +69,6 @@ class Fanout:
         key: What the connections have in common.
         options: How their streams behave.
         reactor: Writes to them.
-
     """
 
     def __init__(self, hub: Hub, key: FanoutKey, options: Options, reactor: Reactor) -> None:
@@ -127,7 +125,6 @@ class Fanout:
 
         Raises:
             BrokerUnavailable: If the channels cannot be received now.
-
         """
         here = self._reader.start()
         with self._lock:
@@ -152,7 +149,6 @@ class Fanout:
         Returns:
             Where that is; :obj:`None` if the fan-out is closed, because its last recipient has just
             left.
-
         """
         with self._lock:
             if self.is_over:
@@ -187,7 +183,7 @@ class Fanout:
                 return
             self._pending += self._reader.follow([message])
             has_missed = self._reader.has_missed
-            self.hub.dispatcher.delivered += len(self._recipients) - 1
+            self.hub.dispatcher.figures.delivered += len(self._recipients) - 1
         if has_missed:
             self.interrupted()
         else:
@@ -371,7 +367,6 @@ def fanout_for(hub: Hub, key: FanoutKey, options: Options, reactor: Reactor) -> 
 
     Raises:
         BrokerUnavailable: If the channels cannot be subscribed to now.
-
     """
     shared, name = hub.dispatcher.shared, (key, reactor)
     found = shared.get(name)

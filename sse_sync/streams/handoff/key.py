@@ -1,7 +1,4 @@
-"""
-Which streams can share a fan-out.
-
-"""
+"""Which streams can share a fan-out."""
 
 from __future__ import annotations
 
@@ -44,7 +41,6 @@ class FanoutKey:
             subscription: What it relays.
             options: How it behaves.
             chunked: Whether it is framed in HTTP/1.1 chunks.
-
         """
         return cls(
             channels=subscription.channels,

@@ -6,8 +6,7 @@ environ. The first time a stream has nothing to send, it takes the offer: the re
 with it the request. The connection joins a fan-out, and receives the events after the fan-out's
 position at that moment. Earlier events that the client lacks are in the mailbox of the stream's
 feed, as soon as the dispatcher has delivered to all subscribers what the fan-out has. A client that
-read the history from the broker may be ahead of its process; both then skip what it already has.
-
+read the history may be ahead of its process; mailbox and fan-out then skip what it already has.
 """
 
 from __future__ import annotations
@@ -59,7 +58,6 @@ class Offer(Protocol):
 
         Args:
             sent: Body bytes that the stream has given to the server.
-
         """
 
     def take(self, let_go: Callable[[], bool]) -> _socket.socket | None:
@@ -73,7 +71,6 @@ class Offer(Protocol):
 
         Raises:
             OSError: If there are no more descriptors. Nothing has been changed.
-
         """
 
 
@@ -104,7 +101,6 @@ def hand_off(
 
     Returns:
         The connection; :obj:`None` if the stream stays with its request.
-
     """
     try:
         connection = _take_over(stream, offer, feed, record, watchdog, user_stream, options, may_go)

@@ -15,13 +15,14 @@ OPTIONS = Options(heartbeat=None)
 
 @contextlib.contextmanager
 def hubs(runtime):
-    """Make hubs whose clock is the runtime's, and close them at the end."""
+    """Make hubs that have the runtime's clock, and sleep by it; close them at the end."""
     with contextlib.ExitStack() as stack:
 
         def make(broker=None, **arguments):
             broker = broker or MemoryBroker(now=lambda: runtime.now)
-            times = {"clock": lambda: runtime.now, "sleep": runtime.sleep, **arguments}
-            return stack.enter_context(Hub(broker, **times))
+            clock = arguments.pop("clock", lambda: runtime.now)
+            sleep = arguments.pop("sleep", runtime.sleep)
+            return stack.enter_context(Hub(broker, clock=clock, sleep=sleep, **arguments))
 
         yield make
 

@@ -199,6 +199,23 @@ def hold_begin(member):
     return job
 
 
+def test_what_ends_has_no_gap(hub, handed, turn):
+    """A connection that ends before it begins drops events, and sends none of those after them."""
+    handed()
+    client = handed(settle=False)
+    connection = members(hub)[-1]
+    begin = hold_begin(connection)
+    publish(hub, 0)
+    connection.end_with(End(CloseReason.DISMISSED))
+    publish(hub, 1)
+    turn()
+    connection._reactor.call_soon(begin)
+    publish(hub, 2)
+    turn()
+    assert client.numbers() in ([], [0], [0, 1], [0, 1, 2])
+    assert client.read()[-1].event == "stream-disconnect"
+
+
 def test_mailbox_that_overflows_before_it_begins(hub, handed, turn):
     """Nothing is dropped silently."""
     handed(max_bytes=400)

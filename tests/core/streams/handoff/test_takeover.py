@@ -8,6 +8,7 @@ import pytest
 from sse_sync import CloseReason, EventStream, statistics
 from sse_sync.channels.subscription import Subscription
 from sse_sync.closing import End
+from sse_sync.streams import stream as stream_module
 from sse_sync.streams.handoff.connection import HandoffConnection
 from sse_sync.streams.handoff.fanout import Fanout
 from sse_sync.streams.handoff.takeover import OFFER
@@ -101,6 +102,48 @@ def test_who_ends_it_meanwhile(hub, runtime, turn):
     client.read()
     assert b"retry: " in client.body
     assert statistics().open == 0
+    client.socket.close()
+
+
+class Gate:
+    """A lock at which one thread has to wait."""
+
+    def __init__(self, lock):
+        self.lock = lock
+        self.waits, self.opens = threading.Event(), threading.Event()
+
+    def __enter__(self):
+        if threading.current_thread() is not threading.main_thread():
+            self.waits.set()
+            assert self.opens.wait(10)
+        return self.lock.__enter__()
+
+    def __exit__(self, *exc_info):
+        return self.lock.__exit__(*exc_info)
+
+
+def test_thread_that_ends_it_meanwhile(hub, runtime, turn, monkeypatch):
+    """A thread that ends a stream during its hand-off ends the connection that it has become."""
+    client = Client()
+    environ = {"SERVER_SOFTWARE": "test", OFFER: client}
+    stream = EventStream(Subscription(hub, ("a",)), environ, options=OPTIONS)
+    gate = Gate(stream_module._lock)
+    monkeypatch.setattr(stream_module, "_lock", gate)
+    thread = threading.Thread(target=stream.end)
+
+    def meanwhile():
+        thread.start()
+        assert gate.waits.wait(10)
+
+    client.on_take = meanwhile
+    list(stream)
+    gate.opens.set()
+    thread.join(10)
+    stream.close()
+    turn()
+    client.read()
+    assert client.has_ended
+    assert statistics().closed == {CloseReason.CLOSED: 1}
     client.socket.close()
 
 
@@ -228,13 +271,7 @@ def test_event_that_the_feed_gets_first(hub, handed, turn, monkeypatch):
     publisher.start()
     assert there.wait(5)
     sent.append(next(stream))
-
-    def sleep(seconds):
-        # It waits for the fan-out, which now gets the event.
-        goes_on.set()
-        publisher.join(5)
-
-    monkeypatch.setattr("time.sleep", sleep)
+    threading.Timer(0.02, goes_on.set).start()
     sent += stream
     stream.close()
     publisher.join(5)

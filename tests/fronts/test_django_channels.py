@@ -1,4 +1,4 @@
-"""Users' streams, through Django's test client."""
+"""Channels in Django: ready-made views, permissions, and publishing with the database."""
 
 import threading
 from datetime import date
@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.models import AnonymousUser, User
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied
 from django.db import connection, connections, transaction
 from django.test import RequestFactory, override_settings
 from rest_framework.permissions import IsAdminUser, IsAuthenticated
@@ -24,6 +24,7 @@ from sse_sync.django import (
     publish_every,
     publish_on_commit,
     reauthorize,
+    sign_channels,
     subscribe,
 )
 from sse_sync.django.app import schedule
@@ -48,6 +49,81 @@ def request_of(user, **arguments):
 
 def names(response):
     return [event.event for event in read_events(response)]
+
+
+@pytest.mark.django_db
+def test_channel_view():
+    """A ready-made view relays the given channels."""
+
+    class Mine(LoginRequiredMixin, ChannelView):
+        """Channels that depend on the request."""
+
+        def get_channels(self):
+            return [f"user-{self.request.user.pk}"]
+
+    user = User(pk=7, username="ann")
+    view = Mine.as_view(stream_options={"retry": 5})
+    request = factory.get("/")
+    request.user = AnonymousUser()
+    assert view(request).status_code == 302
+    request.user = user
+    response = view(request)
+    assert [event.event for event in read_events(response, 1)] == ["stream-open"]
+    publish("user-7", "for ann")
+    publish("user-8", "for somebody else")
+    assert [event.data for event in read_events(response)] == ["for ann"]
+    response.close()
+    fixed = ChannelView.as_view(channels=["news"])
+    assert fixed(factory.post("/")).status_code == 405
+    assert fixed(factory.head("/")).status_code == 200
+    assert fixed(factory.get("/?channels=secret")).status_code == 200
+
+
+@pytest.mark.parametrize("channels", [(), "news"])
+def test_channel_view_without_channels(channels):
+    """A view without channels says what it needs."""
+    with pytest.raises(ImproperlyConfigured, match=r"needs channels=\[...\] or get_channels"):
+        ChannelView.as_view(channels=channels)(factory.get("/"))
+
+
+def may_read(request, channel):
+    """The AUTHORIZE function of these tests."""
+    return channel == request.headers.get("X-Channel")
+
+
+@override_settings(SSE_SYNC={"AUTHORIZE": f"{__name__}.may_read"})
+def test_channel_of_the_url(client):
+    """AUTHORIZE may be named by its path, and is asked about a channel in the URL, too."""
+    assert client.get("/rooms/a/events", headers={"X-Channel": "a"}).status_code == 200
+    assert client.get("/rooms/b/events", headers={"X-Channel": "a"}).status_code == 403
+
+
+def test_requested_channel_view():
+    """A view may override authorize()."""
+
+    class Rooms(RequestedChannelView):
+        """Only one room."""
+
+        def authorize(self, channel):
+            return channel == "room-1"
+
+    view = Rooms.as_view()
+    assert view(factory.get("/?channel=room-1")).status_code == 200
+    with pytest.raises(PermissionDenied):
+        view(factory.get("/?channel=room-2"))
+    with pytest.raises(BadRequest, match="name 1 to 100 channels"):
+        view(factory.get("/"))
+
+
+def test_token_and_channel_of_the_url(client):
+    """A channel in the URL has to be one of those that were signed."""
+    token = sign_channels("a", "b", user="7", ttl=60)
+    response = client.get("/rooms/b/events", {"token": token})
+    assert read_events(response, 1)[0].event == "stream-open"
+    publish("a", "another room")
+    publish("b", "this room")
+    assert [event.data for event in read_events(response)] == ["this room"]
+    assert client.get("/rooms/c/events", {"token": token}).status_code == 403
 
 
 def test_channel_view_knows_its_user():
@@ -181,6 +257,23 @@ def test_only_true_allows(caplog):
     with pytest.raises(PermissionDenied):
         Rooms.as_view()(factory.get("/?channel=a"))
     assert "must return True or False" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_publish_on_commit(client):
+    """An event does not overtake its transaction, and a rolled back one is not published."""
+    response = client.get("/subscribe/test-commit")
+    assert [event.event for event in read_events(response, 1)] == ["stream-open"]
+    with transaction.atomic():
+        publish_on_commit("test-commit", "committed", event="e")
+        publish("test-commit", "at once")
+    with transaction.atomic():
+        publish_on_commit("test-commit", "rolled back")
+        transaction.set_rollback(True)
+    publish_on_commit("test-commit", "outside")
+    events = read_events(response)
+    assert [event.data for event in events] == ["at once", "committed", "outside"]
+    response.close()
 
 
 @pytest.mark.django_db(transaction=True)
