@@ -172,8 +172,7 @@ class EventStream:
         """End the stream soon; see :meth:`sse_sync.closing.OpenStream.end_with`."""
         with _lock:
             is_first, handoff = self._end is None, self._handoff
-            if is_first and handoff is None:
-                self._end = end
+            self._end = self._end or end
         if handoff is not None:
             handoff.end_with(end)
         if handoff is not None or not is_first:
@@ -181,8 +180,7 @@ class EventStream:
         if end.is_urgent:
             self._watchdog.hurry()
         # If the source has not started, the thread that starts it will see the end.
-        feed = self._feed
-        if self._state is State.OPEN and feed is not None:
+        if self._state is State.OPEN and (feed := self._feed) is not None:
             feed.stop()
             self._watchdog.wake()
 

@@ -8,9 +8,19 @@ from sse_sync import ServerSentEvent
 from sse_sync.brokers.base import History, Message, Position
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.resume import ChannelReader
-from tests.core.channels.reading import data, events, opened
+from tests.core.channels.reading import Broker, data, events, opened
 
 variable = contextvars.ContextVar("variable", default="")
+
+
+@pytest.fixture
+def broker():
+    return Broker()
+
+
+@pytest.fixture
+def hub(make_hub, broker):
+    return make_hub(broker)
 
 
 def test_resume(hub, environ):

@@ -271,7 +271,7 @@ def test_event_that_the_feed_gets_first(hub, handed, turn, monkeypatch):
     publisher.start()
     assert there.wait(5)
     sent.append(next(stream))
-    threading.Timer(0.1, goes_on.set).start()
+    threading.Timer(0.02, goes_on.set).start()
     sent += stream
     stream.close()
     publisher.join(5)
