@@ -189,9 +189,9 @@ class Dispatcher:
         Returns:
             Whether that happened in time.
         """
-        deadline = time.monotonic() + DELIVERY_PATIENCE
+        deadline, interruptions = time.monotonic() + DELIVERY_PATIENCE, self.interruptions
         while self._given < number:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or self.interruptions != interruptions:
                 return False
             time.sleep(0.0005)
         return True

@@ -29,15 +29,14 @@ class ChannelReader:
     Args:
         hub: The hub of the channels.
         channels: Names of channels.
-        subscriber: Receives their events.
     """
 
-    __slots__ = ("_channels", "_generation", "_hub", "_start", "_subscriber", "has_missed", "seen")
+    # Not the subscriber, which holds its reader: neither could be freed without the collector.
+    __slots__ = ("_channels", "_generation", "_hub", "_start", "has_missed", "seen")
 
-    def __init__(self, hub: Hub, channels: Sequence[str], subscriber: Subscriber) -> None:
+    def __init__(self, hub: Hub, channels: Sequence[str]) -> None:
         self._hub = hub
         self._channels = channels
-        self._subscriber = subscriber
         # How often the process had been interrupted when this started, and the position then.
         self._generation = -1
         self._start = Position("", 0)
@@ -51,9 +50,12 @@ class ChannelReader:
         """Whether nothing can be missing, not even by an interruption not reported to it yet."""
         return not self.has_missed and self._generation == self._hub.dispatcher.interruptions
 
-    def start(self) -> Position:
+    def start(self, subscriber: Subscriber) -> Position:
         """
         Register the subscriber, or register it again after an interruption. It may block.
+
+        Args:
+            subscriber: Receives the channels' events.
 
         Returns:
             The position after which the subscriber receives every event. :attr:`seen` stays as it
@@ -64,12 +66,12 @@ class ChannelReader:
         """
         self.has_missed = False
         self._generation = self._hub.dispatcher.interruptions
-        self._start = self._hub.dispatcher.add(self._subscriber, self._channels)
+        self._start = self._hub.dispatcher.add(subscriber, self._channels)
         return self._start
 
-    def stop(self) -> None:
+    def stop(self, subscriber: Subscriber) -> None:
         """Unregister the subscriber. It never blocks. Idempotent."""
-        self._hub.dispatcher.remove(self._subscriber, self._channels)
+        self._hub.dispatcher.remove(subscriber, self._channels)
 
     def read(self, after: Position, limit: int | None = None) -> list[Message] | None:
         """

@@ -101,7 +101,7 @@ class ChannelFeed:
         self.overflowed = False
         self.subscription = subscription
         """What it relays."""
-        self.reader = ChannelReader(subscription.hub, subscription.channels, self)
+        self.reader = ChannelReader(subscription.hub, subscription.channels)
         """The client's place in the history."""
         self.mailbox = Mailbox(
             subscription.max_events, subscription.max_bytes, subscription.overflow
@@ -153,7 +153,7 @@ class ChannelFeed:
 
     def stop(self) -> None:
         self.done = True
-        self.reader.stop()
+        self.reader.stop(self)
 
     # What a hand-off calls.
 
@@ -184,7 +184,7 @@ class ChannelFeed:
 
     def _begin(self) -> None:
         wanted = self.subscription
-        here = self.reader.start()
+        here = self.reader.start(self)
         if wanted.user_stream is not None:
             # So that the snapshot includes the user, and the announcement comes after it.
             wanted.user_stream.arrive()
@@ -228,7 +228,7 @@ class ChannelFeed:
         # The process may have missed events. This client resumes if it can: it may even have moved
         # to a new epoch before the process noticed. Otherwise it needs the state again.
         self.mailbox.clear()
-        here, seen = self.reader.start(), self.reader.seen
+        here, seen = self.reader.start(self), self.reader.seen
         if seen.epoch != here.epoch or not self._replay(seen):
             self._reset(here)
 

@@ -137,7 +137,7 @@ class UserStream:
         Args:
             end: Why and how.
         """
-        self._end = end
+        self._end = end = self._end or end
         stream = self._stream
         if stream is not None:
             stream.end_with(end)

@@ -125,7 +125,7 @@ class Admission:
             max_streams: The configured limit; :obj:`None` for the server's capacity.
             passing: Whether the stream needs its request only briefly.
         """
-        if self._worker is not None and drain().is_stopping():
+        if self._worker is not None and not self._worker.alive:
             return Refusal.STOPPING
         limits = self.limits(max_streams)
         full = self._limit_of(registry, limits, passing=passing)

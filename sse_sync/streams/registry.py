@@ -181,6 +181,8 @@ class Registry:
         for stream, since in tuple(self._lingering.items()):
             if now - since >= LINGERING_AFTER and stream not in self._reported:
                 self._reported.add(stream)
+                if stream not in self._lingering:
+                    self._reported.discard(stream)  # Its source ended just now.
                 defer(partial(_report_lingering, stream.where()))
 
     def statistics(self) -> Statistics:

@@ -172,8 +172,7 @@ class EventStream:
         """End the stream soon; see :meth:`sse_sync.closing.OpenStream.end_with`."""
         with _lock:
             is_first, handoff = self._end is None, self._handoff
-            if is_first and handoff is None:
-                self._end = end
+            self._end = self._end or end
         if handoff is not None:
             handoff.end_with(end)
         if handoff is not None or not is_first:
@@ -181,8 +180,8 @@ class EventStream:
         if end.is_urgent:
             self._watchdog.hurry()
         # If the source has not started, the thread that starts it will see the end.
-        if self._state is State.OPEN and self._feed is not None:
-            self._feed.stop()
+        if self._state is State.OPEN and (feed := self._feed) is not None:
+            feed.stop()
             self._watchdog.wake()
 
     def where(self) -> str:
@@ -321,7 +320,7 @@ class EventStream:
             watchdog=self._watchdog,
             user_stream=self._user_stream,
             options=self._options,
-            may_go=lambda: self._end is None,
+            ended=lambda: self._end,
         )
         with _lock:
             self._handoff, end = handoff, self._end

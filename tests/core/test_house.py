@@ -41,8 +41,6 @@ MEDIAN_LINES, MOST_LINES = 7, 20
 # One connection costs one object, and one fan-out serves thousands; the rest are tables of options.
 WIDE = {"HandoffConnection", "Fanout", "Options"}
 
-# What breaks a rule today. Only take away from these.
-
 
 @functools.cache
 def tree(name):

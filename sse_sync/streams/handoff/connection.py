@@ -157,6 +157,8 @@ class HandoffConnection:
         reactor.watch(self._fd, self.broke)
         if self._expires is not None:
             self._expiry = reactor.call_at(self._expires, self._expire)
+        if self._end is not None:
+            return self._say_goodbye()  # What it has to send may have a gap.
         if earlier is not None:
             self._pour_into(earlier)
         self._catch_up()
@@ -284,9 +286,7 @@ class HandoffConnection:
         self.end_with(End(CloseReason.LIFETIME_OVER))
 
     def _say_goodbye(self) -> bool:
-        if not self._has_begun:
-            return True
-        if self._is_closed or self._is_ending or self._end is None:
+        if not self._has_begun or self._is_closed or self._is_ending or self._end is None:
             return False
         self._is_ending = True
         words = closing_bytes(self._end, self._fanout.options)

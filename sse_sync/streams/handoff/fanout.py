@@ -94,9 +94,10 @@ class Fanout:
         self._is_writing = False
         self.is_over = False
         """Whether no connection can join any longer."""
-        self._reader = ChannelReader(hub, key.channels, self)
+        self._reader = ChannelReader(hub, key.channels)
         # Events that arrive while the fan-out opens or catches up; None the rest of the time.
         self._held: list[Message] | None = []
+        self._is_open = False
         self._paths: dict[str, str] = {}
         self._catching_up = BackgroundTask(self._catch_up, "sse-sync catching up")
         self._last_sent = reactor.clock()
@@ -126,19 +127,22 @@ class Fanout:
         Raises:
             BrokerUnavailable: If the channels cannot be received now.
         """
-        here = self._reader.start()
-        with self._lock:
-            self._reader.seen = here
-            # No connection has joined, so none misses what has already arrived.
-            held, self._held = self._held or [], None
-            self._reader.follow(held)
+        while not self._is_open:
+            here = self._reader.start(self)
+            with self._lock:
+                # Once more if it was interrupted: nobody else starts the reader until it is open.
+                self._is_open = not self._reader.has_missed
+                # No connection has joined, so none misses what has already arrived.
+                held, self._held = self._held or [], None if self._is_open else []
+                self._reader.seen = here
+                self._reader.follow(held)
 
     def close(self) -> None:
         """Unsubscribe. It never blocks. Idempotent."""
-        self._reader.stop()
+        self._reader.stop(self)
         shared, name = self.hub.dispatcher.shared, (self.key, self.reactor)
         if shared.get(name) is self:
-            del shared[name]
+            shared.pop(name, None)  # Another thread may be closing it, too.
         if self._timer is not None:
             self._timer.cancel()
 
@@ -194,7 +198,9 @@ class Fanout:
             self._reader.has_missed = True
             if self._held is None:
                 self._held = []
-        self._catching_up.wake()
+            is_open = self._is_open
+        if is_open:
+            self._catching_up.wake()
 
     def degraded(self, problem: str | None) -> None:
         if self.key.tell_degraded:
@@ -325,7 +331,7 @@ class Fanout:
         with self._lock:
             self._held = []
             seen = reader.seen
-        here = reader.start()
+        here = reader.start(self)
         missed = reader.read(seen) if seen.epoch == here.epoch else None
         position = seen if missed is not None else here
         with self._lock:

@@ -83,7 +83,7 @@ def hand_off(
     watchdog: Watchdog,
     user_stream: UserStream | None,
     options: Options,
-    may_go: Callable[[], bool],
+    ended: Callable[[], End | None],
 ) -> HandoffConnection | None:
     """
     Take a connection over from the server if it is certain that nothing gets lost; otherwise
@@ -97,13 +97,13 @@ def hand_off(
         watchdog: Watches the client until then.
         user_stream: The user and channels it is counted and shown under.
         options: How the stream behaves.
-        may_go: Called at the last moment; returns whether the stream still wants to go.
+        ended: Returns how the stream was ended meanwhile; :obj:`None` if it was not.
 
     Returns:
         The connection; :obj:`None` if the stream stays with its request.
     """
     try:
-        connection = _take_over(stream, offer, feed, record, watchdog, user_stream, options, may_go)
+        connection = _take_over(stream, offer, feed, record, watchdog, user_stream, options, ended)
     except (StaysWithRequest, BrokerUnavailable) as exc:
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("event stream %s was not handed off: %s", path_of(record.path), exc)
@@ -123,7 +123,7 @@ def _take_over(
     watchdog: Watchdog,
     user_stream: UserStream | None,
     options: Options,
-    may_go: Callable[[], bool],
+    ended: Callable[[], End | None],
 ) -> HandoffConnection:
     assert watchdog.runtime is not None
     reactor = watchdog.runtime.reactor
@@ -140,7 +140,7 @@ def _take_over(
             # The fan-out is ahead of the feed, so what the feed has yet to receive would come from
             # neither.
             raise StaysWithRequest("the other streams of its channels are ahead of it")
-        sock = _take_socket(offer, watchdog, may_go)
+        sock = _take_socket(offer, watchdog, ended)
     except BaseException:
         fanout.close_if_unused()
         raise
@@ -158,9 +158,13 @@ def _take_over(
         raise
     finally:
         feed.stop()
-    if not is_given or not feed.reader.is_current:
-        # It may have missed events that the fan-out does not know of.
-        connection.end_with(End(CloseReason.INTERRUPTED))
+    end = ended()
+    if end is None and not (is_given and feed.reader.is_current):
+        # It has missed something in the meantime, and the fan-out does not know.
+        end = End(CloseReason.INTERRUPTED)
+    if end is not None:
+        # Before it begins: an ended feed may lack events, so nothing more must be sent.
+        connection.end_with(end)
     registry().hand_off(stream, connection)
     if user_stream is not None:
         user_stream.pass_on(connection, connection.channels)
@@ -176,9 +180,11 @@ def _is_given(feed: ChannelFeed, number: int) -> bool:
     return feed.subscription.hub.dispatcher.wait_until_given(number)
 
 
-def _take_socket(offer: Offer, watchdog: Watchdog, may_go: Callable[[], bool]) -> _socket.socket:
+def _take_socket(
+    offer: Offer, watchdog: Watchdog, ended: Callable[[], End | None]
+) -> _socket.socket:
     def let_go() -> bool:
-        if not may_go():
+        if ended() is not None:
             return False
         watchdog.let_connection_go()
         return True

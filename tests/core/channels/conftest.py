@@ -4,7 +4,7 @@ import pytest
 
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.hub import Hub
-from tests.core.channels.reading import SERVED, Broker
+from tests.core.channels.reading import SERVED
 
 
 @pytest.fixture
@@ -22,13 +22,8 @@ def make_hub():
 
 
 @pytest.fixture
-def broker():
-    return Broker()
-
-
-@pytest.fixture
-def hub(make_hub, broker):
-    return make_hub(broker)
+def hub(make_hub):
+    return make_hub()
 
 
 @pytest.fixture(params=[{}, SERVED], ids=["inline", "beside"])

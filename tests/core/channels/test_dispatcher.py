@@ -99,7 +99,7 @@ def test_who_gets_what(dispatcher):
     dispatcher.remove(one, ("a",))
     dispatcher.receive([message(4)])
     assert (one.got, both.got) == ([1], [1, 2, 4])
-    assert (dispatcher.received, dispatcher.delivered) == (4, 4)
+    assert (dispatcher.figures.received, dispatcher.figures.delivered) == (4, 4)
     assert dispatcher.counts() == [1, 1]
 
 

@@ -8,9 +8,19 @@ from sse_sync import ServerSentEvent
 from sse_sync.brokers.base import History, Message, Position
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.resume import ChannelReader
-from tests.core.channels.reading import data, events, opened
+from tests.core.channels.reading import Broker, data, events, opened
 
 variable = contextvars.ContextVar("variable", default="")
+
+
+@pytest.fixture
+def broker():
+    return Broker()
+
+
+@pytest.fixture
+def hub(make_hub, broker):
+    return make_hub(broker)
 
 
 def test_resume(hub, environ):
@@ -274,7 +284,7 @@ def world():
 
 @pytest.fixture
 def reader(world):
-    return ChannelReader(world, ("a",), "me")
+    return ChannelReader(world, ("a",))
 
 
 def messages(*numbers, epoch="e"):
@@ -287,9 +297,9 @@ def followed(reader, *numbers, epoch="e"):
 
 def test_reader_registers(reader, world):
     """Registering moves nothing, so that what is missing can be read after it."""
-    assert reader.start() == world.here
+    assert reader.start("me") == world.here
     assert reader.seen.number == 0
-    reader.stop()
+    reader.stop("me")
     assert world.asked == [("add", "me", ("a",)), ("remove", "me", ("a",))]
 
 
@@ -309,7 +319,7 @@ def test_reader_stops_at_another_epoch(reader):
     assert [m.position.number for m in reader.follow(new)] == [6]
     assert reader.seen == Position("e", 6)
     assert reader.has_missed
-    reader.start()
+    reader.start("me")
     assert not reader.has_missed
 
 
@@ -340,7 +350,7 @@ def test_reader_reads(reader, world, complete):
 )
 def test_reader_has_caught_up(reader, seen, then):
     """After all of the history the reader stands where it has registered, or later."""
-    reader.start()
+    reader.start("me")
     reader.seen = seen
     reader.caught_up()
     assert reader.seen == then
@@ -349,16 +359,16 @@ def test_reader_has_caught_up(reader, seen, then):
 def test_reader_is_current(reader, world):
     """A reader knows of an interruption before its subscriber is told."""
     assert not reader.is_current
-    reader.start()
+    reader.start("me")
     assert reader.is_current
     world.interruptions += 1
     assert not reader.is_current
-    reader.start()
+    reader.start("me")
     reader.has_missed = True
     assert not reader.is_current
 
 
 def test_reader_starts_anew(reader):
     """Where its own position is of no use the broker is asked, not the process."""
-    reader.start()
+    reader.start("me")
     assert reader.present() == Position("another", 1)

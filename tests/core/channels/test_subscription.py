@@ -1,6 +1,9 @@
 """Streams of channels: what a client gets, and in which order."""
 
+import contextvars
+import gc
 import threading
+import weakref
 
 import pytest
 
@@ -309,3 +312,26 @@ def test_unknown_policy():
     with pytest.raises(ConfigurationError, match="overflow must be one of 'disconnect', 'drop"):
         Overflow("newest")
     assert Overflow("latest") is Overflow.LATEST
+
+
+def test_closed_stream_keeps_nothing(hub, environ):
+    """The request's context is freed with its stream, without the garbage collector."""
+
+    class Request:
+        pass
+
+    def view():
+        variable.set(requests.pop())
+        stream = EventStream(Subscription(hub, ("a",)), dict(environ))
+        next(stream)
+        stream.close()
+
+    variable, requests = contextvars.ContextVar("request"), [Request()]
+    seen = weakref.ref(requests[0])
+    gc.collect()
+    gc.disable()
+    try:
+        contextvars.copy_context().run(view)
+        assert seen() is None
+    finally:
+        gc.enable()

@@ -105,6 +105,24 @@ def test_who_ends_it_meanwhile(hub, runtime, turn):
     client.socket.close()
 
 
+def test_end_during_the_hand_off_leaves_no_gap(hub, handed, turn):
+    """A client whose stream ends during the hand-off gets no event after one that it lacks."""
+    handed()
+    client = Client()
+    user_stream = hub.users.expect(user="ann", channels=("a",))
+
+    def meanwhile():
+        hub.reauthorize(user="ann")
+        publish(hub, 1)
+
+    client.on_take = meanwhile
+    handed(client=client, settle=False, user_stream=user_stream)
+    publish(hub, 2)
+    turn()
+    assert client.numbers() in ([], [1], [1, 2])
+    assert client.read()[-1].event == "stream-disconnect"
+
+
 class Gate:
     """A lock at which one thread has to wait."""
 
@@ -271,7 +289,7 @@ def test_event_that_the_feed_gets_first(hub, handed, turn, monkeypatch):
     publisher.start()
     assert there.wait(5)
     sent.append(next(stream))
-    threading.Timer(0.1, goes_on.set).start()
+    threading.Timer(0.02, goes_on.set).start()
     sent += stream
     stream.close()
     publisher.join(5)
