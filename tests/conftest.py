@@ -1,6 +1,5 @@
 """Fixtures of the unit tests."""
 
-import hypothesis
 import pytest
 
 from sse_sync.streams import admission, drain, registry
@@ -12,9 +11,6 @@ pytest.register_assert_rewrite(
     "tests.core.brokers.presence_contract",
     "tests.fronts.front_contract",
 )
-# An example that takes long says only that the machine is busy.
-hypothesis.settings.register_profile("no deadline", deadline=None)
-hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture(autouse=True)
