@@ -109,7 +109,8 @@ def closing_bytes(end: End, options: Options, failure: BaseException | None = No
         # An event with data, because Firefox and WebKit do not commit the id of one without.
         return ServerSentEvent(end.message, event="stream-end", id=END_ID).encode()
     if reason is CloseReason.FAILED:
-        text = _describe(failure) if options.debug else "internal error"
+        shown = options.debug and failure is not None
+        text = _describe(failure) if shown else "internal error"
         retry = spread(options.retry_failed)
         return ServerSentEvent(text, event="stream-error", retry=retry).encode()
     # Spread, because it may affect all clients at once.

@@ -79,6 +79,12 @@ def test_failure(failure, told):
     assert event.data == "internal error"
 
 
+def test_nothing_to_show_in_debug_mode():
+    """A failure whose exception is not known shows no name of a type that nobody raised."""
+    ((event,), _) = read(End(CloseReason.FAILED), OPTIONS.replace({"debug": True}))
+    assert event.data == "internal error"
+
+
 @pytest.mark.parametrize("reason", REASONS)
 def test_urgent(reason):
     """Only a stopping server and a dismissed client do not wait for who does not read."""

@@ -781,25 +781,25 @@ class UserContract:
         assert back.status_code == (204 if for_good else 200)
         assert (last.id == END_ID) == for_good
 
-    def test_generator_of_a_user(self, front):
-        """A generator's stream has a user, too, which the decorator finds in the request."""
+    def test_streams_of_a_user(self, front):
+        """Streams of channels and of generators alike belong to a user."""
 
         def letters(request):
             yield from "abc"
 
-        urls = [
-            front.stream(letters, user=lambda request: front.query(request)["user"]),
-            front.view(
-                lambda request: front.response(
-                    request, iter("abc"), user=front.query(request)["user"]
-                )
-            ),
-        ]
-        for url in urls:
-            response = front.get(f"{url}?user=7")
-            assert texts(response, 1) == ["a"]
+        def response(request):
+            return front.response(request, iter("abc"), user=front.query(request)["user"])
+
+        urls = {
+            front.channel("room", user=7): "",
+            front.stream(letters, user=lambda request: front.query(request)["user"]): "a",
+            front.view(response): "a",
+        }
+        for url, first in urls.items():
+            opened = front.get(f"{url}?user=7")
+            assert texts(opened, 1) == [first]
             front.sse.disconnect(user=7, reason="bye")
-            (last,) = read_events(response)
+            (last,) = read_events(opened)
             assert (last.event, last.data) == ("stream-disconnect", "bye")
 
     def test_reauthorize(self, front):

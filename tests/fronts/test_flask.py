@@ -586,8 +586,9 @@ def test_endpoint_of_users():
     """A ready-made endpoint finds the user in the request."""
     sse, app = SSE(), flask.Flask("users")
     sse.init_app(app)
-    app.register_blueprint(sse.blueprint("room", presence=lambda: flask.request.args["me"]))
-    with app.test_client().get("/events?me=zoe") as response:
+    endpoint = sse.blueprint("room", presence=lambda: flask.request.args["me"])
+    app.register_blueprint(endpoint, url_prefix="/live")
+    with app.test_client().get("/live/events?me=zoe") as response:
         assert read_events(response, 1)[0].event == "stream-open"
         with app.app_context():
             assert [present.user for present in sse.present("room")] == ["zoe"]
