@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .channels.subscription import Subscription
 from .closing import END_ID
 from .cors import cors_headers
 from .event import encode
@@ -28,6 +29,7 @@ from .streams.stream import EventStream
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+    from .channels.app import AppHub
     from .channels.user_stream import UserStream
 
 __all__ = [
@@ -68,7 +70,9 @@ def answer(
     *,
     encode: Encode = encode,
     hooks: Hooks | None = None,
-    user_stream: UserStream | None = None,
+    headers: Iterable[tuple[str, str]] = (),
+    app_hub: AppHub | None = None,
+    user: Any = None,
 ) -> Answer:
     """
     Answer a request with an event stream, or say why not.
@@ -84,25 +88,26 @@ def answer(
         options: How the stream behaves.
         encode: Makes bytes of an item of the source.
         hooks: What is called around the stream.
-        user_stream: Whose stream it is.
+        headers: The view's own headers; those of the stream take precedence.
+        app_hub: The hub that counts the stream and can end it.
+        user: Whose stream it is; a subscription says so itself.
 
     Raises:
         SourceError: If the source is not an iterable of events.
+        ConfigurationError: If the user is unusable, or the server has several processes, and the
+            broker is ``memory``.
     """
-    refused = _refused(environ, options)
-    allowed = cors_headers(environ, options)
-    if refused is None:
+    result = _refused(environ, options)
+    if result is None:
+        user_stream = _user_stream(environ, source, options, app_hub, user)
         stream = EventStream(
             source, environ, options=options, encode=encode, hooks=hooks, user_stream=user_stream
         )
-        return Answer(200, [*_stream_headers(environ), *allowed], stream)
-    refused.headers.extend(allowed)
-    # Nothing of the generator has run, and nothing will.
-    if not isinstance(source, FeedSource):
-        close = getattr(iterate(source), "close", None)
-        if close is not None:
-            close()
-    return refused
+        result = Answer(200, _stream_headers(environ), stream)
+    else:
+        _discard(source)
+    ours = [*result.headers, *cors_headers(environ, options)]
+    return replace(result, headers=_merged(list(headers), ours))
 
 
 def is_finished(environ: WSGIEnvironment) -> bool:
@@ -188,6 +193,44 @@ def _refused(environ: WSGIEnvironment, options: Options) -> Answer | None:
             registry().refused()
             return _unavailable(options)
     return None
+
+
+def _user_stream(
+    environ: WSGIEnvironment,
+    source: Source | FeedSource,
+    options: Options,
+    app_hub: AppHub | None,
+    user: Any,
+) -> UserStream | None:
+    if isinstance(source, Subscription):
+        return source.user_stream  # Expected since before the client's permission was checked.
+    return None if app_hub is None else app_hub.expect(environ, options, user=user)
+
+
+def _discard(source: Source | FeedSource) -> None:
+    # Nothing of the generator has run, and nothing will.
+    if not isinstance(source, FeedSource):
+        close = getattr(iterate(source), "close", None)
+        if close is not None:
+            close()
+
+
+def _merged(given: list[tuple[str, str]], ours: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    # What the view gives must not break the stream. A name may come twice, as Set-Cookie does.
+    if not given:
+        return ours
+    taken = {name.lower() for name, _ in ours} | {"vary"}
+    merged = [header for header in ours if header[0].lower() != "vary"]
+    merged += [header for header in given if header[0].lower() not in taken]
+    # Caches have to distinguish by what the view names, and by what we do.
+    vary = _distinct(value for name, value in [*given, *ours] if name.lower() == "vary")
+    return [*merged, ("Vary", vary)] if vary else merged
+
+
+def _distinct(values: Iterable[str]) -> str:
+    # RFC 9110, 12.5.5: a list of names, in which one asterisk says all.
+    names = {name.lower(): name for name in map(str.strip, ",".join(values).split(",")) if name}
+    return "*" if "*" in names else ", ".join(names.values())
 
 
 def _unavailable(options: Options) -> Answer:

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, StreamingHttpResponse
-from django.utils.cache import patch_vary_headers
 from django.utils.functional import Promise
 
-from ..channels.subscription import Subscription
 from ..closing import CloseReason
 from ..event import ServerSentEvent, encode
 from ..exceptions import UnsupportedServerError
@@ -70,30 +68,22 @@ class EventSourceResponse(StreamingHttpResponse):
         user: Any = None,
         **changes: Unpack[StreamOptions],
     ) -> None:
-        environ = wsgi_environ(request)
-        options = configured().replace(changes)
-        if isinstance(source, Subscription):
-            user_stream = source.user_stream
-        else:
-            user_stream = channels().expect(environ, options, user=user)
         result = answer(
-            environ,
+            wsgi_environ(request),
             source,
-            options,
+            configured().replace(changes),
             encode=_encode,
             hooks=Hooks(
                 before=close_connections, after_source=close_connections, on_close=on_close
             ),
-            user_stream=user_stream,
+            headers=(headers or {}).items(),
+            app_hub=channels(),
+            user=user,
         )
         self.event_stream = result.stream
         super().__init__(_body(request, result.stream, result.text), status=result.status)
-        for name, value in [*(headers or {}).items(), *result.headers]:
-            if name.lower() == "vary":
-                # What caches have to distinguish by is the view's and ours.
-                patch_vary_headers(self, [each.strip() for each in value.split(",")])
-            else:
-                self[name] = value
+        for name, value in result.headers:
+            self[name] = value
         if result.status == 204:
             del self["Content-Type"]
         if result.stream is not None:

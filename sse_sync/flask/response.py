@@ -10,7 +10,6 @@ import flask
 from flask import globals as flask_globals
 from werkzeug.datastructures import Headers
 
-from ..channels.subscription import Subscription
 from ..closing import CloseReason
 from ..cors import preflight_headers
 from ..event import encode
@@ -70,34 +69,24 @@ class EventSourceResponse(flask.Response):
         **changes: Unpack[StreamOptions],
     ) -> None:
         app = flask.current_app
-        environ = flask.request.environ
         state = current_state()
         options = state.options
         if app.debug and "SSE_DEBUG" not in app.config:
             options = options.replace({"debug": True})
         options = options.replace(changes)
-        if isinstance(source, Subscription):
-            user_stream = source.user_stream
-        else:
-            user_stream = state.channels.expect(environ, options, user=user)
         self._teardown: Callable[[BaseException | None], object] | None = None
         result = answer(
-            environ,
+            flask.request.environ,
             source,
             options,
             encode=partial(encode, dumps=app.json.dumps),
             hooks=Hooks(before=_release_session, on_close=on_close, after=self._tear_down),
-            user_stream=user_stream,
+            headers=Headers(headers).items(),
+            app_hub=state.channels,
+            user=user,
         )
-        merged = Headers(result.headers)
-        for name, value in Headers(headers) if headers else ():
-            if name not in merged:
-                merged.add(name, value)
-            elif name.lower() == "vary":
-                # What caches have to distinguish by is the view's and ours.
-                merged["Vary"] = f"{value}, {merged['Vary']}"
         body: Any = result.text if result.stream is None else result.stream
-        super().__init__(body, result.status, merged)
+        super().__init__(body, result.status, Headers(result.headers))
         if result.status == 204:
             del self.headers["Content-Type"]
         self.event_stream = result.stream

@@ -38,6 +38,36 @@ def test_application():
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([("Set-Cookie", "a"), ("Set-Cookie", "b")], [("Set-Cookie", "a"), ("Set-Cookie", "b")]),
+        ([("content-type", "text/plain"), ("X-A", "1")], [("X-A", "1")]),
+        ([("vary", "Cookie"), ("Vary", "origin,  Accept")], [("Vary", "Cookie, Origin, Accept")]),
+        ([("Vary", "Cookie, *")], [("Vary", "*")]),
+    ],
+)
+def test_headers_of_the_view(given, expected):
+    """The view's headers are sent as they are, except those that the stream needs; both vary."""
+    options = Options(cors_origins=("https://a.example",))
+    stream = [header for header in answer(environ(), ["a"], options).headers if header[0] != "Vary"]
+    headers = answer(environ(), ["a"], options, headers=given).headers
+    assert headers[: len(stream)] == stream
+    vary = [] if expected[-1][0] == "Vary" else [("Vary", "Origin")]
+    assert headers[len(stream) :] == expected + vary
+
+
+def test_refused_request_is_not_expected():
+    """The hub hears nothing of a client that gets no stream."""
+
+    class Unreachable:
+        def expect(self, *args, **kwargs):
+            pytest.fail("asked")
+
+    finished = environ(HTTP_LAST_EVENT_ID=END_ID)
+    assert answer(finished, ["a"], Options(), app_hub=Unreachable(), user="ann").status == 204
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_valid_wsgi(method):
     """The standard library's validator finds nothing wrong."""

@@ -443,6 +443,17 @@ def test_head(app, client):
     assert seen == ["teardown", "call_on_close"]
 
 
+def test_header_given_twice(app, client):
+    """Headers that may come twice, such as cookies, are sent twice."""
+
+    @app.get("/")
+    def view():
+        cookies = [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]
+        return EventSourceResponse(iter("a"), headers=cookies)
+
+    assert client.get("/").headers.getlist("Set-Cookie") == ["a=1", "b=2"]
+
+
 def test_replaced_response(app, client):
     """A stream that an after_request function replaces never starts, and leaves nothing."""
     seen = []
