@@ -28,8 +28,8 @@ from .validation import (
     url,
 )
 
-__all__ = ["OPTIONS", "Option", "Options", "StreamOptions"]
-__all__ += ["misspelt", "problems", "stream_options"]
+__all__ = ["OPTIONS", "ChannelOptions", "Option", "Options", "StreamOptions"]
+__all__ += ["misspelt", "problems"]
 
 
 @dataclass(frozen=True)
@@ -65,19 +65,19 @@ class Options:
             raise ConfigurationError("cors_credentials", "needs a list of origins, not *")
 
     @classmethod
-    def read(cls, given: Mapping[str, Any], prefix: str, **defaults: Any) -> Options:
+    def read(cls, given: Mapping[str, Any], prefix: str, *, debug: bool = False) -> Options:
         """
         Return the options that a framework's configuration holds.
 
         Args:
             given: The configuration; what does not start with the prefix is ignored.
             prefix: What the framework puts before an option's upper-case name.
-            defaults: Values for options the configuration leaves out.
+            debug: The framework's debug mode, if the configuration leaves it out.
 
         Raises:
             ConfigurationError: If a value is unusable, or an option is no more.
         """
-        values = dict(defaults)
+        values: dict[str, Any] = {"debug": debug}
         for name, instead in _REMOVED.items():
             if prefix + name in given:
                 raise ConfigurationError(prefix + name, instead)
@@ -126,9 +126,13 @@ class StreamOptions(TypedDict, total=False):
     max_streams_per_address: int | None
 
 
-def stream_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of a response's keyword arguments that are options of its stream."""
-    return {k: v for k, v in arguments.items() if k not in ("headers", "on_close", "user")}
+class ChannelOptions(TypedDict, total=False):
+    """Options of the broker's channels, beside its URL; :data:`OPTIONS` describes them."""
+
+    channel_prefix: str
+    history: int
+    history_age: float | timedelta
+    channel_histories: Mapping[str, tuple[int, float | timedelta]]
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,22 @@ A front calls :func:`answer` and translates the result into its own response.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .channels.app import AppHub, stream_options
 from .channels.subscription import Subscription
 from .closing import END_ID
 from .cors import cors_headers
 from .event import encode
+from .exceptions import SourceError
 from .feed import Encode, FeedSource
 from .request import last_event_id
-from .settings import Options
+from .settings import Options, StreamOptions
 from .streams.admission import admission
 from .streams.connection import find_server
 from .streams.hooks import Hooks
@@ -28,8 +31,8 @@ from .streams.stream import EventStream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from typing_extensions import Unpack
 
-    from .channels.app import AppHub
     from .channels.user_stream import UserStream
 
 __all__ = [
@@ -38,6 +41,7 @@ __all__ = [
     "Value",
     "answer",
     "application",
+    "check_view",
     "is_finished",
     "last_event_id",
     "last_event_id_as",
@@ -141,8 +145,25 @@ def last_event_id_as(
         return default
 
 
+def check_view(view: object, options: Mapping[str, Any]) -> None:
+    """
+    Refuse what the fronts' decorator cannot make an event stream of.
+
+    Args:
+        view: The view.
+        options: See :class:`~sse_sync.channels.app.ResponseOptions`.
+
+    Raises:
+        SourceError: If the view is asynchronous.
+        ConfigurationError: If an option is unknown or unusable.
+    """
+    Options().replace(stream_options(options))
+    if inspect.iscoroutinefunction(view) or inspect.isasyncgenfunction(view):
+        raise SourceError(view, "use a plain generator; WSGI has no event loop")
+
+
 def application(
-    view: Callable[[WSGIEnvironment], Source], **changes: Any
+    view: Callable[[WSGIEnvironment], Source], **changes: Unpack[StreamOptions]
 ) -> Callable[[WSGIEnvironment, StartResponse], Any]:
     """
     Return a WSGI application whose every response is an event stream.

@@ -15,7 +15,7 @@ from ..closing import CloseReason
 from ..event import Dumps
 from ..exceptions import ConfigurationError
 from ..request import last_event_id
-from ..settings import Options, StreamOptions, stream_options
+from ..settings import ChannelOptions, Options, StreamOptions
 from .access import AccessRefused, Grant, is_allowed, what_is_wrong_with
 from .hub import Hub
 from .limits import Limits
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
     from typing_extensions import Unpack
 
-__all__ = ["AppHub", "RelayOptions", "SubscribeOptions", "connect", "make_broker"]
-__all__ += ["response_options"]
+__all__ = ["AppHub", "RelayOptions", "ResponseOptions", "SubscribeOptions", "connect"]
+__all__ += ["make_broker", "response_options", "stream_options"]
 
 _REDIS = (
     *("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"),
@@ -58,22 +58,22 @@ class RelayOptions(TypedDict, total=False):
 
 
 class ResponseOptions(StreamOptions, total=False):
-    """What the fronts' ``subscribe()`` pass on to the response."""
+    """Keywords of a front's response, and of the decorator that makes it."""
 
     headers: Any
     """Further response headers."""
     on_close: Callable[[CloseReason], object] | None
     """Called once when the stream has ended, with the :class:`~sse_sync.CloseReason`."""
-
-
-class SubscribeOptions(RelayOptions, ResponseOptions, total=False):
-    """Keywords of the fronts' ``subscribe()``; those of a stream are among them."""
-
     user: Any
     """Whose stream it is, text, a number or a UUID, so that it can be ended, asked about and
     counted by it."""
+
+
+class SubscribeOptions(RelayOptions, ResponseOptions, total=False):
+    """Keywords of the fronts' ``subscribe()``; those of the response are among them."""
+
     presence: Any
-    """The same of a user who shall be seen on the channels, see :meth:`.Hub.present`."""
+    """Like ``user``, for a user who shall be seen on the channels, see :meth:`.Hub.present`."""
     info: Any
     """Anything that JSON can express, for those who see the user."""
     grace: float
@@ -86,11 +86,17 @@ class SubscribeOptions(RelayOptions, ResponseOptions, total=False):
 
 _RELAY = RelayOptions.__optional_keys__
 _NOT_OF_RESPONSE = SubscribeOptions.__optional_keys__ - ResponseOptions.__optional_keys__
+_NOT_OF_STREAM = ResponseOptions.__optional_keys__ - StreamOptions.__optional_keys__
 
 
 def response_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return those keywords of ``subscribe()`` that go on to the response, and unknown ones."""
     return {name: options[name] for name in options if name not in _NOT_OF_RESPONSE}
+
+
+def stream_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those keywords of a response that are options of its stream, and unknown ones."""
+    return {name: options[name] for name in options if name not in _NOT_OF_STREAM}
 
 
 class AppHub:
@@ -270,7 +276,7 @@ class AppHub:
             )
 
 
-def connect(broker_url: str, **options: Any) -> Hub:
+def connect(broker_url: str, **options: Unpack[ChannelOptions]) -> Hub:
     """
     Return a hub of one's own, for scripts, tasks and workers without a web application.
 
@@ -281,25 +287,20 @@ def connect(broker_url: str, **options: Any) -> Hub:
 
     Args:
         broker_url: Which broker; what the web application has as ``BROKER_URL``.
-        options: Other options of channels, in lower case: ``channel_prefix``, ``history``,
-            ``history_age``, ``channel_histories``. They should be those of the application.
+        options: ``channel_prefix``, ``history``, ``history_age`` and ``channel_histories``, which
+            should be those of the application.
 
     Raises:
         ConfigurationError: If the URL or an option is unusable.
         ModuleNotFoundError: If the broker's driver is not installed.
     """
-    given = {"broker_url": broker_url, **options}
-    for name in given:
-        if name not in _CHANNEL_OPTIONS:
-            known = ", ".join(sorted(_CHANNEL_OPTIONS))
-            raise ConfigurationError(name, f"is not an option of channels; known are {known}")
-    upper = {name.upper(): value for name, value in given.items()}
-    return Hub(make_broker(Options.read(upper, "")))
-
-
-_CHANNEL_OPTIONS = {
-    *("broker_url", "channel_prefix", "history", "history_age", "channel_histories"),
-}
+    known = ChannelOptions.__optional_keys__
+    for name in options.keys() - known:
+        raise ConfigurationError(
+            name, f"is not an option of channels; known are {', '.join(sorted(known))}"
+        )
+    given = {name.upper(): value for name, value in options.items()}
+    return Hub(make_broker(Options.read({"BROKER_URL": broker_url, **given}, "")))
 
 
 def make_broker(options: Options) -> Broker:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.functional import Promise
 
+from ..channels.app import ResponseOptions
 from ..closing import CloseReason
 from ..event import ServerSentEvent, encode
 from ..exceptions import UnsupportedServerError
@@ -92,16 +93,16 @@ class EventSourceResponse(StreamingHttpResponse):
 
     @classmethod
     def for_finished_client(
-        cls, request: HttpRequest, **arguments: Any
+        cls, request: HttpRequest, **options: Unpack[ResponseOptions]
     ) -> EventSourceResponse | None:
         """
         Return the 204 for a client that comes back after the end of its stream, or :obj:`None`.
 
         For views that start something before they return their source: it must not start again.
-        The arguments are those of the class.
+        The options are the keywords of the class.
         """
         finished = is_finished(wsgi_environ(request))
-        return cls(request, (), **arguments) if finished else None
+        return cls(request, (), **options) if finished else None
 
     def items(self) -> Iterable[tuple[str, str]]:
         """Return the headers as they are sent."""

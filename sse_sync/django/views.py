@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from django.http import HttpRequest
 
 from .. import wsgi
-from ..exceptions import SourceError
-from ..settings import Options, stream_options
 from ..wsgi import Default, Value
 from .preflights import is_preflight, preflight
 from .response import EventSourceResponse, wsgi_environ
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..channels.app import ResponseOptions
 
 __all__ = ["event_stream", "last_event_id"]
 
@@ -26,7 +28,7 @@ def event_stream(view: View) -> View: ...
 
 
 @overload
-def event_stream(**options: Any) -> Callable[[View], View]: ...
+def event_stream(**options: Unpack[ResponseOptions]) -> Callable[[View], View]: ...
 
 
 def event_stream(view: Any = None, **options: Any) -> Any:
@@ -52,17 +54,14 @@ def event_stream(view: Any = None, **options: Any) -> Any:
     """
     if view is None:
         return lambda view: event_stream(view, **options)
-    changes = stream_options(options)
-    Options().replace(changes)
+    wsgi.check_view(view, options)
     user = options.pop("user", None)
-    if inspect.iscoroutinefunction(view) or inspect.isasyncgenfunction(view):
-        raise SourceError(view, "use a plain generator; WSGI has no event loop")
 
     @functools.wraps(view)
     def streaming(*args: Any, **kwargs: Any) -> Any:
         request = _request_in(args)
         if is_preflight(request):
-            return preflight(request, changes)
+            return preflight(request, options)
         response = EventSourceResponse.for_finished_client(request, **options)
         if response is not None:
             return response

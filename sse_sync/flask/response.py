@@ -10,6 +10,7 @@ import flask
 from flask import globals as flask_globals
 from werkzeug.datastructures import Headers
 
+from ..channels.app import ResponseOptions
 from ..closing import CloseReason
 from ..cors import preflight_headers
 from ..event import encode
@@ -95,14 +96,14 @@ class EventSourceResponse(flask.Response):
             self.headers["Content-Encoding"] = "identity"
 
     @classmethod
-    def for_finished_client(cls, **arguments: Any) -> EventSourceResponse | None:
+    def for_finished_client(cls, **options: Unpack[ResponseOptions]) -> EventSourceResponse | None:
         """
         Return the 204 for a client that comes back after the end of its stream, or :obj:`None`.
 
         For views that start something before they return their source: it must not start again.
-        The arguments are those of the class.
+        The options are the keywords of the class.
         """
-        return cls((), **arguments) if is_finished(flask.request.environ) else None
+        return cls((), **options) if is_finished(flask.request.environ) else None
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
         """Return the headers as they are sent."""
