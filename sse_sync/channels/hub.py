@@ -140,7 +140,8 @@ class Hub:
             data: Text, or a value to be sent as JSON.
             token_age: Seconds for which a token is remembered.
             dumps: Encodes the data as JSON.
-            options: See :class:`PublishOptions`.
+            options: ``event``, ``key``, ``meta``, ``token``, ``retry_for`` and ``keep``; see
+                :class:`PublishOptions`.
 
         Returns:
             The event's id.

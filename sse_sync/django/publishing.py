@@ -58,7 +58,8 @@ def publish(channel: str, data: Any, **options: Unpack[PublishOptions]) -> str:
         channel: Where to publish.
         data: Text, or a value that :class:`~django.core.serializers.json.DjangoJSONEncoder` can
             write.
-        options: See :class:`~sse_sync.channels.publishing.PublishOptions`.
+        options: ``event``, ``key``, ``meta``, ``token``, ``retry_for`` and ``keep``; see
+            :class:`~sse_sync.channels.publishing.PublishOptions`.
 
     Returns:
         The event's id.
@@ -161,8 +162,10 @@ def subscribe(
         authorize: Whether to call the setting ``AUTHORIZE``, a function of the request and a
             channel, for each, because the client names it; or another function, of a channel. A
             refusal is a 403, which makes a browser stop, and an impossible name a 400.
-        options: See :class:`~sse_sync.channels.app.SubscribeOptions`; those of the stream and
-            ``headers`` and ``on_close`` go on to :class:`EventSourceResponse`.
+        options: ``filter``, ``snapshot``, ``overflow``, ``max_events``, ``max_bytes`` and
+            ``tell_degraded``; ``user``, ``presence``, ``info``, ``grace`` and ``announce``: see
+            :class:`~sse_sync.channels.app.SubscribeOptions`. Others are those of
+            :class:`EventSourceResponse`.
 
     Raises:
         ConfigurationError: If a channel's name or an option is unusable, or the broker is

@@ -106,7 +106,8 @@ class SSE:
         Args:
             channel: Where to publish.
             data: Text, or a value that ``app.json`` can write.
-            options: See :class:`~sse_sync.channels.publishing.PublishOptions`.
+            options: ``event``, ``key``, ``meta``, ``token``, ``retry_for`` and ``keep``; see
+                :class:`~sse_sync.channels.publishing.PublishOptions`.
 
         Returns:
             The event's id.
@@ -170,8 +171,9 @@ class SSE:
             authorize: Whether to call the function of :meth:`authorize` for each channel, because
                 the client names it. A refusal is a 403, which makes a browser stop, and an
                 impossible name a 400.
-            options: See :class:`~sse_sync.channels.app.SubscribeOptions`; those of the stream
-                and ``headers`` and ``on_close`` go on to
+            options: ``filter``, ``snapshot``, ``overflow``, ``max_events``, ``max_bytes`` and
+                ``tell_degraded``; ``user``, ``presence``, ``info``, ``grace`` and ``announce``: see
+                :class:`~sse_sync.channels.app.SubscribeOptions`. Others are those of
                 :class:`~sse_sync.flask.EventSourceResponse`.
 
         Raises:

@@ -49,7 +49,10 @@ class EventSourceResponse(flask.Response):
             :class:`~sse_sync.CloseReason`.
         user: Whose stream it is, text, a number or a UUID, so that it can be ended, asked about
             and counted by it.
-        changes: Options that differ from the configuration, by lower-case name.
+        changes: Options that differ from the configuration: ``heartbeat``, ``retry``, ``lifetime``,
+            ``write_timeout``, ``reconnect``, ``debug``, ``retry_failed``, ``retry_stopping``,
+            ``retry_full``, ``cors_origins``, ``cors_credentials``, ``max_streams_per_user`` and
+            ``max_streams_per_address``; :data:`sse_sync.settings.OPTIONS` describes them.
 
     Raises:
         SourceError: If the source is not an iterable of events.

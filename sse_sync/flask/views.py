@@ -45,7 +45,7 @@ def event_stream(view: Any = None, **options: Any) -> Any:
 
     Args:
         view: The view, where the decorator is used without arguments.
-        options: Arguments for :class:`EventSourceResponse`; ``user`` may be a function that is
+        options: Keywords of :class:`EventSourceResponse`; ``user`` may be a function that is
             called in the request.
 
     Raises:
