@@ -245,7 +245,7 @@ class AppHub:
         limits = self._limits.of(environ, user, options)
         if user is None and not channels and not limits:
             return None
-        self.check(environ)
+        self._require_shared_broker(environ)
         return self.hub().users.expect(
             user=user, channels=channels, presence=presence, limits=limits
         )
@@ -258,13 +258,7 @@ class AppHub:
             dumps=self._dumps,
         )
 
-    def check(self, environ: WSGIEnvironment) -> None:
-        """
-        Refuse a broker that cannot reach the server's other processes.
-
-        Raises:
-            ConfigurationError: If the server has several processes, and the broker is ``memory``.
-        """
+    def _require_shared_broker(self, environ: WSGIEnvironment) -> None:
         # Test clients claim to be multi-process, too, but they are no server.
         served = "SERVER_SOFTWARE" in environ or "uwsgi.version" in environ
         several = served and bool(environ.get("wsgi.multiprocess"))

@@ -18,7 +18,7 @@ from ..channels.app import AppHub
 from ..channels.schedule import Schedule
 from ..settings import Options
 
-__all__ = ["channels", "close_connections", "configured", "dumps", "schedule", "without_request"]
+__all__ = ["app_hub", "close_connections", "configured", "dumps", "schedule", "without_request"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -36,8 +36,8 @@ def configured() -> Options:
 
 
 @functools.cache
-def channels() -> AppHub:
-    """Return where the project's channels are."""
+def app_hub() -> AppHub:
+    """Return what gives the project its hub."""
     return AppHub(configured(), within=without_request, schedule=schedule, dumps=dumps)
 
 
@@ -66,7 +66,7 @@ def close_connections() -> None:
 def _reload(*, setting: str, **kwargs: Any) -> None:
     if setting in ("SSE_SYNC", "DEBUG"):
         configured.cache_clear()
-        channels.cache_clear()
+        app_hub.cache_clear()
 
 
 setting_changed.connect(_reload)

@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.views import View
 
 from ..channels.access import AccessRefused, Grant, requested
-from .app import channels
+from .app import app_hub
 from .preflights import is_preflight, preflight
 from .publishing import may_read, subscribe
 from .response import EventSourceResponse
@@ -132,7 +132,7 @@ class RequestedChannelView(ChannelView):
         given: Any = super().get_stream_options()
         if self._grant is None:
             return {**given, "authorize": self.authorize}
-        return dict(channels().granted(self._grant, given))
+        return dict(app_hub().granted(self._grant, given))
 
     def authorize(self, channel: str) -> bool:
         """Return whether the client may read what it names; by default, ``AUTHORIZE`` tells."""

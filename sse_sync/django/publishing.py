@@ -20,7 +20,7 @@ from ..channels.hub import Hub
 from ..channels.presence import user_channel
 from ..channels.publishing import PublishOptions, check_publish_options
 from ..channels.schedule import Published
-from .app import channels, configured, dumps, schedule
+from .app import app_hub, configured, dumps, schedule
 from .response import EventSourceResponse, wsgi_environ
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ __all__ = [
 
 def hub() -> Hub:
     """Return the project's hub: for its statistics, or to :func:`~sse_sync.listen`."""
-    return channels().hub()
+    return app_hub().hub()
 
 
 def publish(channel: str, data: Any, **options: Unpack[PublishOptions]) -> str:
@@ -176,7 +176,7 @@ def subscribe(
     """
     hook = authorize if callable(authorize) else partial(may_read, request)
     try:
-        subscription = channels().subscribe(
+        subscription = app_hub().subscribe(
             wsgi_environ(request), names, authorize=bool(authorize), hook=hook, **options
         )
     except AccessRefused as exc:

@@ -18,7 +18,7 @@ from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
 from ..wsgi import answer, is_finished
-from .app import channels, close_connections, configured, dumps
+from .app import app_hub, close_connections, configured, dumps
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -81,7 +81,7 @@ class EventSourceResponse(StreamingHttpResponse):
                 before=close_connections, after_source=close_connections, on_close=on_close
             ),
             headers=(headers or {}).items(),
-            app_hub=channels(),
+            app_hub=app_hub(),
             user=user,
         )
         self.event_stream = result.stream

@@ -37,7 +37,7 @@ def make_blueprint(
             flask.abort(exc.status)
         if grant is None:
             return subscribe(*names, authorize=True, **asked)
-        return subscribe(*names, **current_state().channels.granted(grant, asked))
+        return subscribe(*names, **current_state().app_hub.granted(grant, asked))
 
     endpoint = flask.Blueprint(name, __name__)
     endpoint.add_url_rule(

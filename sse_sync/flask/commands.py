@@ -34,7 +34,7 @@ def _command(
         parser = argparse.ArgumentParser(f"flask sse {name}", description=help)
         declare(parser)
         given = parser.parse_args(arguments)
-        status = cli.run(lambda: perform(current_state().channels.shared_hub(), given))
+        status = cli.run(lambda: perform(current_state().app_hub.shared_hub(), given))
         if status:
             raise SystemExit(status)
 

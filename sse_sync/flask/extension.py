@@ -68,13 +68,13 @@ class SSE:
         if "sse_sync" in app.extensions:
             raise RuntimeError("this application has an SSE extension already: use that one")
         options = Options.read(app.config, "SSE_")
-        channels = AppHub(
+        app_hub = AppHub(
             options,
             within=app.app_context,
             schedule=self._schedule,
             dumps=lambda value: app.json.dumps(value),
         )
-        app.extensions["sse_sync"] = State(options, channels)
+        app.extensions["sse_sync"] = State(options, app_hub)
         for problem in misspelt(app.config, "SSE_"):
             logger.warning("%s", problem)
         app.cli.add_command(commands)
@@ -84,7 +84,7 @@ class SSE:
     @property
     def hub(self) -> Hub:
         """The current application's hub: for its statistics, or to :func:`~sse_sync.listen`."""
-        return current_state().channels.hub()
+        return current_state().app_hub.hub()
 
     def authorize(self, hook: Authorize) -> Authorize:
         """
@@ -183,7 +183,7 @@ class SSE:
         state = current_state()
         hook = load_hook(state.options.authorize) or self._authorize
         try:
-            subscription = state.channels.subscribe(
+            subscription = state.app_hub.subscribe(
                 flask.request.environ, channels, authorize=authorize, hook=hook, **options
             )
         except AccessRefused as exc:

@@ -86,7 +86,7 @@ class EventSourceResponse(flask.Response):
             encode=partial(encode, dumps=app.json.dumps),
             hooks=Hooks(before=_release_session, on_close=on_close, after=self._tear_down),
             headers=Headers(headers).items(),
-            app_hub=state.channels,
+            app_hub=state.app_hub,
             user=user,
         )
         body: Any = result.text if result.stream is None else result.stream

@@ -26,8 +26,8 @@ class State:
 
     options: Options
     """How the application's streams behave."""
-    channels: AppHub
-    """Where its channels are."""
+    app_hub: AppHub
+    """What gives it its hub."""
 
 
 def current_state() -> State:

@@ -32,11 +32,13 @@ def test_fork(runtime):
 
 def test_memory_with_several_processes():
     """A broker that cannot reach the other workers is refused, not used silently."""
-    channels = AppHub(Options())
-    channels.check({**SERVED, "wsgi.multiprocess": False})
-    channels.check({"wsgi.multiprocess": True})
+    options = Options()
+    app_hub = AppHub(options)
+    assert app_hub.expect({**SERVED, "wsgi.multiprocess": False}, options, user="ann") is not None
+    assert app_hub.expect({"wsgi.multiprocess": True}, options, user="ann") is not None
     with pytest.raises(ConfigurationError, match="events would stay in one of them"):
-        channels.check({**SERVED, "wsgi.multiprocess": True})
+        app_hub.expect({**SERVED, "wsgi.multiprocess": True}, options, user="ann")
+    app_hub.hub().close()
 
 
 def test_unknown_broker():

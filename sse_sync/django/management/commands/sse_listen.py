@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from .... import cli
-from ...app import channels
+from ...app import app_hub
 
 __all__ = ["Command"]
 
@@ -26,6 +26,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run it."""
         given = argparse.Namespace(**options)
-        status = cli.run(lambda: cli.run_listen(channels().shared_hub(), given))
+        status = cli.run(lambda: cli.run_listen(app_hub().shared_hub(), given))
         if status:
             sys.exit(status)

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from .... import cli
-from ...app import channels, dumps
+from ...app import app_hub, dumps
 
 __all__ = ["Command"]
 
@@ -26,6 +26,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run it."""
         given = argparse.Namespace(**options)
-        status = cli.run(lambda: cli.run_publish(channels().shared_hub(), given, dumps=dumps))
+        status = cli.run(lambda: cli.run_publish(app_hub().shared_hub(), given, dumps=dumps))
         if status:
             sys.exit(status)
