@@ -23,6 +23,7 @@ from ..brokers.presence import LEASE, Join, Leave, PresenceEvent, PresenceStore
 from ..event import ServerSentEvent
 from ..exceptions import BrokerUnavailable, ConfigurationError, EventError
 from ..runtime.process import Clock, monotonic, native_lock
+from ..validation import is_number, is_whole
 
 __all__ = ["PresenceTracker", "Presence", "user_channel", "user_key"]
 
@@ -59,7 +60,7 @@ class Presence:
 
     def __post_init__(self) -> None:
         grace = self.grace
-        if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace <= 3600:
+        if not is_number(grace) or not 0 <= grace <= 3600:
             raise ConfigurationError("grace", "must be 0 to 3600 seconds")
         try:
             self.join("")
@@ -344,7 +345,7 @@ def user_key(user: Any) -> str:
     Raises:
         ConfigurationError: If it is anything else, or no text of 1 to 200 printable characters.
     """
-    if isinstance(user, bool) or not isinstance(user, (str, int, uuid.UUID)):
+    if not is_whole(user) and not isinstance(user, (str, uuid.UUID)):
         raise ConfigurationError(
             "user", f"must be text, a number or a UUID, not {type(user).__name__}"
         )

@@ -24,6 +24,7 @@ from ..brokers.base import TOKEN_AGE, check_channel
 from ..event import Dumps, ServerSentEvent, text_of
 from ..exceptions import BrokerClosed, BrokerUnavailable, ConfigurationError
 from ..runtime.background import BackgroundTask
+from ..validation import is_number
 
 __all__ = ["ScheduledEvent", "ScheduledPublisher", "Published", "Schedule"]
 
@@ -62,7 +63,7 @@ class ScheduledEvent:
         if not isinstance(self.keep, bool):
             raise ConfigurationError("keep", f"must be True or False, not {self.keep!r}")
         low, high = BOUNDS
-        if isinstance(self.seconds, bool) or not isinstance(self.seconds, (int, float)):
+        if not is_number(self.seconds):
             raise ConfigurationError("seconds", f"must be a number, not {self.seconds!r}")
         if not low <= self.seconds <= high:
             raise ConfigurationError("seconds", f"must be {low} to {high:.0f}, not {self.seconds}")

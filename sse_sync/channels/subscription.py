@@ -17,6 +17,7 @@ from ..exceptions import BrokerUnavailable, ConfigurationError
 from ..feed import Encode, FeedSource
 from ..parser import EventStreamParser
 from ..runtime import Signal
+from ..validation import is_whole
 from .dispatcher import degraded_event
 from .hub import Hub
 from .mailbox import MAX_CHUNK, Mailbox, Overflow
@@ -67,7 +68,7 @@ class Subscription(FeedSource):
             check_channel(channel)
         for name in ("max_events", "max_bytes"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if not is_whole(value) or value < 1:
                 raise ConfigurationError(name, f"must be a positive whole number, not {value!r}")
 
     @property
