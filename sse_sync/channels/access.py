@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from ..brokers.base import check_channel
 from ..exceptions import ConfigurationError, SSEError
+from ..validation import is_number
 from .presence import user_key
 
 __all__ = ["SALT", "AccessRefused", "Grant", "Query", "is_allowed", "is_yes", "load_hook"]
@@ -81,7 +82,7 @@ class Grant:
         problem = what_is_wrong_with(channels)
         if problem:
             raise ConfigurationError("channels", f"cannot be signed: {problem}")
-        if not 0 < ttl <= 86_400:
+        if not is_number(ttl) or not 0 < ttl <= 86_400:
             raise ConfigurationError("ttl", "must be more than 0 and at most 86,400 seconds")
         key = None if user is None else user_key(user)
         return cls(tuple(channels), key, time.time() + ttl)

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 from ..brokers.base import Publication, check_channel
 from ..event import Dumps, ServerSentEvent
 from ..exceptions import ConfigurationError, EventError
+from ..validation import is_number
 
 __all__ = ["PublishOptions", "check_publish_options", "make_publication"]
 
@@ -59,7 +60,8 @@ def check_publish_options(options: PublishOptions) -> None:
     token = options.get("token")
     if token is not None and not (isinstance(token, str) and 0 < len(token) <= 200):
         raise ConfigurationError("token", "must be text of 1 to 200 characters")
-    if not 0 <= options.get("retry_for", 0.0) <= MAX_RETRY:
+    retry_for = options.get("retry_for", 0.0)
+    if not is_number(retry_for) or not 0 <= retry_for <= MAX_RETRY:
         raise ConfigurationError("retry_for", f"must be 0 to {MAX_RETRY:.0f} seconds")
 
 

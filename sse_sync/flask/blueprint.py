@@ -7,10 +7,9 @@ from typing import Any
 
 import flask
 
-from ..channels.access import AccessRefused, requested
+from ..channels.access import AccessRefused, Grant, requested
 from ..channels.app import SubscribeOptions
 from .response import preflight
-from .signing import check_token
 from .state import current_state
 
 __all__ = ["make_blueprint"]
@@ -18,12 +17,13 @@ __all__ = ["make_blueprint"]
 
 def make_blueprint(
     subscribe: Callable[..., flask.Response],
+    check_token: Callable[[str], Grant | None],
     channels: tuple[str, ...],
     url: str,
     name: str,
     options: SubscribeOptions,
 ) -> flask.Blueprint:
-    """Return what :meth:`.SSE.blueprint` describes; ``subscribe`` is that of the extension."""
+    """Return what :meth:`.SSE.blueprint` describes; both functions are methods of the extension."""
 
     def events() -> flask.Response:
         if flask.request.method == "OPTIONS":

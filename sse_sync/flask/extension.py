@@ -215,7 +215,7 @@ class SSE:
             options: Keywords of :meth:`subscribe`; ``user`` and ``presence`` may be functions,
                 which are called in the request.
         """
-        return make_blueprint(self.subscribe, channels, url, name, options)
+        return make_blueprint(self.subscribe, self.check_token, channels, url, name, options)
 
     def sign_channels(self, *channels: str, user: Any = None, ttl: float = 300.0) -> str:
         """

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import functools
+import time
 
 import flask
 import flask.views
@@ -12,6 +13,7 @@ from flask_compress import Compress
 from flask_sqlalchemy import SQLAlchemy
 
 from sse_sync import CloseReason, ConfigurationError, ServerSentEvent, SourceError
+from sse_sync.channels.access import Grant
 from sse_sync.flask import SSE, EventSourceResponse, event_stream, last_event_id
 from sse_sync.testing import read_events
 from tests.fronts.front_contract import END, Front, FrontContract
@@ -591,6 +593,20 @@ def test_publish_every():
     with app.test_client().get("/room"):
         wait_for(lambda: len(asked) >= 2, "the second call")
     assert set(asked) == {("every", False)}
+
+
+def test_tokens_of_ones_own():
+    """The endpoint asks the extension's check_token(), which a subclass may override."""
+
+    class Mine(SSE):
+        def check_token(self, token):
+            return Grant(("a",), None, time.time() + 60) if token == "mine" else None
+
+    app = flask.Flask(__name__)
+    app.register_blueprint(Mine(app).blueprint())
+    assert app.test_client().get("/events?token=other").status_code == 403
+    with app.test_client().get("/events?token=mine") as response:
+        assert response.status_code == 200
 
 
 def test_endpoint_of_users():

@@ -19,6 +19,8 @@ def test_unsendable(hub):
     [
         ({"retry_for": -1}, "retry_for must be 0 to 60 seconds"),
         ({"retry_for": 61}, "retry_for must be 0 to 60 seconds"),
+        ({"retry_for": "5"}, "retry_for must be 0 to 60 seconds"),
+        ({"retry_for": True}, "retry_for must be 0 to 60 seconds"),
         ({"token": ""}, "token must be text of 1 to 200 characters"),
         ({"token": 7}, "token must be text"),
     ],
