@@ -110,8 +110,9 @@ def answer(
         result = Answer(200, _stream_headers(environ), stream)
     else:
         _discard(source)
-    ours = [*result.headers, *cors_headers(environ, options)]
-    return replace(result, headers=_merged(list(headers), ours))
+    result.headers.extend(cors_headers(environ, options))
+    given = list(headers)
+    return replace(result, headers=_merged(given, result.headers)) if given else result
 
 
 def is_finished(environ: WSGIEnvironment) -> bool:
@@ -238,8 +239,6 @@ def _discard(source: Source | FeedSource) -> None:
 
 def _merged(given: list[tuple[str, str]], ours: list[tuple[str, str]]) -> list[tuple[str, str]]:
     # What the view gives must not break the stream. A name may come twice, as Set-Cookie does.
-    if not given:
-        return ours
     taken = {name.lower() for name, _ in ours} | {"vary"}
     merged = [header for header in ours if header[0].lower() != "vary"]
     merged += [header for header in given if header[0].lower() not in taken]

@@ -85,7 +85,7 @@ class EventSourceResponse(flask.Response):
             options,
             encode=partial(encode, dumps=app.json.dumps),
             hooks=Hooks(before=_release_session, on_close=on_close, after=self._tear_down),
-            headers=Headers(headers).items(),
+            headers=Headers(headers).items() if headers else (),
             app_hub=state.app_hub,
             user=user,
         )
