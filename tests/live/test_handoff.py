@@ -99,14 +99,15 @@ def test_reload(start, name, tmp_path):
 
         wait_for(has_reloaded, "the reload")
         assert 2000 <= rest(stream)[1] <= 4000
-        wait_for(lambda: answers(server), "the new worker")
+        wait_for(lambda: serving_process(server), "the new worker")
         (stream,) = opened(stack, server)
         wait_for(lambda: handed_off(server), "the hand-off to the new worker", equals=1)
 
 
-def answers(server):
+def serving_process(server):
+    """Return the id of a process that serves, or None while requests are cut off by its end."""
     with contextlib.suppress(OSError, http.client.HTTPException):
-        return server.get("/plain")
+        return server.json("/figures")["pid"]
 
 
 @pytest.mark.parametrize("name", WORKERS)
@@ -171,7 +172,7 @@ def test_max_requests(start, name, jitter):
                 server.get("/plain")
         _, retry = rest(stream)
         assert 2000 <= retry <= 4000
-        wait_for(lambda: answers(server) and server.json("/figures")["pid"] != pid, "another one")
+        wait_for(lambda: serving_process(server) not in (None, pid), "another one")
     assert "Traceback" not in server.output()
 
 
