@@ -23,7 +23,7 @@ from .feed import Encode, FeedSource
 from .request import last_event_id
 from .settings import Options, StreamOptions
 from .streams.admission import admission
-from .streams.connection import find_server
+from .streams.client_socket import find_server
 from .streams.hooks import Hooks
 from .streams.registry import registry
 from .streams.source import Source, iterate

@@ -23,16 +23,16 @@ from ..feed import Encode, Feed, FeedSource
 from ..runtime.process import native_lock
 from ..settings import Options
 from .admission import Refusal, admission, refusal_bytes
-from .connection import find_connection
+from .client_socket import find_client_socket
+from .disconnect import Watchdog
 from .drain import drain
 from .handoff.connection import HandoffConnection
-from .handoff.takeover import OFFER, Offer, hand_off
+from .handoff.takeover import OFFER, HandOff, Offer
 from .heartbeat import HEARTBEAT
 from .hooks import Hooks
 from .record import StreamRecord, log_end
 from .registry import registry
 from .source import Source, iterate, run_beside, run_inline, where_is
-from .watchdog import Watchdog
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -192,9 +192,9 @@ class EventStream:
 
     def _open(self) -> bytes:
         environ, self._environ = self._environ, {}
-        connection = self._watchdog.connection = find_connection(environ)
+        client = self._watchdog.client = find_client_socket(environ)
         # Test clients have neither; servers have one or both.
-        is_served = connection is not None or "SERVER_SOFTWARE" in environ
+        is_served = client is not None or "SERVER_SOFTWARE" in environ
         try:
             refusal = self._admit(environ) if is_served else self._count()
             if refusal is not None:
@@ -312,16 +312,16 @@ class EventStream:
         offer, self._offer = self._offer, None
         assert offer is not None
         assert isinstance(feed, ChannelFeed)
-        handoff = hand_off(
-            self,
-            offer,
-            feed,
-            self._record,
+        handoff = HandOff(
+            stream=self,
+            offer=offer,
+            feed=feed,
+            record=self._record,
             watchdog=self._watchdog,
             user_stream=self._user_stream,
             options=self._options,
             ended=lambda: self._end,
-        )
+        ).attempt()
         with _lock:
             self._handoff, end = handoff, self._end
         if handoff is not None and end is not None:
@@ -340,8 +340,8 @@ class EventStream:
     def _last_chunk(self, end: End, feed: Feed) -> bytes:
         self._state = State.ENDING
         if end.reason is CloseReason.CLIENT_GONE:
-            if self._watchdog.connection is not None:
-                self._watchdog.connection.forget_error()
+            if self._watchdog.client is not None:
+                self._watchdog.client.forget_error()
             return b""
         feed.stop()
         return (feed.take() or b"") + closing_bytes(end, self._options, feed.error)

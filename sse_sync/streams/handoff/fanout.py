@@ -29,7 +29,7 @@ from ...runtime.background import BackgroundTask
 from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor
 from ...settings import Options
-from ..heartbeat import HEARTBEAT
+from ..heartbeat import HEARTBEAT, Heartbeat
 from .batch import Batch, Recipient, framed
 from .key import FanoutKey
 
@@ -100,10 +100,9 @@ class Fanout:
         self._is_open = False
         self._paths: dict[str, str] = {}
         self._catching_up = BackgroundTask(self._catch_up, "sse-sync catching up")
-        self._last_sent = reactor.clock()
-        self._timer = None
-        if key.heartbeat is not None:
-            self._timer = reactor.call_at(self._last_sent + key.heartbeat, self._tick)
+        self._heartbeat = Heartbeat(key.heartbeat, lambda: self._say(HEARTBEAT))
+        self._heartbeat.last_sent = reactor.clock()
+        self._heartbeat.start(reactor)
 
     @property
     def number(self) -> int:
@@ -143,8 +142,7 @@ class Fanout:
         shared, name = self.hub.dispatcher.shared, (self.key, self.reactor)
         if shared.get(name) is self:
             shared.pop(name, None)  # Another thread may be closing it, too.
-        if self._timer is not None:
-            self._timer.cancel()
+        self._heartbeat.stop()
 
     def join(self, recipient: Recipient) -> Joined | None:
         """
@@ -262,7 +260,7 @@ class Fanout:
                 self._is_writing = False
                 return None
             following = self._batches.popleft()
-        self._last_sent = self.reactor.clock()
+        self._heartbeat.last_sent = self.reactor.clock()
         return following
 
     def _write_batch(self, following: Batch, deadline: float) -> bool:
@@ -298,17 +296,6 @@ class Fanout:
                 )
             )
         recipient.broke()
-
-    def _tick(self, now: float) -> float | None:
-        heartbeat = self.key.heartbeat
-        if heartbeat is None or self.is_over:
-            return None
-        # Computed like the return value, or a rounding error makes a heartbeat late.
-        due = self._last_sent + heartbeat
-        if now < due:
-            return due
-        self._say(HEARTBEAT)
-        return now + heartbeat
 
     # Catching up.
 

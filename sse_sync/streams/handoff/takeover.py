@@ -14,6 +14,7 @@ from __future__ import annotations
 import _socket
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,18 +24,18 @@ from ...closing import CloseReason, End, OpenStream
 from ...exceptions import BrokerUnavailable
 from ...settings import Options
 from ..admission import admission
-from ..connection import prepare
+from ..client_socket import prepare
+from ..disconnect import Watchdog
 from ..record import StreamRecord, path_of
 from ..registry import registry
-from ..watchdog import Watchdog
 from .connection import HandoffConnection
-from .fanout import fanout_for
+from .fanout import Fanout, fanout_for
 from .key import FanoutKey
 
 if TYPE_CHECKING:
     from ...channels.user_stream import UserStream
 
-__all__ = ["OFFER", "Offer", "StaysWithRequest", "hand_off"]
+__all__ = ["OFFER", "HandOff", "Offer", "StaysWithRequest"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -74,139 +75,142 @@ class Offer(Protocol):
         """
 
 
-def hand_off(
-    stream: OpenStream,
-    offer: Offer,
-    feed: ChannelFeed,
-    record: StreamRecord,
-    *,
-    watchdog: Watchdog,
-    user_stream: UserStream | None,
-    options: Options,
-    ended: Callable[[], End | None],
-) -> HandoffConnection | None:
+@dataclass(frozen=True, slots=True)
+class HandOff:
     """
-    Take a connection over from the server if it is certain that nothing gets lost; otherwise
-    continue the stream with its request. It may block.
+    A stream's attempt to leave its request.
 
-    Args:
-        stream: The stream.
-        offer: The worker's offer.
-        feed: The stream's feed, which has nothing to send at the moment.
-        record: What the stream has sent.
-        watchdog: Watches the client until then.
-        user_stream: The user and channels it is counted and shown under.
-        options: How the stream behaves.
-        ended: Returns how the stream was ended meanwhile; :obj:`None` if it was not.
-
-    Returns:
-        The connection; :obj:`None` if the stream stays with its request.
+    It happens only if it is certain that nothing gets lost; otherwise the stream continues with its
+    request.
     """
-    try:
-        connection = _take_over(stream, offer, feed, record, watchdog, user_stream, options, ended)
-    except (StaysWithRequest, BrokerUnavailable) as exc:
+
+    stream: OpenStream
+    """The stream."""
+    offer: Offer
+    """The worker's offer."""
+    feed: ChannelFeed
+    """The stream's feed, which has nothing to send at the moment."""
+    record: StreamRecord
+    """What the stream has sent."""
+    watchdog: Watchdog
+    """Watches the client until then."""
+    user_stream: UserStream | None
+    """The user and channels the stream is counted and shown under."""
+    options: Options
+    """How the stream behaves."""
+    ended: Callable[[], End | None]
+    """Returns how the stream was ended meanwhile; :obj:`None` if it was not."""
+
+    def attempt(self) -> HandoffConnection | None:
+        """
+        Take the connection over. It may block.
+
+        Returns:
+            The connection; :obj:`None` if the stream stays with its request.
+        """
+        path = self.record.path
+        try:
+            connection = self._take_over()
+        except (StaysWithRequest, BrokerUnavailable) as exc:
+            if logger.isEnabledFor(logging.DEBUG):
+                logger.debug("event stream %s was not handed off: %s", path_of(path), exc)
+            self._stay()
+            return None
+        self.watchdog.stop()
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("event stream %s was not handed off: %s", path_of(record.path), exc)
-        _stay(stream, watchdog, options)
-        return None
-    watchdog.stop()
-    if logger.isEnabledFor(logging.DEBUG):
-        logger.debug("event stream %s was handed off", path_of(record.path))
-    return connection
+            logger.debug("event stream %s was handed off", path_of(path))
+        return connection
 
+    def _take_over(self) -> HandoffConnection:
+        key, find_fanout = self._check()
+        fanout = find_fanout()
+        try:
+            if not self._is_given(fanout.number):
+                # The fan-out is ahead of the feed, so what the feed has yet to receive would come
+                # from neither.
+                raise StaysWithRequest("the other streams of its channels are ahead of it")
+            sock = self._take_socket()
+        except BaseException:
+            fanout.close_if_unused()
+            raise
+        prepare(sock, self.options.write_timeout)
+        connection = HandoffConnection(
+            sock, fanout, self.record, self.user_stream, self.watchdog.expires
+        )
+        seen = self.feed.reader.seen.number
+        try:
+            while (joined := connection.join(fanout, seen)) is None:
+                # The last of the others has just left.
+                fanout = find_fanout()
+            is_given = self._is_given(joined)
+        except BaseException:
+            fanout.leave(connection)
+            sock.close()
+            raise
+        finally:
+            self.feed.stop()
+        self._replace_stream(connection, is_given=is_given)
+        # Last, because it may end at once.
+        earlier = _between(self.feed.mailbox, seen, joined, key)
+        fanout.reactor.call_soon(partial(connection.begin, earlier))
+        return connection
 
-def _take_over(
-    stream: OpenStream,
-    offer: Offer,
-    feed: ChannelFeed,
-    record: StreamRecord,
-    watchdog: Watchdog,
-    user_stream: UserStream | None,
-    options: Options,
-    ended: Callable[[], End | None],
-) -> HandoffConnection:
-    assert watchdog.runtime is not None
-    reactor = watchdog.runtime.reactor
-    if not reactor.can_write:
-        raise StaysWithRequest("this system has no epoll")
-    problem = feed.why_not_handed_off() or offer.refusal(record.bytes)
-    if problem:
-        raise StaysWithRequest(problem)
-    key = FanoutKey.of(feed.subscription, options, chunked=offer.is_chunked)
-    find_fanout = partial(fanout_for, feed.subscription.hub, key, options, reactor)
-    fanout = find_fanout()
-    try:
-        if not _is_given(feed, fanout.number):
-            # The fan-out is ahead of the feed, so what the feed has yet to receive would come from
-            # neither.
-            raise StaysWithRequest("the other streams of its channels are ahead of it")
-        sock = _take_socket(offer, watchdog, ended)
-    except BaseException:
-        fanout.close_if_unused()
-        raise
-    prepare(sock, options.write_timeout)
-    connection = HandoffConnection(sock, fanout, record, user_stream, watchdog.expires)
-    seen = feed.reader.seen.number
-    try:
-        while (joined := connection.join(fanout, seen)) is None:
-            # The last of the others has just left.
-            fanout = find_fanout()
-        is_given = _is_given(feed, joined)
-    except BaseException:
-        fanout.leave(connection)
-        sock.close()
-        raise
-    finally:
-        feed.stop()
-    end = ended()
-    if end is None and not (is_given and feed.reader.is_current):
-        # It has missed something in the meantime, and the fan-out does not know.
-        end = End(CloseReason.INTERRUPTED)
-    if end is not None:
-        # Before it begins: an ended feed may lack events, so nothing more must be sent.
-        connection.end_with(end)
-    registry().hand_off(stream, connection)
-    if user_stream is not None:
-        user_stream.pass_on(connection, connection.channels)
-    # Last, because it may end at once.
-    reactor.call_soon(partial(connection.begin, _between(feed.mailbox, seen, joined, key)))
-    return connection
+    def _check(self) -> tuple[FanoutKey, Callable[[], Fanout]]:
+        assert self.watchdog.runtime is not None
+        reactor = self.watchdog.runtime.reactor
+        if not reactor.can_write:
+            raise StaysWithRequest("this system has no epoll")
+        problem = self.feed.why_not_handed_off() or self.offer.refusal(self.record.bytes)
+        if problem:
+            raise StaysWithRequest(problem)
+        wanted = self.feed.subscription
+        key = FanoutKey.of(wanted, self.options, chunked=self.offer.is_chunked)
+        return key, partial(fanout_for, wanted.hub, key, self.options, reactor)
 
+    def _is_given(self, number: int) -> bool:
+        # The feed need not receive what it has read from the history.
+        if number <= self.feed.reader.seen.number:
+            return True
+        return self.feed.subscription.hub.dispatcher.wait_until_given(number)
 
-def _is_given(feed: ChannelFeed, number: int) -> bool:
-    # The feed need not receive what it has read from the history.
-    if number <= feed.reader.seen.number:
-        return True
-    return feed.subscription.hub.dispatcher.wait_until_given(number)
+    def _take_socket(self) -> _socket.socket:
+        try:
+            sock = self.offer.take(self._let_go)
+        except OSError as exc:
+            raise StaysWithRequest(f"its connection cannot be duplicated: {exc}") from exc
+        if sock is None:
+            raise StaysWithRequest("it has just ended")
+        return sock
 
-
-def _take_socket(
-    offer: Offer, watchdog: Watchdog, ended: Callable[[], End | None]
-) -> _socket.socket:
-    def let_go() -> bool:
-        if ended() is not None:
+    def _let_go(self) -> bool:
+        if self.ended() is not None:
             return False
-        watchdog.let_connection_go()
+        self.watchdog.let_connection_go()
         return True
 
-    try:
-        sock = offer.take(let_go)
-    except OSError as exc:
-        raise StaysWithRequest(f"its connection cannot be duplicated: {exc}") from exc
-    if sock is None:
-        raise StaysWithRequest("it has just ended")
-    return sock
+    def _replace_stream(self, connection: HandoffConnection, *, is_given: bool) -> None:
+        end = self.ended()
+        if end is None and not (is_given and self.feed.reader.is_current):
+            # It has missed something in the meantime, and the fan-out does not know.
+            end = End(CloseReason.INTERRUPTED)
+        if end is not None:
+            # Before it begins: an ended feed may lack events, so nothing more must be sent.
+            connection.end_with(end)
+        registry().hand_off(self.stream, connection)
+        if self.user_stream is not None:
+            self.user_stream.pass_on(connection, connection.channels)
 
-
-def _stay(stream: OpenStream, watchdog: Watchdog, options: Options) -> None:
-    if watchdog.connection is not None and watchdog.connection.fd < 0:
-        stream.end_with(End(CloseReason.CLIENT_GONE))  # The connection was taken, then closed.
-        return
-    watchdog.begin()
-    streams = registry()
-    streams.stays(stream)
-    if admission().is_over(streams, options.max_streams):
-        stream.end_with(End(CloseReason.NO_ROOM))
+    def _stay(self) -> None:
+        client = self.watchdog.client
+        if client is not None and client.fd < 0:
+            # The connection was taken, then closed.
+            self.stream.end_with(End(CloseReason.CLIENT_GONE))
+            return
+        self.watchdog.begin()
+        streams = registry()
+        streams.stays(self.stream)
+        if admission().is_over(streams, self.options.max_streams):
+            self.stream.end_with(End(CloseReason.NO_ROOM))
 
 
 def _between(mailbox: Mailbox, seen: int, joined: int, key: FanoutKey) -> Mailbox | None:

@@ -15,6 +15,6 @@ def environ(request, runtime):
 def client(runtime, monkeypatch):
     """The client of every stream that opens from now on."""
     client = Client()
-    monkeypatch.setattr("sse_sync.streams.stream.find_connection", lambda environ: client)
+    monkeypatch.setattr("sse_sync.streams.stream.find_client_socket", lambda environ: client)
     monkeypatch.setattr(runtime.reactor, "watch", client.watch)
     return client

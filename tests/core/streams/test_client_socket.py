@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from sse_sync.streams.connection import SERVERS, Connection, find_connection, find_server
+from sse_sync.streams.client_socket import SERVERS, ClientSocket, find_client_socket, find_server
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_table(pair, name, monkeypatch):
     with rfile:
         environ = {"wsgi.input": io.BytesIO(), **known[name]}
         assert find_server(environ).name == name
-        connection = find_connection(environ)
+        connection = find_client_socket(environ)
         assert os.path.sameopenfile(connection.fd, ours.fileno())
         # waitress may close the socket early, so its connection is a duplicate.
         assert (connection.fd == ours.fileno()) == (name != "waitress")
@@ -65,21 +65,21 @@ def test_table(pair, name, monkeypatch):
 
 def test_no_server():
     """A test client, an unknown server and CGI show no socket."""
-    assert find_connection({}) is None
-    assert find_connection({"wsgi.input": io.BytesIO()}) is None
+    assert find_client_socket({}) is None
+    assert find_client_socket({"wsgi.input": io.BytesIO()}) is None
     with open("/dev/null", "rb") as stdin:
         assert find_server({"wsgi.input": stdin}).name == "wsgiref"
-        assert find_connection({"wsgi.input": stdin}) is None
+        assert find_client_socket({"wsgi.input": stdin}) is None
 
 
 def test_strange_values(pair):
     """A value that only resembles a server's is not a connection."""
     ours, _ = pair
-    assert find_connection({"gunicorn.socket": object()}) is None
-    assert find_connection({"waitress.client_disconnected": len}) is None
-    assert find_connection({"wsgi.input": class_named("gevent.pywsgi.Input")}) is None
+    assert find_client_socket({"gunicorn.socket": object()}) is None
+    assert find_client_socket({"waitress.client_disconnected": len}) is None
+    assert find_client_socket({"wsgi.input": class_named("gevent.pywsgi.Input")}) is None
     ours.close()
-    assert find_connection({"gunicorn.socket": ours}) is None
+    assert find_client_socket({"gunicorn.socket": ours}) is None
 
 
 def test_prepare_tcp():
@@ -88,7 +88,7 @@ def test_prepare_tcp():
         client = socket.create_connection(listener.getsockname())
         server, _ = listener.accept()
     with server, client:
-        Connection(server.fileno()).prepare(2.5)
+        ClientSocket(server.fileno()).prepare(2.5)
         assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 3500
         server.sendall(b"still open")
@@ -98,20 +98,20 @@ def test_prepare_tcp():
 def test_prepare_others(pair):
     """Other sockets, and closed ones, are left alone."""
     ours, theirs = pair
-    Connection(ours.fileno()).prepare(1)
+    ClientSocket(ours.fileno()).prepare(1)
     ours.sendall(b"x")
     assert theirs.recv(1) == b"x"
     ours.close()
-    Connection(10_000).prepare(1)
-    Connection(10_000).abort()
-    Connection(10_000).forget_error()
-    Connection(10_000).stop_reading()
+    ClientSocket(10_000).prepare(1)
+    ClientSocket(10_000).abort()
+    ClientSocket(10_000).forget_error()
+    ClientSocket(10_000).stop_reading()
 
 
 def test_abort(pair):
     """Both directions are shut down, and the descriptor stays open."""
     ours, theirs = pair
-    Connection(ours.fileno()).abort()
+    ClientSocket(ours.fileno()).abort()
     with pytest.raises(BrokenPipeError):
         ours.sendall(b"x")
     assert theirs.recv(1) == b""
@@ -121,7 +121,7 @@ def test_abort(pair):
 def test_release(pair):
     """A released connection does not touch the next owner of its descriptor."""
     ours, theirs = pair
-    connection = Connection(ours.fileno())
+    connection = ClientSocket(ours.fileno())
     connection.release()
     connection.release()
     connection.abort()
@@ -133,7 +133,7 @@ def test_release(pair):
 def test_stop_reading(pair):
     """Nothing more can be read, and what is written still arrives."""
     ours, theirs = pair
-    Connection(ours.fileno()).stop_reading()
+    ClientSocket(ours.fileno()).stop_reading()
     assert ours.recv(1) == b""
     ours.sendall(b"x")
     assert theirs.recv(1) == b"x"
@@ -142,7 +142,7 @@ def test_stop_reading(pair):
 def test_idle(pair):
     """The system reports whether a client has received everything."""
     ours, theirs = pair
-    connection = Connection(ours.fileno())
+    connection = ClientSocket(ours.fileno())
     assert connection.is_idle()
     ours.send(b"x")
     assert not connection.is_idle()
@@ -169,7 +169,7 @@ def reset_by_peer():
 
 def test_pending_error_is_forgotten(reset_by_peer):
     """After a reset the server's next write fails as if the client had left: servers log others."""
-    Connection(reset_by_peer.fileno()).forget_error()
+    ClientSocket(reset_by_peer.fileno()).forget_error()
     with pytest.raises(BrokenPipeError):
         reset_by_peer.send(b"x")
 

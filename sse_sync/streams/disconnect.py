@@ -1,10 +1,9 @@
 """
-What a stream with a request must not miss: a client that is gone or does not read, a heartbeat that
-is due, the end of its lifetime.
+Notice that a stream's client is gone or does not read, while the stream has its request.
 
-Theory of operation. Sending an event moves no timer, because that would cost a heap operation per
-event. The stream only records the time. The reactor wakes when something may be due, and checks
-whether it is.
+The reactor sees the end of a connection at once, and wakes when a client may have been too slow.
+With that, a :class:`Watchdog` looks after all that must not be missed while a source blocks:
+heartbeats, and the end of the stream's lifetime.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ from ..runtime import Runtime, Signal
 from ..runtime.process import Clock, monotonic
 from ..runtime.reactor import Timer
 from ..settings import Options
-from .connection import Connection
+from .client_socket import ClientSocket
+from .heartbeat import Heartbeat
 
 __all__ = ["Watchdog"]
 
@@ -39,8 +39,9 @@ class Watchdog:
     """
 
     __slots__ = (
-        *("_end_with", "_is_over", "_is_writing", "_last_sent", "_options", "_signal", "_timer"),
-        *("clock", "connection", "expires", "is_heartbeat_due", "runtime"),
+        *("_end_with", "_has_begun", "_heartbeat", "_is_over", "_is_writing", "_options"),
+        *("_signal", "_timer"),
+        *("client", "clock", "expires", "is_heartbeat_due", "runtime"),
     )
 
     def __init__(self, options: Options) -> None:
@@ -48,15 +49,15 @@ class Watchdog:
         self._end_with: Callable[[End], object] | None = None
         self._signal: Signal | None = None
         self._timer: Timer | None = None
-        self._last_sent = 0.0
+        self._heartbeat = Heartbeat(options.heartbeat, self._beat)
         self._is_writing = False
-        self._is_over = False
+        self._has_begun = self._is_over = False
         self.runtime: Runtime | None = None
         """How the process waits; :obj:`None` in a test client, where nothing is watched."""
         self.clock: Clock = monotonic
         """Returns the time."""
-        self.connection: Connection | None = None
-        """The client's connection; :obj:`None` if it is unknown."""
+        self.client: ClientSocket | None = None
+        """The client's socket; :obj:`None` if it is unknown."""
         self.expires: float | None = None
         """When the stream's lifetime is over; :obj:`None` for never."""
         self.is_heartbeat_due = False
@@ -65,7 +66,7 @@ class Watchdog:
     @property
     def can_write_at_once(self) -> bool:
         """Whether the system accepts a few hundred bytes for the client without delay."""
-        return self.connection is not None and self.connection.is_idle()
+        return self.client is not None and self.client.is_idle()
 
     def open(self, runtime: Runtime, end_with: Callable[[End], object]) -> Signal:
         """
@@ -117,13 +118,17 @@ class Watchdog:
 
     def begin(self) -> None:
         """Start watching. Idempotent; does nothing in a test client."""
-        if self.runtime is None or self._timer is not None:
+        if self.runtime is None or self._has_begun:
             return
+        self._has_begun = True
         reactor = self.runtime.reactor
-        if self.connection is not None:
-            self.connection.prepare(self._options.write_timeout)
-            reactor.watch(self.connection.fd, self._hung_up)
-        self._timer = reactor.call_at(self._next_tick(self.clock()), self._tick)
+        if self.client is not None:
+            self.client.prepare(self._options.write_timeout)
+            reactor.watch(self.client.fd, self._hung_up)
+        self._heartbeat.start(reactor)
+        due = self._next_tick(self.clock())
+        if due is not None:
+            self._timer = reactor.call_at(due, self._tick)
 
     def wrote(self) -> None:
         """Record that the server has written its chunk and asks for the next."""
@@ -132,7 +137,7 @@ class Watchdog:
     def writes(self) -> None:
         """Record that the server gets a chunk to write."""
         # In this order: the reactor's thread must not see an old time during a write.
-        self._last_sent = self.clock()
+        self._heartbeat.last_sent = self.clock()
         self._is_writing = True
         self.is_heartbeat_due = False
 
@@ -153,18 +158,19 @@ class Watchdog:
             is_stopping: Whether the server is stopping; a kept-alive connection would bring the
                 client back to the same worker.
         """
-        if self.connection is None:
+        if self.client is None:
             return
         if self.runtime is not None:
-            self.runtime.reactor.unwatch(self.connection.fd)
+            self.runtime.reactor.unwatch(self.client.fd)
         if is_stopping:
-            self.connection.stop_reading()
-        self.connection.release()
+            self.client.stop_reading()
+        self.client.release()
 
     def stop(self) -> None:
         """Stop watching, and drop the reference to the stream. Idempotent."""
         self._is_over = True
         self._end_with = None
+        self._heartbeat.stop()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -178,25 +184,26 @@ class Watchdog:
 
     def _cut_off(self, now: float) -> float | None:
         # Repeated until the stream is closed, since the closing bytes may be what is not read.
-        if self._is_over or self.connection is None:
+        if self._is_over or self.client is None:
             return None
-        if not self._is_writing or now < self._last_sent + URGENT_PATIENCE:
-            return max(now, self._last_sent) + URGENT_PATIENCE
-        self.connection.abort()
+        if not self._is_writing or now < self._heartbeat.last_sent + URGENT_PATIENCE:
+            return max(now, self._heartbeat.last_sent) + URGENT_PATIENCE
+        self.client.abort()
         return None
 
+    def _beat(self) -> None:
+        if not self._is_writing:
+            self.is_heartbeat_due = True
+            self.wake()
+
     def _tick(self, now: float) -> float | None:
-        # The reactor calls this at the latest when something may be due.
+        # The reactor calls this at the latest when a write or the lifetime may be over.
         if self._is_over:
             return None
-        heartbeat, timeout = self._options.heartbeat, self._options.write_timeout
-        if not self._is_writing:
-            # Computed as in _next_tick(), or a rounding error makes a heartbeat late.
-            if heartbeat is not None and now >= self._last_sent + heartbeat and self._signal:
-                self.is_heartbeat_due = True
-                self._signal.set()
-        elif timeout is not None and now >= self._last_sent + timeout and self.connection:
-            self.connection.abort()
+        timeout = self._options.write_timeout
+        is_late = timeout is not None and now >= self._heartbeat.last_sent + timeout
+        if is_late and self._is_writing and self.client:
+            self.client.abort()
             self._end(CloseReason.CLIENT_GONE)
             return None
         if self.expires is not None and now >= self.expires:
@@ -204,14 +211,10 @@ class Watchdog:
             self.expires = None
         return self._next_tick(now)
 
-    def _next_tick(self, now: float) -> float:
-        # When something would be due if nothing more were sent. What is already due has been or is
-        # about to be handled, and is checked again after half its interval.
-        due = [now + 3600.0]
-        for interval in (self._options.heartbeat, self._options.write_timeout):
-            if interval is not None:
-                then = self._last_sent + interval
-                due.append(then if then > now else now + interval / 2)
-        if self.expires is not None:
-            due.append(self.expires)
-        return min(due)
+    def _next_tick(self, now: float) -> float | None:
+        due = [] if self.expires is None else [self.expires]
+        timeout = self._options.write_timeout
+        if timeout is not None:
+            then = self._heartbeat.last_sent + timeout
+            due.append(then if then > now else now + timeout / 2)
+        return min(due, default=None)

@@ -1,5 +1,5 @@
 """
-Find the client's connection in each server's WSGI environ.
+Find the client's socket in each server's WSGI environ.
 
 :data:`SERVERS` is the table. A server that is not in it still streams, but a disconnect goes
 unnoticed until the next write.
@@ -29,7 +29,7 @@ else:
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["SERVERS", "Connection", "Server", "find_connection", "find_server", "prepare"]
+__all__ = ["SERVERS", "ClientSocket", "Server", "find_client_socket", "find_server", "prepare"]
 
 
 _ZERO = bytes(4)
@@ -55,9 +55,9 @@ class Server:
     """Whether the server leaves the ``Connection`` header to the application."""
 
 
-class Connection:
+class ClientSocket:
     """
-    A connected socket that belongs to the server.
+    The client's connected socket, which belongs to the server.
 
     Args:
         fd: Its descriptor.
@@ -177,9 +177,9 @@ def find_server(environ: WSGIEnvironment) -> Server | None:
     return None
 
 
-def find_connection(environ: WSGIEnvironment) -> Connection | None:
+def find_client_socket(environ: WSGIEnvironment) -> ClientSocket | None:
     """
-    Return the client's connection, or :obj:`None` if the server does not expose it.
+    Return the client's socket, or :obj:`None` if the server does not expose it.
 
     Args:
         environ: The request's WSGI environ.
@@ -191,8 +191,8 @@ def find_connection(environ: WSGIEnvironment) -> Connection | None:
         fd = server.fileno(environ)
         if fd >= 0 and stat.S_ISSOCK(os.fstat(fd).st_mode):
             if server.may_close_early:
-                return Connection(os.dup(fd), owned=True)
-            return Connection(fd)
+                return ClientSocket(os.dup(fd), owned=True)
+            return ClientSocket(fd)
     except Exception:
         # Middleware may have replaced wsgi.input with an object that lacks these attributes.
         pass

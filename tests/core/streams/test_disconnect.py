@@ -145,7 +145,7 @@ def test_client_gone_while_a_thread_blocks(runtime, client, caplog):
     runtime.advance(60)
     (warning,) = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert re.search(
-        r"after its stream ended: .*source at .*test_watchdog\.py:\d+", warning.getMessage()
+        r"after its stream ended: .*source at .*test_disconnect\.py:\d+", warning.getMessage()
     )
 
     runtime.advance(1000)
