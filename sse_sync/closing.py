@@ -1,5 +1,5 @@
 """
-Why and how a stream ends, and its last bytes.
+Why and how a stream ends.
 
 One value, :class:`End`, describes it, whether the client, the source, the application or the server
 decides. The first one counts.
@@ -13,12 +13,11 @@ import sys
 from dataclasses import dataclass
 from typing import Protocol
 
-from .event import MAX_RETRY, ServerSentEvent, encode_retry
-from .settings import Options
+from .event import MAX_RETRY
 
 __all__ = [
     *("END_ID", "URGENT_PATIENCE", "CloseReason", "End", "OpenStream"),
-    *("closing_bytes", "reason_of_close", "spread"),
+    *("reason_of_close", "spread"),
 ]
 
 END_ID = "sse-sync.end"
@@ -95,37 +94,6 @@ class OpenStream(Protocol):
         """Return a description of the stream's source, for the log."""
 
 
-def closing_bytes(end: End, options: Options, failure: BaseException | None = None) -> bytes:
-    """
-    Return the last bytes of a stream.
-
-    Args:
-        end: Why and how it ends.
-        options: How it behaves.
-        failure: The exception, shown in debug mode.
-    """
-    reason = end.reason
-    if end.final and reason in (CloseReason.FINISHED, CloseReason.CLOSED, CloseReason.DISMISSED):
-        # An event with data, because Firefox and WebKit do not commit the id of one without.
-        return ServerSentEvent(end.message, event="stream-end", id=END_ID).encode()
-    if reason is CloseReason.FAILED:
-        shown = options.debug and failure is not None
-        text = _describe(failure) if shown else "internal error"
-        retry = spread(options.retry_failed)
-        return ServerSentEvent(text, event="stream-error", retry=retry).encode()
-    # Spread, because it may affect all clients at once.
-    if reason is CloseReason.DISMISSED:
-        retry = spread(options.retry)
-        return ServerSentEvent(end.message, event="stream-disconnect", retry=retry).encode()
-    if reason is CloseReason.SERVER_STOPPING:
-        return encode_retry(spread(options.retry_stopping))
-    if reason is CloseReason.INTERRUPTED:
-        return encode_retry(spread(options.retry))
-    if reason is CloseReason.NO_ROOM:
-        return encode_retry(spread(options.retry_full))
-    return b""
-
-
 def reason_of_close() -> CloseReason:
     """Return why a server closes a stream that has not ended by itself."""
     # A write failed, or the server kills its requests. It calls close() while it handles that
@@ -139,7 +107,3 @@ def reason_of_close() -> CloseReason:
 def spread(milliseconds: int) -> int:
     """Return one to two times a reconnection time, so that clients do not all return at once."""
     return min(MAX_RETRY, int(milliseconds * random.uniform(1.0, 2.0)))
-
-
-def _describe(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {error}".encode(errors="replace").decode()

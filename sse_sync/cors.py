@@ -7,18 +7,24 @@ and set headers do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from .settings import Options
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["cors_headers", "preflight_headers"]
+__all__ = ["READING", "cors_headers", "is_forged", "preflight_headers"]
+
+READING = ("GET", "HEAD")
+"""Methods of an event source; whatever else starts a stream may also change something."""
 
 # Headers that clients other than an EventSource set, and that need a permission.
-ALLOWED_HEADERS = "Authorization, Cache-Control, Last-Event-ID"
+ALLOWED_HEADERS = "Authorization, Cache-Control, Content-Type, Last-Event-ID"
+_SENDING = ("POST", "PUT", "PATCH", "DELETE")
+
 # Seconds for which a browser may remember a permission; Chromium accepts at most two hours.
 MAX_AGE = 600
 
@@ -45,19 +51,49 @@ def cors_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, 
     return headers
 
 
+def is_forged(environ: WSGIEnvironment, options: Options) -> bool:
+    """
+    Return whether a page of another origin uses its visitor's cookies for more than reading,
+    though it is not listed. A framework's own protection may have been turned off for API clients,
+    and a browser asks for no permission before a form's POST.
+    """
+    if environ.get("REQUEST_METHOD", "GET") in READING or "HTTP_COOKIE" not in environ:
+        return False
+    origin = environ.get("HTTP_ORIGIN")
+    if origin is None or environ.get("HTTP_SEC_FETCH_SITE") == "same-origin":
+        return False
+    # The scheme is not compared: behind a proxy the server may not know it. No page can set either
+    # header without permission.
+    hosts = (environ.get("HTTP_HOST"), environ.get("HTTP_X_FORWARDED_HOST"))
+    return urlsplit(origin).netloc not in hosts and origin not in options.cors_origins
+
+
 def preflight_headers(
-    environ: WSGIEnvironment, options: Options, arguments: Mapping[str, Any]
+    environ: WSGIEnvironment,
+    options: Options,
+    arguments: Mapping[str, Any],
+    methods: Collection[str] | None = None,
 ) -> list[tuple[str, str]]:
     """
     Return the headers of the answer to a preflight, which has status 204.
 
-    The arguments are those of the stream; its origins may differ from the configured ones.
+    Args:
+        environ: The request's WSGI environ.
+        options: The configured options.
+        arguments: Those of the stream; its origins may differ from the configured ones.
+        methods: The route's methods, if they are known; by default, what is asked for.
     """
     changes = {name: arguments[name] for name in arguments if name.startswith("cors_")}
-    headers = [("Allow", "GET, HEAD, OPTIONS"), *cors_headers(environ, options.replace(changes))]
+    asked = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
+    names = (*READING, *([asked] if asked in _SENDING else []))
+    allowed = ", ".join(name for name in names if methods is None or name in methods)
+    headers = [
+        ("Allow", f"{allowed}, OPTIONS"),
+        *cors_headers(environ, options.replace(changes)),
+    ]
     if any(name == "Access-Control-Allow-Origin" for name, _ in headers):
         headers += [
-            ("Access-Control-Allow-Methods", "GET, HEAD"),
+            ("Access-Control-Allow-Methods", allowed),
             ("Access-Control-Allow-Headers", ALLOWED_HEADERS),
             ("Access-Control-Max-Age", str(MAX_AGE)),
         ]

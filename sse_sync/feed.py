@@ -7,6 +7,7 @@ import contextvars
 from collections.abc import Callable
 from typing import Protocol
 
+from .closing import CloseReason
 from .runtime import Signal
 
 __all__ = ["Encode", "Feed", "FeedSource"]
@@ -29,8 +30,9 @@ class Feed(Protocol):
     error: BaseException | None
     """The exception that ended the source, if any."""
 
-    overflowed: bool
-    """Whether the source ended because the client was slower than its events."""
+    reason: CloseReason
+    """Why a source that is done has ended: ``FINISHED``, ``FAILED``, ``OVERFLOWED`` or
+    ``INTERRUPTED``."""
 
     def start(self) -> None:
         """Start the source. None of its code runs before this."""
@@ -57,7 +59,9 @@ class FeedSource(abc.ABC):
         """Whether a feed, once started, has something to send without waiting."""
 
     @abc.abstractmethod
-    def open(self, signal: Signal, encode: Encode, context: contextvars.Context) -> Feed:
+    def open(
+        self, signal: Signal, encode: Encode, context: contextvars.Context, *, plain: bool = False
+    ) -> Feed:
         """
         Return the feed of one stream.
 
@@ -65,4 +69,5 @@ class FeedSource(abc.ABC):
             signal: Set when there is something to take.
             encode: Encodes an item.
             context: The view's context variables.
+            plain: Whether it must not contain events of the library's.
         """

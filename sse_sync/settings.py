@@ -37,7 +37,7 @@ class Options:
     """How a stream behaves. Every field is described in :data:`OPTIONS`."""
 
     heartbeat: float | None = 15.0
-    retry: int = 3_000
+    retry: int | None = 3_000
     lifetime: float | None = None
     write_timeout: float | None = 30.0
     reconnect: bool = False
@@ -112,7 +112,7 @@ class StreamOptions(TypedDict, total=False):
     """Options in which one stream may differ from the others; :data:`OPTIONS` describes them."""
 
     heartbeat: float | timedelta | None
-    retry: int | timedelta
+    retry: int | timedelta | None
     lifetime: float | timedelta | None
     write_timeout: float | timedelta | None
     reconnect: bool
@@ -212,7 +212,10 @@ OPTIONS: tuple[Option, ...] = (
         " connection. None for never.",
     ),
     Option(
-        "retry", milliseconds, "Reconnection time in milliseconds that every stream begins with."
+        "retry",
+        or_none(milliseconds, "None to leave it to the client"),
+        "Reconnection time in milliseconds that every stream begins with. None to send none: then"
+        " a browser keeps an earlier stream's, or its own.",
     ),
     Option(
         "lifetime",

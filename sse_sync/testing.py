@@ -134,6 +134,9 @@ class LiveStream:
         """HTTP status code."""
         self.headers: http.client.HTTPMessage = self._response.headers
         """Response headers."""
+        self.was_broken_off = False
+        """Whether the stream ended without the end of its body, as it does where its client has to
+        come back."""
 
     def read(self) -> bytes:
         """
@@ -142,7 +145,11 @@ class LiveStream:
         Raises:
             TimeoutError: If nothing arrives in time.
         """
-        return self._response.read1(65536)
+        try:
+            return self._response.read1(65536)
+        except (http.client.IncompleteRead, ConnectionResetError):
+            self.was_broken_off = True
+            return b""
 
     def __iter__(self) -> Iterator[ServerSentEvent]:
         return self

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .channels.app import AppHub, stream_options
 from .channels.subscription import Subscription
 from .closing import END_ID
-from .cors import cors_headers
+from .cors import READING, cors_headers, is_forged
 from .event import encode
-from .exceptions import SourceError
+from .exceptions import ConfigurationError, SourceError
 from .feed import Encode, FeedSource
 from .request import last_event_id
 from .settings import Options, StreamOptions
 from .streams.admission import admission
 from .streams.client_socket import find_server
+from .streams.dialect import ErrorEvents
 from .streams.hooks import Hooks
 from .streams.registry import registry
 from .streams.source import Source, iterate
@@ -42,7 +43,7 @@ __all__ = [
     "answer",
     "application",
     "check_view",
-    "is_finished",
+    "is_refused",
     "last_event_id",
     "last_event_id_as",
 ]
@@ -77,13 +78,17 @@ def answer(
     headers: Iterable[tuple[str, str]] = (),
     app_hub: AppHub | None = None,
     user: Any = None,
+    plain: bool | None = None,
+    error: ErrorEvents | None = None,
 ) -> Answer:
     """
     Answer a request with an event stream, or say why not.
 
-    * 200 with a stream, also for a client that has to come back later and is told so in it;
-    * 204 for a client whose stream had finished, which makes an EventSource stop;
-    * 503 for anything that is no EventSource and that the process cannot serve now;
+    * 200 with a stream, also for an event source that has to come back later and is told so in it;
+    * 204 for an event source whose stream had finished, which makes it stop;
+    * 403 for a page of another origin that sends something with its visitor's cookies, and is not
+      in ``CORS_ORIGINS``;
+    * 503 for anything that is no event source and that the process cannot serve now;
     * 505 under gunicorn's HTTP/2, where one stream would block all others of its connection.
 
     Args:
@@ -95,29 +100,47 @@ def answer(
         headers: The view's own headers; those of the stream take precedence.
         app_hub: The hub that counts the stream and can end it.
         user: Whose stream it is; a subscription says so itself.
+        plain: Whether the client is no event source; by default, its method tells.
+        error: The last events of a plain stream whose client lacks something.
 
     Raises:
         SourceError: If the source is not an iterable of events.
-        ConfigurationError: If the user is unusable, or the server has several processes, and the
-            broker is ``memory``.
+        ConfigurationError: If the user, ``plain`` or ``error`` is unusable, or the server has
+            several processes, and the broker is ``memory``.
     """
-    result = _refused(environ, options)
+    is_plain = _is_plain(environ, plain, error)
+    result = _refused(environ, options, is_plain)
     if result is None:
         user_stream = _user_stream(environ, source, options, app_hub, user)
         stream = EventStream(
-            source, environ, options=options, encode=encode, hooks=hooks, user_stream=user_stream
+            *(source, environ),
+            options=options,
+            encode=encode,
+            hooks=hooks,
+            user_stream=user_stream,
+            plain=is_plain,
+            error=error,
         )
         result = Answer(200, _stream_headers(environ), stream)
     else:
+        if result.status == 503:
+            registry().refused()
         _discard(source)
     result.headers.extend(cors_headers(environ, options))
     given = list(headers)
     return replace(result, headers=_merged(given, result.headers)) if given else result
 
 
-def is_finished(environ: WSGIEnvironment) -> bool:
-    """Return whether a client comes back after its stream has ended, and has to be told to stop."""
-    return last_event_id(environ) == END_ID
+def is_refused(
+    environ: WSGIEnvironment, options: Options, plain: bool | None, error: ErrorEvents | None
+) -> bool:
+    """
+    Return whether a request can have no stream, so that a view need not run. See :func:`answer`.
+
+    Raises:
+        ConfigurationError: If ``plain`` or ``error`` is unusable.
+    """
+    return _refused(environ, options, _is_plain(environ, plain, error)) is not None
 
 
 def last_event_id_as(
@@ -193,13 +216,25 @@ def application(
 _PHRASES = {
     200: "OK",
     204: "No Content",
+    403: "Forbidden",
     503: "Service Unavailable",
     505: "HTTP Version Not Supported",
 }
 
 
-def _refused(environ: WSGIEnvironment, options: Options) -> Answer | None:
-    if is_finished(environ):
+def _is_plain(environ: WSGIEnvironment, plain: bool | None, error: ErrorEvents | None) -> bool:
+    if plain is not None and not isinstance(plain, bool):
+        raise ConfigurationError("plain", f"must be True, False or None, not {plain!r}")
+    if error is not None and not callable(error):
+        raise ConfigurationError("error", f"must be a function or None, not {error!r}")
+    # An EventSource sends GET (WHATWG HTML, 9.2.2).
+    return environ.get("REQUEST_METHOD", "GET") not in READING if plain is None else plain
+
+
+def _refused(environ: WSGIEnvironment, options: Options, is_plain: bool) -> Answer | None:
+    if is_forged(environ, options):
+        return _error(403, "This origin is not in CORS_ORIGINS.\n")
+    if not is_plain and last_event_id(environ) == END_ID:
         return Answer(204, [("Cache-Control", "no-cache, no-transform")])
     if "gunicorn.http2.send_trailers" in environ:
         logger.error(
@@ -208,11 +243,10 @@ def _refused(environ: WSGIEnvironment, options: Options) -> Answer | None:
             " and HTTP/1.1 to gunicorn"
         )
         return _error(505, "Event streams are not served over HTTP/2 by this server.\n")
-    if not _is_event_source(environ):
+    if is_plain or not _is_event_source(environ):
         gate = admission()
         gate.prepare(environ, registry())
         if gate.refusal(registry(), options.max_streams) is not None:
-            registry().refused()
             return _unavailable(options)
     return None
 
@@ -265,7 +299,7 @@ def _error(status: int, text: str, *headers: tuple[str, str]) -> Answer:
 
 def _stream_headers(environ: WSGIEnvironment) -> list[tuple[str, str]]:
     headers = [
-        ("Content-Type", "text/event-stream"),
+        ("Content-Type", "text/event-stream; charset=utf-8"),
         ("Cache-Control", "no-cache, no-transform"),
         ("X-Accel-Buffering", "no"),
     ]

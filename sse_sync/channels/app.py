@@ -67,6 +67,13 @@ class ResponseOptions(StreamOptions, total=False):
     user: Any
     """Whose stream it is, text, a number or a UUID, so that it can be ended, asked about and
     counted by it."""
+    plain: bool | None
+    """Whether the client is no EventSource, and gets nothing but the application's own events, and
+    comments that no client takes for an event. By default, whether the request's method is another
+    than GET and HEAD."""
+    error: Callable[[Any], Any] | None
+    """Returns the last events of a plain stream whose client lacks something, in its own form; see
+    :data:`sse_sync.streams.dialect.ErrorEvents`. Without it the connection is broken off."""
 
 
 class SubscribeOptions(RelayOptions, ResponseOptions, total=False):

@@ -97,23 +97,23 @@ class Mailbox:
                 if before is not None:
                     self._bytes -= len(before.body)
                     self.dropped += 1
-            if self._events and self._is_full(len(message.body)):
+            size = len(message.body)
+            if self._events and self._is_full(size):
                 if self._overflow is Overflow.DISCONNECT:
                     self.overflowed = True
                     return
-                self._drop_until_fits(len(message.body))
+                self._drop_until_fits(size)
             self._events[name] = message
-            self._bytes += len(message.body)
+            self._bytes += size
 
     def take(self) -> list[Message]:
         """Remove and return all events, in order."""
         if not self._events:
             return []
         with self._lock:
-            taken = list(self._events.values())
-            self._events.clear()
+            taken, self._events = self._events, OrderedDict()
             self._bytes = 0
-        return taken
+        return list(taken.values())
 
     def take_some(self, most: int) -> list[Message]:
         """

@@ -10,7 +10,7 @@ starts anew at the present position, and its clients get a ``stream-reset``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ..brokers.base import Message, Position
 from .dispatcher import Subscriber
@@ -104,7 +104,7 @@ class ChannelReader:
         """
         return self._hub.position()
 
-    def follow(self, messages: Iterable[Message]) -> list[Message]:
+    def follow(self, messages: Sequence[Message]) -> Sequence[Message]:
         """
         Advance :attr:`seen`, and return the events that are new.
 
@@ -114,7 +114,15 @@ class ChannelReader:
         Args:
             messages: Events, ordered by position.
         """
-        seen, new = self.seen, []
+        seen = self.seen
+        if len(messages) == 1 and messages[0].position.epoch == seen.epoch:
+            # By far the most frequent case.
+            position = messages[0].position
+            if position.number <= seen.number:
+                return []
+            self.seen = position
+            return messages
+        new = []
         for message in messages:
             position = message.position
             if position.number > seen.number:

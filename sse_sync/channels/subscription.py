@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import runtime
 from ..brokers.base import Message, Position, check_channel
+from ..closing import CloseReason
 from ..event import ServerSentEvent, encode
 from ..exceptions import BrokerUnavailable, ConfigurationError
 from ..feed import Encode, FeedSource
@@ -80,13 +81,22 @@ class Subscription(FeedSource):
             return False
         return self.hub.dispatcher.receives(self.channels)
 
-    def open(self, signal: Signal, encode: Encode, context: contextvars.Context) -> ChannelFeed:
+    def open(
+        self, signal: Signal, encode: Encode, context: contextvars.Context, *, plain: bool = False
+    ) -> ChannelFeed:
         """Return the feed of a stream. Snapshot and filter run in the context."""
-        return ChannelFeed(self, signal, encode, context)
+        return ChannelFeed(self, signal, encode, context, plain=plain)
 
 
 class ChannelFeed:
     """A :class:`~sse_sync.feed.Feed` from channels, and a subscriber to them."""
+
+    # Slots, because with thousands of streams each dictionary is a cache miss per event.
+    __slots__ = (
+        *("_accepts", "_context", "_degraded", "_encode", "_is_plain", "_is_replaying", "_ready"),
+        *("_signal", "done", "error", "mailbox", "reader", "reason", "subscription"),
+        "__weakref__",
+    )
 
     clients = 1
 
@@ -96,10 +106,12 @@ class ChannelFeed:
         signal: Signal,
         encode: Encode,
         context: contextvars.Context,
+        *,
+        plain: bool = False,
     ) -> None:
         self.done = False
         self.error: BaseException | None = None
-        self.overflowed = False
+        self.reason = CloseReason.FINISHED
         self.subscription = subscription
         """What it relays."""
         self.reader = ChannelReader(subscription.hub, subscription.channels)
@@ -108,9 +120,11 @@ class ChannelFeed:
             subscription.max_events, subscription.max_bytes, subscription.overflow
         )
         """Events that have arrived, and have not been filtered yet."""
+        self._accepts = subscription.filter
         self._signal = signal
         self._encode = encode
         self._context = context
+        self._is_plain = plain
         self._ready: deque[bytes] = deque()
         self._is_replaying = False
         self._degraded: bool | None = None
@@ -125,16 +139,20 @@ class ChannelFeed:
             self._fail(exc)
 
     def take(self) -> bytes | None:
-        if self._has_nothing():
-            return None
-        if not self._ready and not self.done:
+        if self._is_live():
+            # The usual case by far: none of the application's code runs, and nothing can fail.
+            if not self.mailbox:
+                return None
+            new = self.reader.follow(self.mailbox.take())
+            if len(new) == 1:
+                return new[0].wire
+            self._queue(new)
+        elif not self._ready and not self.done:
             try:
                 if self.reader.has_missed:
                     self._context.run(self._start_again)
                 elif self._is_replaying:
                     self._context.run(self._replay_on)
-                elif self.subscription.filter is None:
-                    self._collect()  # None of the application's code runs.
                 else:
                     self._context.run(self._collect)
             except Exception as exc:
@@ -160,7 +178,7 @@ class ChannelFeed:
 
     def why_not_handed_off(self) -> str:
         """Return why it must stay with its request; an empty string if it need not."""
-        if self.subscription.filter is not None:
+        if self._accepts is not None:
             return "its filter needs the request"
         if self._ready or self._is_replaying or self._degraded is not None:
             return "it still has events to send"
@@ -179,7 +197,7 @@ class ChannelFeed:
         self._signal.set()
 
     def degraded(self, problem: str | None) -> None:
-        if self.subscription.tell_degraded:
+        if self.subscription.tell_degraded and not self._is_plain:
             self._degraded = problem is not None
             self._signal.set()
 
@@ -236,11 +254,16 @@ class ChannelFeed:
     def _reset(self, here: Position) -> None:
         self._is_replaying = False
         self.reader.seen = here
-        self._say_position("stream-reset")
+        if self._is_plain:
+            # There is no event of ours that could say it.
+            self._end(CloseReason.INTERRUPTED)
+        else:
+            self._say_position("stream-reset")
 
     def _say_position(self, event: str) -> None:
-        # An event with data, because Firefox and WebKit do not commit the id of one without.
-        self._ready.append(ServerSentEvent("", event=event, id=str(self.reader.seen)).encode())
+        if not self._is_plain:
+            # An event with data, because Firefox and WebKit do not commit the id of one without.
+            self._ready.append(ServerSentEvent("", event=event, id=str(self.reader.seen)).encode())
         if self.subscription.snapshot is not None:
             self._ready.extend(self._encode(item) for item in self.subscription.snapshot())
 
@@ -252,17 +275,22 @@ class ChannelFeed:
         if not self._ready and not self.reader.has_missed:
             self._collect()  # What has arrived meanwhile.
 
-    def _has_nothing(self) -> bool:
-        # The most frequent check.
-        mailbox = self.mailbox
+    def _is_live(self) -> bool:
+        # Whether there is nothing to do but to pass on what the mailbox holds.
         return not (
             self._ready
-            or mailbox
-            or mailbox.overflowed
+            or self.done
+            or self._accepts is not None
+            or self.mailbox.overflowed
             or self.reader.has_missed
             or self._is_replaying
             or self._degraded is not None
         )
+
+    def _queue(self, new: Sequence[Message]) -> None:
+        self._ready.extend([message.wire for message in new])
+        if self.reader.has_missed and not self._ready:
+            self._signal.set()  # To be checked again at once.
 
     def _collect(self) -> None:
         # In this order: events from before the overflow are sent without a gap.
@@ -273,17 +301,21 @@ class ChannelFeed:
         if self.reader.has_missed and not self._ready:
             self._signal.set()  # To be checked again at once.
         elif overflowed and not self._ready:
-            self.overflowed = self.done = True
+            self._end(CloseReason.OVERFLOWED)
 
     def _follow(self, messages: Sequence[Message]) -> None:
-        accepts = self.subscription.filter
+        accepts = self._accepts
         for message in self.reader.follow(messages):
             if accepts is None or accepts(message.event, message.key, message.meta or {}):
                 self._ready.append(message.wire)
 
+    def _end(self, reason: CloseReason) -> None:
+        self.reason = reason
+        self.done = True
+
     def _fail(self, error: BaseException) -> None:
         self.error = error
-        self.done = True
+        self._end(CloseReason.FAILED)
         channels = ", ".join(self.subscription.channels)
         if isinstance(error, BrokerUnavailable):
             logger.error("cannot subscribe to %s, ending the stream: %s", channels, error)

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.functional import Promise
 
-from ..channels.app import ResponseOptions
+from ..channels.app import ResponseOptions, stream_options
 from ..closing import CloseReason
 from ..event import ServerSentEvent, encode
 from ..exceptions import UnsupportedServerError
 from ..feed import FeedSource
 from ..settings import StreamOptions
+from ..streams.dialect import ErrorEvents
 from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
-from ..wsgi import answer, is_finished
+from ..wsgi import answer, is_refused
 from .app import app_hub, close_connections, configured, dumps
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class EventSourceResponse(StreamingHttpResponse):
     generator opens when it ends, so that no stream holds one that it does not use. Sessions
     are saved before the stream begins, as for every response.
 
-    Where the request can have no stream, the response is the 204, 503 or 505 that
+    Where the request can have no stream, the response is the 204, 403, 503 or 505 that
     :func:`sse_sync.wsgi.answer` describes, and the source never runs.
 
     Args:
@@ -48,6 +49,12 @@ class EventSourceResponse(StreamingHttpResponse):
             :class:`~sse_sync.CloseReason`.
         user: Whose stream it is, text, a number or a UUID, so that it can be ended, asked about
             and counted by it.
+        plain: Whether the client is no EventSource, and gets nothing but the application's own
+            events, and comments that no client takes for an event. By default, whether the
+            request's method is another than GET and HEAD.
+        error: Returns the last events of a plain stream whose client lacks something, in its own
+            form; see :data:`sse_sync.streams.dialect.ErrorEvents`. Without it the connection is
+            broken off.
         changes: Options that differ from ``SSE_SYNC``: ``heartbeat``, ``retry``, ``lifetime``,
             ``write_timeout``, ``reconnect``, ``debug``, ``retry_failed``, ``retry_stopping``,
             ``retry_full``, ``cors_origins``, ``cors_credentials``, ``max_streams_per_user`` and
@@ -70,6 +77,8 @@ class EventSourceResponse(StreamingHttpResponse):
         headers: Mapping[str, str] | None = None,
         on_close: Callable[[CloseReason], object] | None = None,
         user: Any = None,
+        plain: bool | None = None,
+        error: ErrorEvents | None = None,
         **changes: Unpack[StreamOptions],
     ) -> None:
         result = answer(
@@ -83,6 +92,8 @@ class EventSourceResponse(StreamingHttpResponse):
             headers=(headers or {}).items(),
             app_hub=app_hub(),
             user=user,
+            plain=plain,
+            error=error,
         )
         self.event_stream = result.stream
         super().__init__(_body(request, result.stream, result.text), status=result.status)
@@ -99,13 +110,21 @@ class EventSourceResponse(StreamingHttpResponse):
         cls, request: HttpRequest, **options: Unpack[ResponseOptions]
     ) -> EventSourceResponse | None:
         """
-        Return the 204 for a client that comes back after the end of its stream, or :obj:`None`.
+        Return the answer to a request that can have no stream, or :obj:`None`: the 204 for a client
+        that comes back after the end of its stream, a 403, 503 or 505.
 
-        For views that start something before they return their source: it must not start again.
-        The options are the keywords of the class.
+        For views that start something before they return their source. The options are the keywords
+        of the class.
         """
-        finished = is_finished(wsgi_environ(request))
-        return cls(request, (), **options) if finished else None
+        changes = configured().replace(stream_options(options))
+        plain, error = options.get("plain"), options.get("error")
+        if not is_refused(wsgi_environ(request), changes, plain, error):
+            return None
+        response = cls(request, (), **options)
+        if response.event_stream is not None:
+            response.close()  # There is room again.
+            return None
+        return response
 
     def items(self) -> Iterable[tuple[str, str]]:
         """Return the headers as they are sent."""

@@ -10,16 +10,17 @@ import flask
 from flask import globals as flask_globals
 from werkzeug.datastructures import Headers
 
-from ..channels.app import ResponseOptions
+from ..channels.app import ResponseOptions, stream_options
 from ..closing import CloseReason
 from ..cors import preflight_headers
 from ..event import encode
 from ..feed import FeedSource
 from ..settings import StreamOptions
+from ..streams.dialect import ErrorEvents
 from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
-from ..wsgi import answer, is_finished
+from ..wsgi import answer, is_refused
 from .state import current_state, runner_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class EventSourceResponse(flask.Response):
     Flask-SQLAlchemy session is removed before the first byte, so that no connection
     stays checked out; the generator may use the session anew.
 
-    Where the request can have no stream, the response is the 204, 503 or 505 that
+    Where the request can have no stream, the response is the 204, 403, 503 or 505 that
     :func:`sse_sync.wsgi.answer` describes, and the source never runs.
 
     Args:
@@ -49,6 +50,12 @@ class EventSourceResponse(flask.Response):
             :class:`~sse_sync.CloseReason`.
         user: Whose stream it is, text, a number or a UUID, so that it can be ended, asked about
             and counted by it.
+        plain: Whether the client is no EventSource, and gets nothing but the application's own
+            events, and comments that no client takes for an event. By default, whether the
+            request's method is another than GET and HEAD.
+        error: Returns the last events of a plain stream whose client lacks something, in its own
+            form; see :data:`sse_sync.streams.dialect.ErrorEvents`. Without it the connection is
+            broken off.
         changes: Options that differ from the configuration: ``heartbeat``, ``retry``, ``lifetime``,
             ``write_timeout``, ``reconnect``, ``debug``, ``retry_failed``, ``retry_stopping``,
             ``retry_full``, ``cors_origins``, ``cors_credentials``, ``max_streams_per_user`` and
@@ -70,6 +77,8 @@ class EventSourceResponse(flask.Response):
         headers: Any = None,
         on_close: Callable[[CloseReason], object] | None = None,
         user: Any = None,
+        plain: bool | None = None,
+        error: ErrorEvents | None = None,
         **changes: Unpack[StreamOptions],
     ) -> None:
         app = flask.current_app
@@ -88,6 +97,8 @@ class EventSourceResponse(flask.Response):
             headers=Headers(headers).items() if headers else (),
             app_hub=state.app_hub,
             user=user,
+            plain=plain,
+            error=error,
         )
         body: Any = result.text if result.stream is None else result.stream
         super().__init__(body, result.status, Headers(result.headers))
@@ -101,12 +112,21 @@ class EventSourceResponse(flask.Response):
     @classmethod
     def for_finished_client(cls, **options: Unpack[ResponseOptions]) -> EventSourceResponse | None:
         """
-        Return the 204 for a client that comes back after the end of its stream, or :obj:`None`.
+        Return the answer to a request that can have no stream, or :obj:`None`: the 204 for a client
+        that comes back after the end of its stream, a 403, 503 or 505.
 
-        For views that start something before they return their source: it must not start again.
-        The options are the keywords of the class.
+        For views that start something before they return their source. The options are the keywords
+        of the class.
         """
-        return cls((), **options) if is_finished(flask.request.environ) else None
+        state, changes = current_state(), stream_options(options)
+        plain, error = options.get("plain"), options.get("error")
+        if not is_refused(flask.request.environ, state.options.replace(changes), plain, error):
+            return None
+        response = cls((), **options)
+        if response.event_stream is not None:
+            response.close()  # There is room again.
+            return None
+        return response
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
         """Return the headers as they are sent."""
@@ -143,7 +163,11 @@ class EventSourceResponse(flask.Response):
 
 def preflight(options: Mapping[str, Any]) -> flask.Response:
     """Answer a browser that asks whether a page of another origin may read a stream."""
-    headers = preflight_headers(flask.request.environ, current_state().options, options)
+    rule = flask.request.url_rule
+    headers = preflight_headers(
+        *(flask.request.environ, current_state().options, options),
+        methods=None if rule is None else rule.methods,
+    )
     response = flask.Response(status=204, headers=headers)
     del response.headers["Content-Type"]
     return response

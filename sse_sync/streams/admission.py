@@ -14,17 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..closing import OpenStream, spread
-from ..event import encode_retry
+from ..closing import OpenStream
 from ..runtime.process import after_fork
-from ..settings import Options
 from .drain import drain, find_worker
 from .registry import Registry
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["Admission", "Capacity", "Refusal", "admission", "refusal_bytes"]
+__all__ = ["Admission", "Capacity", "Refusal", "admission"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -36,10 +34,6 @@ LINGERING_LIMIT = 100
 
 # The most slots reserved for ordinary requests.
 MAX_RESERVE = 1000
-
-
-# For people with curl; browsers do not show it.
-_LIMITED = b": too many streams of this user or address\n"
 
 
 class Refusal(enum.Enum):
@@ -211,21 +205,6 @@ class Admission:
         if not passing and requests is not None and registry.requests >= requests.streams:
             return requests
         return None
-
-
-def refusal_bytes(refusal: Refusal, options: Options) -> bytes:
-    """
-    Return the whole response body for a refused client. Its status is 200, because an EventSource
-    never reconnects after a 503 (WHATWG HTML, 9.2.2).
-
-    Args:
-        refusal: Why the client is refused.
-        options: The options of the stream that it asked for.
-    """
-    if refusal is Refusal.STOPPING:
-        return encode_retry(spread(options.retry_stopping))
-    why = _LIMITED if refusal is Refusal.LIMITED else b""
-    return why + encode_retry(spread(options.retry_full))
 
 
 def _capacity(environ: WSGIEnvironment, worker: Any) -> Capacity | None:

@@ -8,6 +8,7 @@ unnoticed until the next write.
 from __future__ import annotations
 
 import _socket
+import ctypes
 import os
 import socket
 import stat
@@ -29,7 +30,15 @@ else:
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["SERVERS", "ClientSocket", "Server", "find_client_socket", "find_server", "prepare"]
+__all__ = [
+    "SERVERS",
+    "ClientSocket",
+    "Server",
+    "find_client_socket",
+    "find_server",
+    "is_acknowledged",
+]
+__all__ += ["prepare", "reset"]
 
 
 _ZERO = bytes(4)
@@ -53,6 +62,9 @@ class Server:
     """Whether the server may close the socket before the response ends."""
     passes_connection: bool = False
     """Whether the server leaves the ``Connection`` header to the application."""
+    can_break_off: bool = False
+    """Whether the server writes at once, frames HTTP/1.1 bodies in chunks, and takes a broken
+    connection calmly; so that a body can end without its last chunk."""
 
 
 class ClientSocket:
@@ -62,12 +74,20 @@ class ClientSocket:
     Args:
         fd: Its descriptor.
         owned: Whether the descriptor is a duplicate, which this object closes.
+        can_break_off: Whether the body may end so that the client knows it is not complete.
+        is_chunked: Whether the body is framed in chunks.
     """
 
-    __slots__ = ("_owned", "fd")
+    __slots__ = ("_owned", "can_break_off", "fd", "is_chunked")
 
-    def __init__(self, fd: int, *, owned: bool = False) -> None:
+    def __init__(
+        self, fd: int, *, owned: bool = False, can_break_off: bool = False, is_chunked: bool = True
+    ) -> None:
         self._owned = owned
+        self.can_break_off = can_break_off
+        """Whether the body may end so that the client knows it is not complete."""
+        self.is_chunked = is_chunked
+        """Whether the body is framed in chunks."""
         self.fd = fd
         """Descriptor, valid until the server closes the response; -1 after that."""
 
@@ -94,13 +114,7 @@ class ClientSocket:
         Return whether the peer has acknowledged everything, so a small write would not block. False
         if the system cannot tell.
         """
-        if not _TELLS_QUEUE:
-            return False
-        try:
-            waiting = fcntl.ioctl(self.fd, termios.TIOCOUTQ, _ZERO)
-        except (OSError, ValueError):
-            return False
-        return waiting == _ZERO
+        return is_acknowledged(self.fd)
 
     def forget_error(self) -> None:
         """Clear the socket's pending error, so that the server's next write fails with EPIPE."""
@@ -134,6 +148,12 @@ class ClientSocket:
         finally:
             sock.close()
 
+    def reset(self) -> None:
+        """Tell the peer that the body is not complete. What it has not acknowledged is lost."""
+        with self._duplicate() as sock:
+            if sock is not None:
+                reset(sock)
+
     def _shut_down(self, how: int) -> None:
         with self._duplicate() as sock:
             if sock is not None:
@@ -164,6 +184,34 @@ def prepare(sock: _socket.socket, write_timeout: float | None) -> None:
         pass  # Already closed, or not TCP.
 
 
+def is_acknowledged(fd: int) -> bool:
+    """Return whether a socket's peer has acknowledged everything. False if nobody can tell."""
+    if not _TELLS_QUEUE:
+        return False
+    try:
+        waiting = fcntl.ioctl(fd, termios.TIOCOUTQ, _ZERO)
+    except (OSError, ValueError):
+        return False
+    return waiting == _ZERO
+
+
+def reset(sock: _socket.socket) -> None:
+    """
+    Send a TCP reset. Whoever owns the socket may still close it in any way.
+
+    Closing it with SO_LINGER would not do, because some servers shut the connection down first,
+    which looks like a complete body. connect(2): "TCP sockets [...] may dissolve the association by
+    connecting to an address with the sa_family member of sockaddr set to AF_UNSPEC"; Linux then
+    sends the reset (net/ipv4/tcp.c, tcp_disconnect).
+
+    Args:
+        sock: A TCP socket; others stay as they are.
+    """
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        connect = ctypes.CDLL(None, use_errno=True).connect
+        connect(sock.fileno(), bytes(16), 16)
+
+
 def find_server(environ: WSGIEnvironment) -> Server | None:
     """
     Return the server that a request came through, or :obj:`None` if it is unknown.
@@ -192,7 +240,8 @@ def find_client_socket(environ: WSGIEnvironment) -> ClientSocket | None:
         if fd >= 0 and stat.S_ISSOCK(os.fstat(fd).st_mode):
             if server.may_close_early:
                 return ClientSocket(os.dup(fd), owned=True)
-            return ClientSocket(fd)
+            is_chunked = environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
+            return ClientSocket(fd, can_break_off=server.can_break_off, is_chunked=is_chunked)
     except Exception:
         # Middleware may have replaced wsgi.input with an object that lacks these attributes.
         pass
@@ -224,13 +273,19 @@ def _uwsgi(environ: WSGIEnvironment) -> Any:
 SERVERS: tuple[Server, ...] = (
     # gunicorn/http/wsgi.py, default_environ: sync, gthread and gevent workers. It drops the
     # application's Connection header and sends its own.
-    Server("gunicorn", _has("gunicorn.socket"), _fileno_of("gunicorn.socket")),
+    Server(
+        "gunicorn",
+        _has("gunicorn.socket"),
+        _fileno_of("gunicorn.socket"),
+        can_break_off=True,
+    ),
     # gunicorn/workers/ggevent.py, PyWSGIHandler.get_environ.
     Server(
         "gunicorn gevent_pywsgi",
         _has("gunicorn.sock"),
         _fileno_of("gunicorn.sock"),
         passes_connection=True,
+        can_break_off=True,
     ),
     # werkzeug/serving.py, WSGIRequestHandler.make_environ. Sends its own Connection: close.
     Server("Werkzeug", _has("werkzeug.socket"), _fileno_of("werkzeug.socket")),
@@ -254,6 +309,7 @@ SERVERS: tuple[Server, ...] = (
         lambda environ: _input_class(environ) == "gevent.pywsgi.Input",
         lambda environ: int(_input(environ).rfile.fileno()),
         passes_connection=True,
+        can_break_off=True,
     ),
     # cheroot/server.py: KnownLengthRFile and similar classes wrap the connection's makefile.
     Server(

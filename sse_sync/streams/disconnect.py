@@ -26,6 +26,9 @@ __all__ = ["Watchdog"]
 # source thread holds up the server's thread for this long.
 CLEANUP_PATIENCE = 0.5
 
+# Seconds between two looks at what nobody signals.
+LOOK_EVERY = 0.01
+
 # Seconds that a stopping gevent server allows for a source's cleanup.
 STOP_PATIENCE = 1.0
 
@@ -104,17 +107,27 @@ class Watchdog:
             reason: Why the stream has ended.
             has_callback: Whether the application has a callback.
         """
-        runtime, signal = self.runtime, self._signal
-        if runtime is None or signal is None:
+        if self.runtime is None:
             return
-        is_stopping = reason is CloseReason.SERVER_STOPPING and bool(runtime.exits)
+        is_stopping = reason is CloseReason.SERVER_STOPPING and bool(self.runtime.exits)
         if is_over() or not (is_stopping or has_callback):
             return
-        deadline = self.clock() + (STOP_PATIENCE if is_stopping else CLEANUP_PATIENCE)
-        timer = runtime.reactor.call_at(deadline, lambda now: signal.set())
-        while not is_over() and self.clock() < deadline:
-            signal.wait()
-        timer.cancel()
+        self._wait(is_over, STOP_PATIENCE if is_stopping else CLEANUP_PATIENCE)
+
+    def break_off(self) -> None:
+        """
+        End the connection so that the client knows that the body is not complete, if the server
+        takes it. To be called in the stream's own thread or greenlet, when everything is written.
+        """
+        client = self.client
+        if client is None or not client.can_break_off:
+            return
+        if client.is_chunked:
+            client.abort()  # Before the last chunk.
+        else:
+            # A reset takes back what has not been acknowledged.
+            self._wait(client.is_idle, URGENT_PATIENCE)
+            client.reset()
 
     def begin(self) -> None:
         """Start watching. Idempotent; does nothing in a test client."""
@@ -173,6 +186,21 @@ class Watchdog:
         self._heartbeat.stop()
         if self._timer is not None:
             self._timer.cancel()
+
+    def _wait(self, is_over: Callable[[], bool], seconds: float) -> None:
+        runtime, signal = self.runtime, self._signal
+        if runtime is None or signal is None or is_over():
+            return
+        deadline = self.clock() + seconds
+
+        def look(now: float) -> float | None:
+            signal.set()
+            return min(now + LOOK_EVERY, deadline) if now < deadline else None
+
+        timer = runtime.reactor.call_at(self.clock() + LOOK_EVERY, look)
+        while not is_over() and self.clock() < deadline:
+            signal.wait()
+        timer.cancel()
 
     def _hung_up(self) -> None:
         self._end(CloseReason.CLIENT_GONE)

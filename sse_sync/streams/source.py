@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from .. import runtime as _runtime
+from ..closing import CloseReason
 from ..exceptions import EventError, SourceError
 from ..feed import Encode, Feed, FeedSource
 from ..runtime import Runtime, Signal, Task
@@ -56,6 +57,8 @@ def run_beside(
     runtime: Runtime,
     signal: Signal,
     ended: Callable[[], object],
+    *,
+    plain: bool = False,
 ) -> Feed:
     """
     Return the feed of a source that runs beside its stream.
@@ -67,9 +70,10 @@ def run_beside(
         runtime: How the process waits.
         signal: Set when there is something to take, and when the source has ended.
         ended: Called in the source's own thread or greenlet after it ends.
+        plain: Whether the stream must not contain events of the library's.
     """
     if isinstance(source, FeedSource):
-        return source.open(signal, encode, context)
+        return source.open(signal, encode, context, plain=plain)
     return Pump(source, encode, runtime=runtime, context=context, signal=signal, ended=ended)
 
 
@@ -78,6 +82,8 @@ def run_inline(
     encode: Encode,
     context: contextvars.Context,
     ended: Callable[[], object],
+    *,
+    plain: bool = False,
 ) -> Feed:
     """
     Return the feed of a source that runs in the thread that iterates the stream.
@@ -87,9 +93,10 @@ def run_inline(
         encode: Encodes an item.
         context: Context variables for the source.
         ended: Called after the source ends.
+        plain: Whether the stream must not contain events of the library's.
     """
     if isinstance(source, FeedSource):
-        return source.open(_runtime.current().signal(), encode, context)
+        return source.open(_runtime.current().signal(), encode, context, plain=plain)
     return Inline(source, encode, context=context, ended=ended)
 
 
@@ -106,8 +113,6 @@ class _SourceRunner:
     # What Pump and Inline share: stepping through a source and ending it; what it raises is
     # recorded and logged.
 
-    overflowed = False  # Never: a generator waits for its client.
-
     def __init__(
         self,
         iterator: Iterator[Any],
@@ -117,6 +122,7 @@ class _SourceRunner:
     ) -> None:
         self.done = False
         self.error: BaseException | None = None
+        self.reason = CloseReason.FINISHED
         self._iterator = iterator
         self._encode = encode
         self._ended = ended
@@ -156,6 +162,7 @@ class _SourceRunner:
             return
         # Drop this module's frames, which reference the request: a log record may be kept.
         self.error = error = error.with_traceback(_outside(error.__traceback__))
+        self.reason = CloseReason.FAILED
         name = _qualname(self._iterator)
         if self._stopping:
             logger.error("source %s failed while its stream was ending", name, exc_info=error)

@@ -10,20 +10,20 @@ has ended), the reactor does (a heartbeat is due, the client is gone), and so do
 
 from __future__ import annotations
 
-import enum
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .. import runtime as _runtime
 from ..channels.subscription import ChannelFeed, Subscription
-from ..closing import CloseReason, End, closing_bytes, reason_of_close
-from ..event import encode, encode_retry
+from ..closing import CloseReason, End, reason_of_close
+from ..event import encode
 from ..feed import Encode, Feed, FeedSource
 from ..runtime.process import native_lock
 from ..settings import Options
-from .admission import Refusal, admission, refusal_bytes
+from .admission import Refusal, admission
 from .client_socket import find_client_socket
+from .dialect import ErrorEvents, LastWords, dialect_of
 from .disconnect import Watchdog
 from .drain import drain
 from .handoff.connection import HandoffConnection
@@ -33,6 +33,7 @@ from .hooks import Hooks
 from .record import StreamRecord, log_end
 from .registry import registry
 from .source import Source, iterate, run_beside, run_inline, where_is
+from .state import State
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -45,19 +46,6 @@ logger = logging.getLogger("sse_sync")
 
 # Held while an end is recorded, and while a party leaves.
 _lock = native_lock()
-
-
-class State(enum.Enum):
-    """The stage a stream has reached. It only moves forward."""
-
-    NEW = "new"
-    """The source has not started."""
-    OPEN = "open"
-    """The source runs, and its events are sent."""
-    ENDING = "ending"
-    """The last bytes have been given to the server."""
-    CLOSED = "closed"
-    """The server has closed the stream."""
 
 
 class EventStream:
@@ -81,6 +69,9 @@ class EventStream:
         hooks: Further callbacks, and the context variables to run in; by default a copy of the
             current ones.
         user_stream: The user and channels it is counted and shown under.
+        plain: Whether the client is no EventSource, and gets the application's own events only.
+        error: The last events of a plain stream whose client lacks something; see
+            :data:`sse_sync.streams.dialect.ErrorEvents`.
 
     Raises:
         SourceError: If the source is not an iterable of events.
@@ -96,6 +87,8 @@ class EventStream:
         on_close: Callable[[CloseReason], object] | None = None,
         hooks: Hooks | None = None,
         user_stream: UserStream | None = None,
+        plain: bool = False,
+        error: ErrorEvents | None = None,
     ) -> None:
         self._source = source if isinstance(source, FeedSource) else iterate(source)
         self._environ = environ if environ is not None else {}
@@ -104,6 +97,7 @@ class EventStream:
         self._hooks = hooks or Hooks()
         if on_close is not None:
             self._hooks.on_close = on_close
+        self._dialect = dialect_of(self._options, plain, error, encode, self._hooks.context)
         self._user_stream = user_stream
         self._record = StreamRecord(str(self._environ.get("PATH_INFO", "")))
         self._watchdog = Watchdog(self._options)
@@ -122,12 +116,14 @@ class EventStream:
         return self
 
     def __next__(self) -> bytes:
-        if self._state in (State.ENDING, State.CLOSED):
-            raise StopIteration
         self._watchdog.wrote()
-        chunk = self._open() if self._feed is None else self._next_chunk(self._feed)
+        chunk = b""
+        if self._state in (State.NEW, State.OPEN):
+            chunk = self._open() if self._feed is None else self._next_chunk(self._feed)
         if not chunk:
-            self._state = State.ENDING
+            if self._state is State.BREAKING:
+                self._watchdog.break_off()  # The server has written the last bytes.
+            self._state = State.ENDING if self._state is not State.CLOSED else State.CLOSED
             raise StopIteration
         self._record.bytes += len(chunk)
         self._watchdog.writes()
@@ -202,7 +198,7 @@ class EventStream:
             if not is_served:
                 self._open_inline()
             # So that headers leave at once, and a client forgets an earlier stream's longer retry.
-            return b":\n" + encode_retry(self._options.retry) + self._first_chunk()
+            return self._dialect.opening() + self._first_chunk()
         except BaseException:
             self._end = self._end or End(CloseReason.FAILED)
             self._state = State.ENDING
@@ -235,7 +231,9 @@ class EventStream:
         signal = self._watchdog.open(runtime, self.end_with)
         self._record.opened_at = self._watchdog.clock()
         self._feed = run_beside(
-            self._source, self._encode, self._hooks.context, runtime, signal, self._source_ended
+            *(self._source, self._encode, self._hooks.context, runtime, signal),
+            self._source_ended,
+            plain=self._dialect.is_plain,
         )
         drain().watch(runtime.reactor)
         self._hooks.call_before()
@@ -243,7 +241,10 @@ class EventStream:
     def _open_inline(self) -> None:
         registry().open_if_below(None, self)
         self._record.opened_at = self._watchdog.clock()
-        self._feed = run_inline(self._source, self._encode, self._hooks.context, self._source_ended)
+        self._feed = run_inline(
+            *(self._source, self._encode, self._hooks.context, self._source_ended),
+            plain=self._dialect.is_plain,
+        )
         if isinstance(self._source, FeedSource):
             self._start(self._feed)  # At once, so that a test receives what it publishes next.
 
@@ -265,10 +266,9 @@ class EventStream:
 
     def _send_away(self, refusal: Refusal) -> bytes:
         registry().refused()
-        self._state = State.ENDING
         if refusal is Refusal.STOPPING:
             self._end = End(CloseReason.SERVER_STOPPING)
-        return refusal_bytes(refusal, self._options)
+        return self._say(self._dialect.refusal(refusal))
 
     def _start(self, feed: Feed) -> None:
         try:
@@ -320,6 +320,7 @@ class EventStream:
             watchdog=self._watchdog,
             user_stream=self._user_stream,
             options=self._options,
+            dialect=self._dialect,
             ended=lambda: self._end,
         ).attempt()
         with _lock:
@@ -331,20 +332,20 @@ class EventStream:
     # The end.
 
     def _end_of(self, feed: Feed) -> End:
-        if feed.overflowed:
-            return End(CloseReason.OVERFLOWED)
-        if feed.error is not None:
-            return End(CloseReason.FAILED)
-        return End(CloseReason.FINISHED, final=not self._options.reconnect)
+        is_finished = feed.reason is CloseReason.FINISHED
+        return End(feed.reason, final=is_finished and not self._options.reconnect)
 
     def _last_chunk(self, end: End, feed: Feed) -> bytes:
-        self._state = State.ENDING
         if end.reason is CloseReason.CLIENT_GONE:
             if self._watchdog.client is not None:
                 self._watchdog.client.forget_error()
             return b""
         feed.stop()
-        return (feed.take() or b"") + closing_bytes(end, self._options, feed.error)
+        return (feed.take() or b"") + self._say(self._dialect.closing(end, feed.error))
+
+    def _say(self, words: LastWords) -> bytes:
+        self._state = State.ENDING if words.is_clean else State.BREAKING
+        return words.text
 
     def _close_unopened(self) -> None:
         # Closing a generator that never started runs none of its code.

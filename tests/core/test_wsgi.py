@@ -28,7 +28,7 @@ def test_application():
     status, headers, body = call(application(lambda environ: ["a"], retry=5))
     assert status == "200 OK"
     assert headers == {
-        "Content-Type": "text/event-stream",
+        "Content-Type": "text/event-stream; charset=utf-8",
         "Cache-Control": "no-cache, no-transform",
         "X-Accel-Buffering": "no",
     }
@@ -88,7 +88,7 @@ def test_head_starts_nothing():
 
     status, headers, body = call(application(view), REQUEST_METHOD="HEAD")
     assert (status, list(body)) == ("200 OK", [])
-    assert headers["Content-Type"] == "text/event-stream"
+    assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
 
 
 def test_finished():

@@ -171,7 +171,7 @@ class StreamContract:
         response = front.get(front.stream(lambda request: iter(["a"])))
         assert response.status_code == 200
         headers = front.headers(response)
-        assert headers["Content-Type"] == "text/event-stream"
+        assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
         assert headers["Cache-Control"] == "no-cache, no-transform"
         assert headers["X-Accel-Buffering"] == "no"
         assert not {"Content-Encoding", "Connection", "Content-Length"} & set(headers)
@@ -386,7 +386,7 @@ class StreamContract:
         )
         response = front.get(url, method="HEAD")
         assert (response.status_code, front.body(response)) == (200, b"")
-        assert front.headers(response)["Content-Type"] == "text/event-stream"
+        assert front.headers(response)["Content-Type"] == "text/event-stream; charset=utf-8"
         assert front.headers(response)["X-Mine"] == "1"
         response.close()
         assert seen == []

@@ -148,7 +148,7 @@ def test_response(client):
     response = client.get("/stream/count?key=response", headers={"Accept-Encoding": "gzip"})
     assert response.status_code == 200
     assert dict(response.items()) == {
-        "Content-Type": "text/event-stream",
+        "Content-Type": "text/event-stream; charset=utf-8",
         "Cache-Control": "no-cache, no-transform",
         "X-Accel-Buffering": "no",
     }
@@ -273,7 +273,10 @@ def test_asgi_is_refused():
         ),
         (
             {"RETRY": -1},
-            [f"sse_sync.E002: SSE_SYNC: RETRY must be {MILLISECONDS}, not -1."],
+            [
+                f"sse_sync.E002: SSE_SYNC: RETRY must be {MILLISECONDS},"
+                " or None to leave it to the client, not -1."
+            ],
         ),
     ],
 )

@@ -59,7 +59,7 @@ def site(request, tmp_path_factory):
 def test_nothing_is_held_back(site, key):
     """Events reach the client at once, and heartbeats arrive."""
     with site.stream(f"/subscribe/{key}", comments=True) as stream:
-        assert stream.headers["Content-Type"] == "text/event-stream"
+        assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         assert stream.headers["Content-Encoding"] is None
         assert [event.event for event in stream.take(2)] == [None, "stream-open"]
         for number in range(5):
@@ -115,7 +115,7 @@ def test_nobody_behind(tmp_path):
         for _ in range(20):
             status, headers, body = asked(nginx, "/orders/events", Origin="https://a.example")
             assert status == 200
-            assert headers["Content-Type"] == "text/event-stream"
+            assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
             assert headers["Cache-Control"] == "no-cache"
             assert headers["Access-Control-Allow-Origin"] == "https://a.example"
             [field, milliseconds] = body.removesuffix(b"\n\n").split(b": ")

@@ -16,7 +16,7 @@ def test_headers(server, key):
     """The headers on the wire are those of an unbuffered event stream."""
     with server.stream(f"/stream/count?key={key}") as stream:
         assert stream.status == 200
-        assert stream.headers["Content-Type"] == "text/event-stream"
+        assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         assert stream.headers["Cache-Control"] == "no-cache, no-transform"
         assert stream.headers["X-Accel-Buffering"] == "no"
         for name in ("Connection", "Content-Type", "Transfer-Encoding"):
@@ -142,7 +142,7 @@ def test_head(server, key):
     """HEAD gives the headers and starts nothing."""
     with server.stream(f"/stream/count?key={key}", method="HEAD") as stream:
         assert stream.status == 200
-        assert stream.headers["Content-Type"] == "text/event-stream"
+        assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         assert stream.read() == b""
     assert server.get("/plain") == b"ok"
     assert "started" not in server.marks(key)

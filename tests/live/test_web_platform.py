@@ -350,7 +350,7 @@ def test_request(page):
     answer = "const { headers } = await fetch(location.origin + arguments[0]); return [...headers]"
     page.plan(["x"])  # Now the answer.
     headers = dict(page.browser.run(answer, page.path))
-    assert headers["content-type"] == "text/event-stream"
+    assert headers["content-type"] == "text/event-stream; charset=utf-8"
     assert headers["cache-control"] == "no-cache, no-transform"
 
 

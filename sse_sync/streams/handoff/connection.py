@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 
 from ...brokers.base import Message
 from ...channels.mailbox import MAX_CHUNK, Mailbox
-from ...closing import URGENT_PATIENCE, CloseReason, End, closing_bytes
+from ...closing import URGENT_PATIENCE, CloseReason, End
 from ...runtime.background import BackgroundTask
 from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor, Timer
+from ..client_socket import is_acknowledged, reset
 from ..record import StreamRecord, log_end
 from ..registry import registry
 from .batch import framed
@@ -42,6 +43,9 @@ LOGGED_AT_ONCE = 100
 
 LAST_CHUNK = b"0\r\n\r\n"
 
+# Seconds between two looks at whether a client has everything; systems acknowledge within 40 ms.
+RESET_PAUSE = 0.01
+
 
 class HandoffConnection:
     """
@@ -57,7 +61,16 @@ class HandoffConnection:
 
     __slots__ = (
         *("_end", "_expires", "_expiry", "_fanout", "_fd", "_has_begun", "_is_closed"),
-        *("_is_ending", "_leftover", "_mailbox", "_record", "_seen", "_since", "_socket"),
+        *(
+            "_is_ending",
+            "_is_reset",
+            "_leftover",
+            "_mailbox",
+            "_record",
+            "_seen",
+            "_since",
+            "_socket",
+        ),
         *("_timer", "_user_stream", "send"),
     )
 
@@ -91,6 +104,8 @@ class HandoffConnection:
         # written.
         self._end: End | None = None
         self._is_ending = False
+        # Whether a reset has to tell that the body is not complete.
+        self._is_reset = False
         self._has_begun = self._is_closed = False
         self.send = sock.send
 
@@ -250,7 +265,7 @@ class HandoffConnection:
     def _caught_up(self) -> None:
         self._leftover = b""
         if self._is_ending:
-            self._close()
+            self._close_when_read()
         elif self._mailbox is not None and self._mailbox.overflowed:
             self.end_with(End(CloseReason.OVERFLOWED))
         else:
@@ -289,9 +304,13 @@ class HandoffConnection:
         if not self._has_begun or self._is_closed or self._is_ending or self._end is None:
             return False
         self._is_ending = True
-        words = closing_bytes(self._end, self._fanout.options)
-        chunked = self._fanout.key.chunked
-        tail = (framed(words, chunked) if words else b"") + (LAST_CHUNK if chunked else b"")
+        key = self._fanout.key
+        words = key.dialect.closing(self._end)
+        tail = framed(words.text, key.chunked) if words.text else b""
+        if words.is_clean:
+            tail += LAST_CHUNK if key.chunked else b""
+        else:
+            self._is_reset = not key.chunked
         self._leave()
         self._leftover = bytes(self._leftover) + tail
         self._since = self._reactor.clock()
@@ -301,6 +320,21 @@ class HandoffConnection:
             self._timer = None
         self._catch_up()
         return False
+
+    def _close_when_read(self) -> None:
+        # A reset takes back what the client's system has not acknowledged.
+        if self._is_reset and not is_acknowledged(self._fd):
+            reactor = self._reactor
+            if reactor.clock() < self._since + URGENT_PATIENCE:
+                reactor.call_at(reactor.clock() + RESET_PAUSE, self._look_again)
+                return
+        if self._is_reset:
+            reset(self._socket)
+        self._close()
+
+    def _look_again(self, now: float) -> None:
+        if not self._is_closed:
+            self._close_when_read()
 
     def _leave(self) -> None:
         # From now on nothing is kept, and the user is no longer present.

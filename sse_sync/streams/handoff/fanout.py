@@ -28,7 +28,6 @@ from ...exceptions import BrokerUnavailable
 from ...runtime.background import BackgroundTask
 from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor
-from ...settings import Options
 from ..heartbeat import HEARTBEAT, Heartbeat
 from .batch import Batch, Recipient, framed
 from .key import FanoutKey
@@ -67,17 +66,14 @@ class Fanout:
     Args:
         hub: The hub of the channels.
         key: What the connections have in common.
-        options: How their streams behave.
         reactor: Writes to them.
     """
 
-    def __init__(self, hub: Hub, key: FanoutKey, options: Options, reactor: Reactor) -> None:
+    def __init__(self, hub: Hub, key: FanoutKey, reactor: Reactor) -> None:
         self.hub = hub
         """The hub of the channels."""
         self.key = key
         """What the connections have in common."""
-        self.options = options
-        """How their streams behave."""
         self.reactor = reactor
         """Writes to them."""
         self.batch: Batch | None = None
@@ -328,7 +324,7 @@ class Fanout:
             reader.seen = position
             if missed is None:
                 self._cut()
-                self.is_over = self.key.has_snapshot
+                self.is_over = self.key.has_snapshot or self.key.dialect.is_plain
                 if not self.is_over:
                     reset = ServerSentEvent("", event="stream-reset", id=str(position))
                     self._add_batch(reset.encode(), is_reset=True)
@@ -336,7 +332,7 @@ class Fanout:
                 self._pending += reader.follow([*(missed or ()), *held])
         self._write_soon()
         if self.is_over:
-            # Only a request can take a snapshot.
+            # Only a request can take a snapshot, and a plain stream cannot be told.
             self._give_up(CloseReason.INTERRUPTED)
 
     def _give_up(self, reason: CloseReason) -> None:
@@ -348,14 +344,13 @@ class Fanout:
         self.close_if_unused()
 
 
-def fanout_for(hub: Hub, key: FanoutKey, options: Options, reactor: Reactor) -> Fanout:
+def fanout_for(hub: Hub, key: FanoutKey, reactor: Reactor) -> Fanout:
     """
     Return the fan-out that connections with the same key share. It may block.
 
     Args:
         hub: The hub of the channels.
         key: What the connections have in common.
-        options: How their streams behave.
         reactor: Writes to them.
 
     Raises:
@@ -364,7 +359,7 @@ def fanout_for(hub: Hub, key: FanoutKey, options: Options, reactor: Reactor) -> 
     shared, name = hub.dispatcher.shared, (key, reactor)
     found = shared.get(name)
     if not isinstance(found, Fanout) or found.is_over:
-        made = Fanout(hub, key, options, reactor)
+        made = Fanout(hub, key, reactor)
         made.open()
         # Another thread or greenlet may have been faster.
         found = shared.get(name)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ...channels.mailbox import Overflow
 from ...channels.subscription import Subscription
 from ...settings import Options
+from ..dialect import Dialect
 
 __all__ = ["FanoutKey"]
 
@@ -29,29 +30,29 @@ class FanoutKey:
     """Quiet seconds after which a comment is sent."""
     write_timeout: float | None
     """Seconds that a client may take to accept what was sent."""
-    closing_bytes: tuple[int, int, int, bool]
-    """The options that affect the closing bytes: reconnection times and debug mode."""
+    dialect: Dialect
+    """What the library itself says in their streams."""
 
     @classmethod
-    def of(cls, subscription: Subscription, options: Options, *, chunked: bool) -> FanoutKey:
+    def of(
+        cls, subscription: Subscription, options: Options, dialect: Dialect, *, chunked: bool
+    ) -> FanoutKey:
         """
         Return the key of a stream.
 
         Args:
             subscription: What it relays.
             options: How it behaves.
+            dialect: What the library itself says in it.
             chunked: Whether it is framed in HTTP/1.1 chunks.
         """
         return cls(
             channels=subscription.channels,
             chunked=chunked,
             bounds=(subscription.max_events, subscription.max_bytes, subscription.overflow),
-            tell_degraded=subscription.tell_degraded,
+            tell_degraded=subscription.tell_degraded and not dialect.is_plain,
             has_snapshot=subscription.snapshot is not None,
             heartbeat=options.heartbeat,
             write_timeout=options.write_timeout,
-            closing_bytes=(
-                *(options.retry, options.retry_stopping, options.retry_failed),
-                options.debug,
-            ),
+            dialect=dialect.without_request(),
         )

@@ -25,6 +25,7 @@ from ...exceptions import BrokerUnavailable
 from ...settings import Options
 from ..admission import admission
 from ..client_socket import prepare
+from ..dialect import Dialect
 from ..disconnect import Watchdog
 from ..record import StreamRecord, path_of
 from ..registry import registry
@@ -98,6 +99,8 @@ class HandOff:
     """The user and channels the stream is counted and shown under."""
     options: Options
     """How the stream behaves."""
+    dialect: Dialect
+    """What the library itself says in it."""
     ended: Callable[[], End | None]
     """Returns how the stream was ended meanwhile; :obj:`None` if it was not."""
 
@@ -164,8 +167,8 @@ class HandOff:
         if problem:
             raise StaysWithRequest(problem)
         wanted = self.feed.subscription
-        key = FanoutKey.of(wanted, self.options, chunked=self.offer.is_chunked)
-        return key, partial(fanout_for, wanted.hub, key, self.options, reactor)
+        key = FanoutKey.of(wanted, self.options, self.dialect, chunked=self.offer.is_chunked)
+        return key, partial(fanout_for, wanted.hub, key, reactor)
 
     def _is_given(self, number: int) -> bool:
         # The feed need not receive what it has read from the history.

@@ -1,16 +1,22 @@
 """Which streams share a fan-out."""
 
+import contextvars
+
 import pytest
 
 from sse_sync import Overflow
 from sse_sync.channels.subscription import Subscription
+from sse_sync.event import encode
 from sse_sync.settings import Options
+from sse_sync.streams.dialect import dialect_of
 from sse_sync.streams.handoff.key import FanoutKey
 
 
-def key(hub, channels=("a", "b"), *, options=(), chunked=True, **arguments):
+def key(hub, channels=("a", "b"), *, options=(), chunked=True, plain=False, **arguments):
     options = Options().replace(dict(options))
-    return FanoutKey.of(Subscription(hub, channels, **arguments), options, chunked=chunked)
+    wanted = Subscription(hub, channels, **arguments)
+    dialect = dialect_of(options, plain, None, encode, contextvars.copy_context())
+    return FanoutKey.of(wanted, options, dialect, chunked=chunked)
 
 
 def test_alike(hub):
@@ -38,6 +44,7 @@ def test_alike(hub):
         {"options": {"retry_stopping": 7}},
         {"options": {"retry_failed": 7}},
         {"options": {"debug": True}},
+        {"plain": True},
     ],
     ids=str,
 )
@@ -47,7 +54,7 @@ def test_different(hub, difference):
 
 
 @pytest.mark.parametrize(
-    "options", [{"lifetime": 7.0}, {"reconnect": True}, {"retry_full": 7}], ids=str
+    "options", [{"lifetime": 7.0}, {"reconnect": True}, {"cors_origins": "*"}], ids=str
 )
 def test_what_makes_no_difference(hub, options):
     """What concerns one stream alone, or only its beginning, does not keep it from sharing."""
