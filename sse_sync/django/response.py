@@ -31,11 +31,11 @@ class EventSourceResponse(StreamingHttpResponse):
     """
     An event stream as a Django response.
 
-    The thread's database connections are closed before the first byte, and those that the
-    generator opens when it ends, so that no stream holds one that it does not use. Sessions
-    are saved before the stream begins, as for every response.
+    The thread's database connections are closed before the first byte, and the generator's when
+    it ends, so that no stream holds one that it does not use. Sessions are saved before the
+    stream begins, as for every response.
 
-    Where the request can have no stream, the response is the 204, 503 or 505 that
+    If the request cannot have a stream, the response is the 204, 503 or 505 that
     :func:`sse_sync.wsgi.answer` describes, and the source never runs.
 
     Args:
@@ -46,9 +46,9 @@ class EventSourceResponse(StreamingHttpResponse):
         headers: Further response headers.
         on_close: Called once when the stream has ended, with the
             :class:`~sse_sync.CloseReason`.
-        user: Whose stream it is, text, a number or a UUID, so that it can be ended, asked about
-            and counted by it.
-        changes: Options that differ from ``SSE_SYNC``: ``heartbeat``, ``retry``, ``lifetime``,
+        user: Whose stream it is: text, a number or a UUID. It lets you end the user's streams,
+            have them checked again, and limit their number.
+        changes: Options that override ``SSE_SYNC``: ``heartbeat``, ``retry``, ``lifetime``,
             ``write_timeout``, ``reconnect``, ``debug``, ``retry_failed``, ``retry_stopping``,
             ``retry_full``, ``cors_origins``, ``cors_credentials``, ``max_streams_per_user`` and
             ``max_streams_per_address``; :data:`sse_sync.settings.OPTIONS` describes them.
@@ -60,7 +60,7 @@ class EventSourceResponse(StreamingHttpResponse):
     """
 
     event_stream: EventStream | None
-    """The stream; :obj:`None` where there can be none."""
+    """The stream; :obj:`None` if the request cannot have one."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class EventSourceResponse(StreamingHttpResponse):
         if result.status == 204:
             del self["Content-Type"]
         if result.stream is not None:
-            # Makes GZipMiddleware and its like leave the stream alone; not sent.
+            # Makes middleware such as GZip leave the stream alone. It is removed before sending.
             self["Content-Encoding"] = "identity"
 
     @classmethod
@@ -99,9 +99,9 @@ class EventSourceResponse(StreamingHttpResponse):
         cls, request: HttpRequest, **options: Unpack[ResponseOptions]
     ) -> EventSourceResponse | None:
         """
-        Return the 204 for a client that comes back after the end of its stream, or :obj:`None`.
+        Return a 204 if the client reconnects after its stream has finished, else :obj:`None`.
 
-        For views that start something before they return their source: it must not start again.
+        For views that start work before they return their source: it must not start again.
         The options are the keywords of the class.
         """
         finished = is_finished(wsgi_environ(request))
@@ -118,7 +118,7 @@ class EventSourceResponse(StreamingHttpResponse):
 
 def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
     """
-    Return the WSGI environ of a request, which may be wrapped as Django REST framework does.
+    Return the WSGI environ of a request, even if Django REST framework has wrapped it.
 
     Raises:
         UnsupportedServerError: If the request came through ASGI.
@@ -134,7 +134,7 @@ def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
 
 
 def _encode(item: object) -> bytes:
-    # Lazy translations are text to everybody, though not to Python.
+    # Lazy translations are meant as text, but are no str.
     if isinstance(item, Promise):
         item = str(item)
     elif isinstance(item, ServerSentEvent) and isinstance(item.data, Promise):
