@@ -11,7 +11,7 @@ from sse_sync.django import disconnect, event_stream, last_event_id
 
 
 @require_GET
-@event_stream(user="clock")  # Whose stream it is: a name by which all of them can be ended.
+@event_stream(user="clock")  # One user for all of these streams, so that all can be ended.
 def events(request):
     # A tick's number is its time, so missed ticks can be repeated without storing anything.
     now = int(time.time() / 2)

@@ -11,7 +11,7 @@ from sse_sync.django import event_stream, last_event_id
 @require_GET
 @event_stream
 def events(request):
-    # After a broken connection, go on where the client was.
+    # After a broken connection, continue where the client left off.
     seen = max(0, last_event_id(request, 0, type=int))
     for number in range(seen + 1, 11):
         yield ServerSentEvent(f"count {number}", event="count", id=number)

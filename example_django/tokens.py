@@ -25,7 +25,7 @@ def events(request):
     made = min(max(0, last_event_id(request, 0, type=int)), len(TOKENS))
     try:
         for token in TOKENS[made:]:
-            time.sleep(0.08)  # Thinks.
+            time.sleep(0.08)  # Thinking.
             made += 1
             yield ServerSentEvent(token, event="token", id=made)
     finally:

@@ -14,7 +14,7 @@ SECOND = timedelta(seconds=1)
 
 
 @require_GET
-@event_stream  # Whose pages may read it is in CORS_ORIGINS of the setting SSE_SYNC.
+@event_stream  # CORS_ORIGINS in SSE_SYNC lists the origins that may read it.
 def events(request):
     now = datetime.now(timezone.utc).replace(microsecond=0)
     seen = last_event_id(request, now, type=moment)

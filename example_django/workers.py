@@ -36,4 +36,4 @@ def tell():
     try:
         publish("workers", {**data, "framework": "Django"}, event="worker")
     except BrokerUnavailable:
-        pass  # The next one will be told.
+        pass  # The next report will get through.

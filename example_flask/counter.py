@@ -13,7 +13,7 @@ bp = Blueprint("counter", __name__, url_prefix="/counter")
 @bp.get("/events")
 @event_stream
 def events():
-    # After a broken connection, go on where the client was.
+    # After a broken connection, continue where the client left off.
     seen = max(0, last_event_id(0, type=int))
     for number in range(seen + 1, 11):
         yield ServerSentEvent(f"count {number}", event="count", id=number)

@@ -34,7 +34,7 @@ def greetings(name, first):
         yield datastar_event(
             "datastar-merge-fragments", selector="#greetings", mergeMode="append", fragments=html
         )
-        # With the id, so that a client that reconnects has both events of a step, or gets both.
+        # The second event has the id: a client that has not received it gets both events again.
         yield datastar_signals(number, count=number, state="open")
         time.sleep(0.4)
     yield datastar_signals(state="closed")

@@ -1,5 +1,5 @@
 """
-Every option once: name, default, what it may be, what it means.
+Every option, declared once: its name, default, check and meaning.
 
 Flask reads ``SSE_<NAME>`` from ``app.config``; Django reads ``<NAME>`` from the dictionary
 ``SSE_SYNC``; decorators and responses take the name in lower case.
@@ -60,8 +60,8 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.cors_credentials and "*" in self.cors_origins:
-            # Fetch standard, 3.2.5: a browser would refuse it; and every site could read
-            # what a visitor may.
+            # Fetch standard, 3.2.5: browsers refuse it. Otherwise every site could read what
+            # its visitor may read.
             raise ConfigurationError("cors_credentials", "needs a list of origins, not *")
 
     @classmethod
@@ -70,12 +70,12 @@ class Options:
         Return the options that a framework's configuration holds.
 
         Args:
-            given: The configuration; what does not start with the prefix is ignored.
+            given: The configuration; keys that do not start with the prefix are ignored.
             prefix: What the framework puts before an option's upper-case name.
-            debug: The framework's debug mode, if the configuration leaves it out.
+            debug: The framework's debug mode, used if the configuration does not set one.
 
         Raises:
-            ConfigurationError: If a value is unusable, or an option is no more.
+            ConfigurationError: If a value is unusable, or an option was removed.
         """
         values: dict[str, Any] = {"debug": debug}
         for name, instead in _REMOVED.items():
@@ -109,7 +109,7 @@ class Options:
 
 
 class StreamOptions(TypedDict, total=False):
-    """Options in which one stream may differ from the others; :data:`OPTIONS` describes them."""
+    """Options that a single stream may override; :data:`OPTIONS` describes them."""
 
     heartbeat: float | timedelta | None
     retry: int | timedelta | None
@@ -127,7 +127,7 @@ class StreamOptions(TypedDict, total=False):
 
 
 class ChannelOptions(TypedDict, total=False):
-    """Options of the broker's channels, beside its URL; :data:`OPTIONS` describes them."""
+    """Options of the broker's channels, in addition to its URL; see :data:`OPTIONS`."""
 
     channel_prefix: str
     history: int
@@ -142,7 +142,7 @@ class Option:
     name: str
     """Name in lower case."""
     check: Callable[[Any], Any]
-    """Returns the value as it is used; raises :exc:`ValueError` with what it must be."""
+    """Returns the value in the form that is used; raises :exc:`ValueError` with what it must be."""
     meaning: str
     """What it does, with its unit."""
     is_secret: bool = False
@@ -150,20 +150,20 @@ class Option:
 
     @property
     def per_stream(self) -> bool:
-        """Whether one stream may differ from the others."""
+        """Whether a single stream may override it."""
         return self.name in StreamOptions.__optional_keys__
 
     @property
     def default(self) -> Any:
-        """Value where nothing is configured."""
+        """The value if nothing is configured."""
         return getattr(_DEFAULTS, self.name)
 
     def checked(self, value: Any, key: str) -> Any:
         """
-        Return a value as it is used.
+        Return a value in the form that is used.
 
         Raises:
-            ConfigurationError: If it is unusable, under the name that the user wrote.
+            ConfigurationError: If it is unusable. The error shows the name that the user wrote.
         """
         try:
             return self.check(value)
@@ -195,7 +195,7 @@ def problems(given: Mapping[str, Any]) -> list[ConfigurationError]:
 
 
 def misspelt(given: Mapping[str, Any], prefix: str) -> list[ConfigurationError]:
-    """Return which keys of a configuration look like options with this prefix, and are none."""
+    """Return an error for each key that looks like a misspelt option with this prefix."""
     names = [prefix + option.name.upper() for option in OPTIONS]
     return [
         ConfigurationError(key, _unknown(key, names))
@@ -208,124 +208,124 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "heartbeat",
         or_none(seconds),
-        "Seconds without anything sent after which a comment is sent, so that proxies keep the"
-        " connection. None for never.",
+        "Seconds of silence after which a comment is sent, so that proxies keep the connection"
+        " open. None for never.",
     ),
     Option(
         "retry",
         or_none(milliseconds, "None to leave it to the client"),
-        "Reconnection time in milliseconds that every stream begins with. None to send none: then"
-        " a browser keeps an earlier stream's, or its own.",
+        "Reconnection time in milliseconds, sent when a stream starts. None sends none; the browser"
+        " then keeps an earlier stream's, or its own.",
     ),
     Option(
         "lifetime",
         or_none(seconds),
-        "Seconds after which a stream ends so that its client reconnects, perhaps elsewhere;"
-        " each stream draws between 80 and 100 % of it. None for never.",
+        "Seconds after which a stream ends so that its client reconnects, perhaps to another"
+        " worker; each stream gets between 80 and 100 % of it. None for never.",
     ),
     Option(
         "write_timeout",
         or_none(seconds),
-        "Seconds a client may take to accept what was sent before its connection is cut."
-        " None for never.",
+        "Seconds that a client may take to accept what was sent, before its connection is cut."
+        " None for no limit.",
     ),
     Option(
         "reconnect",
         flag,
-        "Whether a client shall come back when a generator has finished. Otherwise it is told"
+        "Whether a client should reconnect after a generator has finished. If not, it is told"
         " to stop: the last event is stream-end, and a reconnection is answered 204.",
     ),
     Option(
         "debug",
         flag,
-        "Whether a stream-error event shows the exception. The framework's own debug mode where"
-        " it is not set.",
+        "Whether a stream-error event shows the exception. If it is not set, the framework's"
+        " debug mode decides.",
     ),
     Option(
         "retry_failed",
         milliseconds,
-        "Reconnection time in milliseconds after an exception in a generator; each client"
-        " draws between one and two times that.",
+        "Reconnection time in milliseconds after a generator raised an exception; each client"
+        " gets between one and two times that.",
     ),
     Option(
         "retry_stopping",
         milliseconds,
-        "Reconnection time in milliseconds when the server stops or reloads; each client draws"
+        "Reconnection time in milliseconds when the server stops or reloads; each client gets"
         " between one and two times that.",
     ),
     Option(
         "retry_full",
         milliseconds,
-        "Reconnection time in milliseconds when the process holds as many streams as it can;"
-        " each client draws between one and two times that.",
+        "Reconnection time in milliseconds for a client that is refused, because the process is"
+        " full or a limit is reached; each client gets between one and two times that.",
     ),
     Option(
         "cors_origins",
         origins,
-        "Other origins whose pages may read the stream, as browsers write them:"
-        " https://app.example.com. * lets all of them, without credentials.",
+        "Other origins whose pages may read the stream, written as browsers send them:"
+        " https://app.example.com. * allows all of them, without credentials.",
     ),
     Option(
         "cors_credentials",
         flag,
-        "Whether pages of these origins may read it with their visitors' cookies.",
+        "Whether pages of these origins may read the stream with their visitors' cookies.",
     ),
     Option(
         "max_streams",
         or_none(count, "None to ask the server"),
-        "Streams that one process may hold. None takes what the server's settings allow, less"
+        "Streams that one process may hold. None for what the server's settings allow, less"
         " a reserve for ordinary requests.",
     ),
     Option(
         "broker_url",
         url,
-        "What carries events between processes: redis://, rediss:// or unix:// as redis-py reads"
-        " them; redis+cluster://host:port,host:port; redis+sentinel://host:port/name; memory://"
-        " serves a single one.",
+        "What carries events between processes: redis://, rediss:// or unix://, as in redis-py;"
+        " redis+cluster://host:port,host:port; redis+sentinel://host:port/name; memory:// serves"
+        " a single process.",
         is_secret=True,
     ),
     Option(
         "channel_prefix",
         prefix,
-        "What all keys and channels in Redis begin with, so that projects can share one.",
+        "Prefix of all keys and channels in Redis, so that several projects can share one Redis.",
     ),
-    Option("history", count, "Events of each channel that are kept for clients that come back."),
-    Option("history_age", seconds, "Seconds that an event is kept for clients that come back."),
+    Option("history", count, "Events of each channel that are kept for clients that reconnect."),
+    Option("history_age", seconds, "Seconds that an event is kept for clients that reconnect."),
     Option(
         "channel_histories",
         histories,
-        "Channels of which more or less is kept: shell-style patterns of names, each with how many"
-        " events and how many seconds. The first that fits counts.",
+        "Other limits of the history for some channels: shell-style patterns of names, each with a"
+        " number of events and of seconds. The first pattern that matches applies.",
     ),
     Option(
         "authorize",
         hook,
-        "Function, or its dotted path, that is asked whether the client may read a channel that it"
-        " names itself. Without one such channels are refused.",
+        "Function, or its dotted path, that decides whether the client may read a channel that it"
+        " names itself. Without one, all such channels are refused.",
     ),
     Option(
         "max_streams_per_user",
         or_none(count, "None for no limit"),
-        "Streams that one user may have open, in all processes. None for any number.",
+        "Streams that one user may have open, in all processes together. None for no limit.",
     ),
     Option(
         "max_streams_per_address",
         or_none(count, "None for no limit"),
-        "Streams that one address may have open, in all processes; an IPv6 network of 64 bits"
-        " counts as one. None for any number.",
+        "Streams that one address may have open, in all processes together; an IPv6 /64 network"
+        " counts as one address. None for no limit.",
     ),
     Option(
         "trusted_proxies",
         parse_proxies,
-        "Proxies whose X-Forwarded-For is believed: addresses, networks such as 10.0.0.0/8, or"
-        " unix for whoever connects through a unix socket.",
+        "Proxies whose X-Forwarded-For is trusted: addresses, networks such as 10.0.0.0/8, or"
+        " unix for any proxy that connects through a unix socket.",
     ),
 )
 """All options, in the order of the documentation."""
 
 _INSTEAD_OF_RECHECK = (
-    "was removed: call reauthorize() when a permission changes, so that clients come back and are"
-    " asked in a request, and set lifetime for changes that nobody reports"
+    "was removed: call reauthorize() when a permission changes, so that clients reconnect and are"
+    " checked in a request, and set lifetime to catch changes for which nothing calls it"
 )
 _REMOVED = {"RECHECK": _INSTEAD_OF_RECHECK, "RECHECK_EVERY": _INSTEAD_OF_RECHECK}
 

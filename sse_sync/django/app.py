@@ -1,4 +1,4 @@
-"""What the project has once: its options, its channels, and what it publishes at intervals."""
+"""What exists once per project: its options, its hub, and what it publishes at intervals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["app_hub", "close_connections", "configured", "dumps", "schedule", "w
 logger = logging.getLogger("sse_sync")
 
 dumps = functools.partial(json.dumps, cls=DjangoJSONEncoder)
-"""Makes JSON of what is published, and of the items of a generator."""
+"""Encodes what is published, and what a generator yields, as JSON."""
 
 schedule = Schedule()
 """What the project publishes at intervals."""
@@ -37,14 +37,14 @@ def configured() -> Options:
 
 @functools.cache
 def app_hub() -> AppHub:
-    """Return what gives the project its hub."""
+    """Return the object that makes the project's hub when it is first used."""
     return AppHub(configured(), within=without_request, schedule=schedule, dumps=dumps)
 
 
 @contextmanager
 def without_request() -> Iterator[None]:
-    """Run a function of the project that no request has called."""
-    # As around a request: no connection that is too old, and none that is kept.
+    """Run a function of the project outside any request."""
+    # As around a request: begin without an old connection, and keep none.
     close_connections()
     try:
         yield

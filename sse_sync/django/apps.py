@@ -24,10 +24,10 @@ class SSESyncConfig(AppConfig):
     verbose_name = "Server-Sent Events"
 
     def ready(self) -> None:
-        """Run when Django has loaded its applications."""
+        """Register the checks, and log wrong settings, once Django has loaded its applications."""
         checks.register(check_settings)
         checks.register(check_authorize)
-        # gunicorn runs no checks.
+        # gunicorn does not run system checks.
         for message in check_settings():
             logger.error("%s", message.msg)
         admission().prepare({}, registry())

@@ -29,9 +29,9 @@ class ChannelView(View):
 
         path("orders/events", ChannelView.as_view(channels=["orders"]))
 
-    For channels that depend on the request, override :meth:`get_channels`. They are the view's:
-    never return what a client names without asking whether it may read that. Mixins such as
-    ``LoginRequiredMixin`` work as on every view, and so do permission classes such as those of
+    For channels that depend on the request, override :meth:`get_channels`. Never return a name
+    from the client without checking that it may read that channel. Mixins such as
+    ``LoginRequiredMixin`` work as on any view, and so do permission classes such as those of
     Django REST framework.
     """
 
@@ -40,12 +40,12 @@ class ChannelView(View):
     stream_options: dict[str, Any] | None = None
     """Further arguments for :func:`~sse_sync.django.subscribe`, such as ``filter``."""
     permission_classes: Sequence[type[Any]] = ()
-    """Classes whose ``has_permission(request, view)`` has to be true of each."""
+    """Classes whose ``has_permission(request, view)`` must all return true."""
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
         """
-        Return the view, which answers preflights before mixins see them: browsers send them
+        Return the view. It answers preflights before mixins see them, because browsers send them
         without cookies.
         """
         view = super().as_view(**initkwargs)
@@ -60,7 +60,7 @@ class ChannelView(View):
         return answering
 
     def get_user(self) -> Any:
-        """Return whose stream it is: the primary key of who is logged in, or :obj:`None`."""
+        """Return whose stream it is: the logged-in user's primary key, or :obj:`None`."""
         user = getattr(self.request, "user", None)
         return user.pk if user is not None and user.is_authenticated else None
 
@@ -101,9 +101,9 @@ class RequestedChannelView(ChannelView):
         path("rooms/<str:channel>/events", RequestedChannelView.as_view())
         path("events/", include("sse_sync.django.urls"))
 
-    Nothing is relayed that :meth:`authorize` does not allow: the answer is a 403, which makes a
-    browser stop. A client may bring a token of :func:`~sse_sync.django.sign_channels` instead, in
-    ``?token=``; then nobody is asked.
+    A channel that :meth:`authorize` does not allow is refused with a 403, which makes a browser
+    stop. A client may send a token from :func:`~sse_sync.django.sign_channels` in ``?token=``
+    instead; then :meth:`authorize` is not called.
     """
 
     _grant: Grant | None = None
@@ -112,17 +112,17 @@ class RequestedChannelView(ChannelView):
         """
         Return what the client names, or what its token grants.
 
-        :meth:`authorize` is called later, when an order to end the stream is no longer missed.
+        :meth:`authorize` is called later, once an order to end the stream cannot be missed.
 
         Raises:
-            PermissionDenied: If its token is not valid.
+            PermissionDenied: If its token is not valid, or does not grant the URL's channel.
         """
         named = self.kwargs.get("channel")
         try:
             names, self._grant = requested(self.request.GET, check_token)
         except AccessRefused:
             raise PermissionDenied from None
-        # A channel in the URL has to be one of those that were signed.
+        # A channel in the URL must be one of those that the token grants.
         if named is not None and self._grant is not None and named not in names:
             raise PermissionDenied
         return names if named is None else [named]
@@ -135,5 +135,5 @@ class RequestedChannelView(ChannelView):
         return dict(app_hub().granted(self._grant, given))
 
     def authorize(self, channel: str) -> bool:
-        """Return whether the client may read what it names; by default, ``AUTHORIZE`` tells."""
+        """Return whether the client may read a channel; by default, ask ``AUTHORIZE``."""
         return may_read(self.request, channel)

@@ -1,4 +1,4 @@
-"""System checks of the dictionary ``SSE_SYNC``."""
+"""System checks for the dictionary ``SSE_SYNC``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_authorize(**kwargs: Any) -> list[CheckMessage]:
-    """Return what is wrong with ``AUTHORIZE``, which imports it."""
+    """Import ``AUTHORIZE``, and return what is wrong with it."""
     given = getattr(settings, "SSE_SYNC", {})
     try:
         load_hook(given.get("AUTHORIZE") if isinstance(given, Mapping) else None)

@@ -18,14 +18,14 @@ def is_preflight(request: HttpRequest) -> bool:
     """
     Return whether a browser asks for permission (Fetch standard, 4.9).
 
-    It does so without cookies, so nobody is logged in then.
+    It does so without cookies, so no user is logged in.
     """
     wanted = "Access-Control-Request-Method" in request.headers and "Origin" in request.headers
     return request.method == "OPTIONS" and wanted
 
 
 def preflight(request: HttpRequest, options: Mapping[str, Any]) -> HttpResponse:
-    """Answer such a request, for a stream with these options."""
+    """Answer a preflight for a stream with these options."""
     headers = preflight_headers(wsgi_environ(request), configured(), options)
     response = HttpResponse(status=204, headers=dict(headers))
     del response["Content-Type"]

@@ -51,11 +51,11 @@ def publish(channel: str, data: Any, **options: Unpack[PublishOptions]) -> str:
     """
     Publish an event to every subscriber of a channel, at once. See :meth:`sse_sync.Hub.publish`.
 
-    An event about a row that is not committed yet may arrive before the row can be seen:
-    use :func:`publish_on_commit` for it.
+    An event about a row that is not committed yet may arrive before others can see the row:
+    use :func:`publish_on_commit` instead.
 
     Args:
-        channel: Where to publish.
+        channel: The channel to publish to.
         data: Text, or a value that :class:`~django.core.serializers.json.DjangoJSONEncoder` can
             write.
         options: ``event``, ``key``, ``meta``, ``token``, ``retry_for`` and ``keep``; see
@@ -81,17 +81,17 @@ def publish_on_commit(
     **options: Unpack[PublishOptions],
 ) -> None:
     """
-    Publish an event when the current transaction has been committed, and not if it is rolled back.
+    Publish an event once the current transaction commits, and not if it is rolled back.
 
     Outside a transaction it is published at once. See :func:`publish`.
 
     Args:
-        channel: Where to publish.
-        data: Text, or a value to be sent as JSON; its state at the commit is sent.
-        using: Database of the transaction; the default one by default.
-        robust: Whether an error in publishing, such as an unreachable broker, is only logged. What
-            was committed stays committed, and otherwise the error would keep everything else that
-            waits for the commit from being done.
+        channel: The channel to publish to.
+        data: Text, or a value to be sent as JSON; it is encoded after the commit.
+        using: The transaction's database; by default Django's default database.
+        robust: Whether an error in publishing, such as an unreachable broker, is only logged.
+            Otherwise it is raised after the commit, and the callbacks that were still to be called
+            are skipped.
         options: Keywords of :func:`publish`.
 
     Raises:
@@ -101,7 +101,7 @@ def publish_on_commit(
     check_channel(channel)
     check_publish_options(options)
     task = partial(publish, channel, data, **options)
-    # A name, for the log.
+    # Django logs the name of a callback that fails.
     functools.update_wrapper(task, publish)
     transaction.on_commit(task, using=using, robust=robust)
 
@@ -124,7 +124,7 @@ def publish_every(
             return {"load": os.getloadavg()[0]}
 
     The function is called without a request, and with database connections of its own, which are
-    closed afterwards. Its module must have been imported, as that of a view has been.
+    closed afterwards. Its module must be imported at start-up, as the modules of views are.
     """
     return schedule.publish_every(seconds, channel, event=event, key=key, keep=keep)
 
@@ -137,12 +137,12 @@ def disconnect(
 
 
 def reauthorize(*, user: Any = None, channel: str | None = None) -> None:
-    """Have clients come back and be asked again. See :meth:`sse_sync.Hub.reauthorize`."""
+    """Have clients reconnect and be checked again. See :meth:`sse_sync.Hub.reauthorize`."""
     hub().reauthorize(user=user, channel=channel)
 
 
 def present(channel: str) -> list[Present]:
-    """Return who is on a channel, ordered by arrival. See :meth:`sse_sync.Hub.present`."""
+    """Return who is present, ordered by arrival. See :meth:`sse_sync.Hub.present`."""
     return hub().present(channel)
 
 
@@ -157,20 +157,21 @@ def subscribe(
 
     Args:
         request: The request to answer.
-        names: Names of channels. The view chooses them: never pass on what a client names without
-            ``authorize=True``, or without checking otherwise that it may read it.
-        authorize: Whether to call the setting ``AUTHORIZE``, a function of the request and a
-            channel, for each, because the client names it; or another function, of a channel. A
-            refusal is a 403, which makes a browser stop, and an impossible name a 400.
+        names: Names of channels, chosen by the view. Never pass on a name from the client, unless
+            you set ``authorize=`` or check yourself that it may read the channel.
+        authorize: Whether the client names the channels, so that the setting ``AUTHORIZE``, a
+            function of the request and a channel, has to allow each; or another function, of a
+            channel. A refusal is answered 403, which makes a browser stop; a name that no channel
+            can have is answered 400.
         options: ``filter``, ``snapshot``, ``overflow``, ``max_events``, ``max_bytes`` and
             ``tell_degraded``; ``user``, ``presence``, ``info``, ``grace`` and ``announce``: see
-            :class:`~sse_sync.channels.app.SubscribeOptions`. Others are those of
+            :class:`~sse_sync.channels.app.SubscribeOptions`. All others are keywords of
             :class:`EventSourceResponse`.
 
     Raises:
         ConfigurationError: If a channel's name or an option is unusable, or the broker is
             ``memory://`` and the server has several processes.
-        BadRequest: If the client names what is no channel.
+        BadRequest: If the client gives a name that no channel can have.
         PermissionDenied: If the client may not read one of the channels.
         UnsupportedServerError: If the request came through ASGI.
     """
@@ -185,8 +186,8 @@ def subscribe(
 
 
 def may_read(request: HttpRequest, channel: str) -> bool:
-    """Return what the setting ``AUTHORIZE`` says; without it, nothing may be read."""
+    """Return whether the setting ``AUTHORIZE`` allows a channel; without it, none is allowed."""
     hook = load_hook(configured().authorize)
     if hook is None:
-        logger.warning("AUTHORIZE is not set, so that nothing which a client names may be read")
+        logger.warning("AUTHORIZE is not set: every channel that a client names is refused")
     return hook is not None and is_yes(hook(request, channel), "AUTHORIZE")

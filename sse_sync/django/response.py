@@ -32,11 +32,11 @@ class EventSourceResponse(StreamingHttpResponse):
     """
     An event stream as a Django response.
 
-    The thread's database connections are closed before the first byte, and those that the
-    generator opens when it ends, so that no stream holds one that it does not use. Sessions
-    are saved before the stream begins, as for every response.
+    The thread's database connections are closed before the first byte, and the generator's when
+    it ends, so that no stream holds one that it does not use. Sessions are saved before the
+    stream begins, as for every response.
 
-    Where the request can have no stream, the response is the 204, 403, 503 or 505 that
+    If the request cannot have a stream, the response is the 204, 403, 503 or 505 that
     :func:`sse_sync.wsgi.answer` describes, and the source never runs.
 
     Args:
@@ -47,15 +47,15 @@ class EventSourceResponse(StreamingHttpResponse):
         headers: Further response headers.
         on_close: Called once when the stream has ended, with the
             :class:`~sse_sync.CloseReason`.
-        user: Whose stream it is, text, a number or a UUID, so that it can be ended, asked about
-            and counted by it.
-        plain: Whether the client is no EventSource, and gets nothing but the application's own
-            events, and comments that no client takes for an event. By default, whether the
-            request's method is another than GET and HEAD.
-        error: Returns the last events of a plain stream whose client lacks something, in its own
-            form; see :data:`sse_sync.streams.dialect.ErrorEvents`. Without it the connection is
-            broken off.
-        changes: Options that differ from ``SSE_SYNC``: ``heartbeat``, ``retry``, ``lifetime``,
+        user: Whose stream it is: text, a number or a UUID. It lets you end the user's streams,
+            have them checked again, and limit their number.
+        plain: Whether the client is no EventSource: it gets the application's own events, and
+            comments that no client takes for an event, but none of the library's events. By
+            default, true for any method but GET and HEAD.
+        error: Returns the last events of a plain stream whose client lacks something, in the
+            client's own form; see :data:`sse_sync.streams.dialect.ErrorEvents`. Without it the
+            connection is broken off.
+        changes: Options that override ``SSE_SYNC``: ``heartbeat``, ``retry``, ``lifetime``,
             ``write_timeout``, ``reconnect``, ``debug``, ``retry_failed``, ``retry_stopping``,
             ``retry_full``, ``cors_origins``, ``cors_credentials``, ``max_streams_per_user`` and
             ``max_streams_per_address``; :data:`sse_sync.settings.OPTIONS` describes them.
@@ -67,7 +67,7 @@ class EventSourceResponse(StreamingHttpResponse):
     """
 
     event_stream: EventStream | None
-    """The stream; :obj:`None` where there can be none."""
+    """The stream; :obj:`None` if the request cannot have one."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class EventSourceResponse(StreamingHttpResponse):
         if result.status == 204:
             del self["Content-Type"]
         if result.stream is not None:
-            # Makes GZipMiddleware and its like leave the stream alone; not sent.
+            # Makes middleware such as GZip leave the stream alone. It is removed before sending.
             self["Content-Encoding"] = "identity"
 
     @classmethod
@@ -110,11 +110,11 @@ class EventSourceResponse(StreamingHttpResponse):
         cls, request: HttpRequest, **options: Unpack[ResponseOptions]
     ) -> EventSourceResponse | None:
         """
-        Return the answer to a request that can have no stream, or :obj:`None`: the 204 for a client
-        that comes back after the end of its stream, a 403, 503 or 505.
+        Return the answer to a request that cannot have a stream, else :obj:`None`: a 204 if the
+        client reconnects after its stream has finished, or a 403, 503 or 505.
 
-        For views that start something before they return their source. The options are the keywords
-        of the class.
+        For views that start work before they return their source. The options are the keywords of
+        the class.
         """
         changes = configured().replace(stream_options(options))
         plain, error = options.get("plain"), options.get("error")
@@ -137,7 +137,7 @@ class EventSourceResponse(StreamingHttpResponse):
 
 def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
     """
-    Return the WSGI environ of a request, which may be wrapped as Django REST framework does.
+    Return the WSGI environ of a request, even if Django REST framework has wrapped it.
 
     Raises:
         UnsupportedServerError: If the request came through ASGI.
@@ -153,7 +153,7 @@ def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
 
 
 def _encode(item: object) -> bytes:
-    # Lazy translations are text to everybody, though not to Python.
+    # Lazy translations are meant as text, but are no str.
     if isinstance(item, Promise):
         item = str(item)
     elif isinstance(item, ServerSentEvent) and isinstance(item.data, Promise):

@@ -1,4 +1,4 @@
-"""Tokens with which a client may read channels."""
+"""Signed tokens that let clients read channels."""
 
 from __future__ import annotations
 

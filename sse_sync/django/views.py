@@ -33,18 +33,18 @@ def event_stream(**options: Unpack[ResponseOptions]) -> Callable[[View], View]: 
 
 def event_stream(view: Any = None, **options: Any) -> Any:
     """
-    Make an event stream of a view that is a generator, or that returns one.
+    Turn a view that is a generator, or returns one, into an event stream.
 
-    What else the view returns, such as a redirect, is answered as ever. It works on
-    functions and on methods of a class-based view, above and below other decorators such as
-    ``login_required`` and ``require_GET``::
+    Anything else that the view returns, such as a redirect, is sent unchanged. The
+    decorator works on functions and on methods of a class-based view, above and below other
+    decorators such as ``login_required`` and ``require_GET``::
 
         @login_required
         @event_stream(heartbeat=10)
         def clock(request): ...
 
     Args:
-        view: The view, where the decorator is used without arguments.
+        view: The view, if the decorator is used without arguments.
         options: Keywords of :class:`EventSourceResponse`; ``user`` may be a function of the
             request.
 
@@ -90,8 +90,8 @@ def last_event_id(
     """
     Return the last event ID of a request. See :func:`sse_sync.wsgi.last_event_id_as`.
 
-    It is untrusted: any client can send anything. ``last_event_id(request, 0, type=int)`` is a
-    number in any case.
+    It is untrusted: any client can send anything. ``last_event_id(request, 0, type=int)``
+    always returns a number.
 
     Raises:
         UnsupportedServerError: If the request came through ASGI.

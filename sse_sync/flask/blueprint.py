@@ -23,7 +23,7 @@ def make_blueprint(
     name: str,
     options: SubscribeOptions,
 ) -> flask.Blueprint:
-    """Return what :meth:`.SSE.blueprint` describes; both functions are methods of the extension."""
+    """Make what :meth:`.SSE.blueprint` describes. Both functions are methods of the extension."""
 
     def events() -> flask.Response:
         if flask.request.method == "OPTIONS":
@@ -47,7 +47,7 @@ def make_blueprint(
 
 
 def _ask(options: SubscribeOptions) -> SubscribeOptions:
-    # Who it is may depend on the request.
+    # The user may depend on the request.
     user, presence = options.get("user"), options.get("presence")
     return {**options, "user": _called(user), "presence": _called(presence)}
 

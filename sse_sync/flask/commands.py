@@ -18,7 +18,7 @@ __all__ = ["commands"]
 
 commands = AppGroup("sse", help="Publish events, and listen to channels.")
 
-# The arguments are those of python -m sse_sync, declared in one place and not again for click.
+# The arguments are those of python -m sse_sync, which argparse parses; click passes them on.
 _as_they_are: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": []}
 
 

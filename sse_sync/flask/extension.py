@@ -38,8 +38,8 @@ class SSE:
     """
     Give a Flask application event streams.
 
-    One instance may serve several applications; it keeps nothing of any of them. Publishing and
-    subscribing need an application context.
+    One instance may serve several applications, because it stores nothing about them. Publishing
+    and subscribing need an application context.
 
     Args:
         app: An application to initialise at once.
@@ -63,10 +63,10 @@ class SSE:
 
         Raises:
             ConfigurationError: If a value is unusable.
-            RuntimeError: If the application has the extension already.
+            RuntimeError: If the application already has the extension.
         """
         if "sse_sync" in app.extensions:
-            raise RuntimeError("this application has an SSE extension already: use that one")
+            raise RuntimeError("this application already has an SSE extension: use that one")
         options = Options.read(app.config, "SSE_")
         app_hub = AppHub(
             options,
@@ -88,10 +88,10 @@ class SSE:
 
     def authorize(self, hook: Authorize) -> Authorize:
         """
-        Register the function that tells whether the client may read a channel that it names.
+        Register the function that decides whether a client may read a channel that it names.
 
-        Works as a decorator. The function is called in the request, for each channel, in
-        applications without an ``SSE_AUTHORIZE`` of their own. Only :obj:`True` allows.
+        Use it as a decorator. The function is called in the request, once for each channel, in
+        applications that do not set ``SSE_AUTHORIZE``. Only :obj:`True` allows the channel.
 
         Args:
             hook: Takes a channel's name.
@@ -104,7 +104,7 @@ class SSE:
         Publish an event to every subscriber of a channel. See :meth:`sse_sync.Hub.publish`.
 
         Args:
-            channel: Where to publish.
+            channel: The channel to publish to.
             data: Text, or a value that ``app.json`` can write.
             options: ``event``, ``key``, ``meta``, ``token``, ``retry_for`` and ``keep``; see
                 :class:`~sse_sync.channels.publishing.PublishOptions`.
@@ -152,11 +152,11 @@ class SSE:
         self.hub.disconnect(user=user, channel=channel, reason=reason, for_good=for_good)
 
     def reauthorize(self, *, user: Any = None, channel: str | None = None) -> None:
-        """Have clients come back and be asked again. See :meth:`sse_sync.Hub.reauthorize`."""
+        """Have clients reconnect and be checked again. See :meth:`sse_sync.Hub.reauthorize`."""
         self.hub.reauthorize(user=user, channel=channel)
 
     def present(self, channel: str) -> list[Present]:
-        """Return who is on a channel, ordered by arrival. See :meth:`sse_sync.Hub.present`."""
+        """Return who is present, ordered by arrival. See :meth:`sse_sync.Hub.present`."""
         return self.hub.present(channel)
 
     def subscribe(
@@ -166,14 +166,14 @@ class SSE:
         Answer the current request with the events of some channels. See :meth:`.AppHub.subscribe`.
 
         Args:
-            channels: Names of channels. The view chooses them: never pass on what a client names
-                without ``authorize=True``, or without checking otherwise that it may read it.
-            authorize: Whether to call the function of :meth:`authorize` for each channel, because
-                the client names it. A refusal is a 403, which makes a browser stop, and an
-                impossible name a 400.
+            channels: Names of channels, chosen by the view. Never pass on a name from the client,
+                unless you set ``authorize=True`` or check yourself that it may read the channel.
+            authorize: Whether the client names the channels, so that the function given to
+                :meth:`authorize` has to allow each. A refusal is answered 403, which makes a
+                browser stop; a name that no channel can have is answered 400.
             options: ``filter``, ``snapshot``, ``overflow``, ``max_events``, ``max_bytes`` and
                 ``tell_degraded``; ``user``, ``presence``, ``info``, ``grace`` and ``announce``: see
-                :class:`~sse_sync.channels.app.SubscribeOptions`. Others are those of
+                :class:`~sse_sync.channels.app.SubscribeOptions`. All others are keywords of
                 :class:`~sse_sync.flask.EventSourceResponse`.
 
         Raises:
@@ -205,13 +205,13 @@ class SSE:
             app.register_blueprint(sse.blueprint("orders", url="/orders/events"))
 
         Without channels the client names them, as in ``/events?channel=a&channel=b``, and the
-        function of :meth:`authorize` is called for each; or it sends a token of
+        function given to :meth:`authorize` decides about each. Or the client sends a token from
         :meth:`sign_channels`.
 
         Args:
             channels: Names of channels.
-            url: Where it is.
-            name: Name of the blueprint; several need different ones.
+            url: The endpoint's URL.
+            name: The blueprint's name. Each blueprint of an application needs a different one.
             options: Keywords of :meth:`subscribe`; ``user`` and ``presence`` may be functions,
                 which are called in the request.
         """

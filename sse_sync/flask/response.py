@@ -35,11 +35,11 @@ class EventSourceResponse(flask.Response):
     An event stream as a Flask response.
 
     In the generator ``request``, ``session``, ``g`` and ``current_app`` are those of the view.
-    Teardown functions run once, when the stream is over and the generator has ended. A
+    Teardown functions run once, after both the stream and the generator have ended. A
     Flask-SQLAlchemy session is removed before the first byte, so that no connection
-    stays checked out; the generator may use the session anew.
+    stays checked out; a query in the generator opens a new one.
 
-    Where the request can have no stream, the response is the 204, 403, 503 or 505 that
+    If the request cannot have a stream, the response is the 204, 403, 503 or 505 that
     :func:`sse_sync.wsgi.answer` describes, and the source never runs.
 
     Args:
@@ -48,15 +48,15 @@ class EventSourceResponse(flask.Response):
         headers: Further response headers.
         on_close: Called once when the stream has ended, with the
             :class:`~sse_sync.CloseReason`.
-        user: Whose stream it is, text, a number or a UUID, so that it can be ended, asked about
-            and counted by it.
-        plain: Whether the client is no EventSource, and gets nothing but the application's own
-            events, and comments that no client takes for an event. By default, whether the
-            request's method is another than GET and HEAD.
-        error: Returns the last events of a plain stream whose client lacks something, in its own
-            form; see :data:`sse_sync.streams.dialect.ErrorEvents`. Without it the connection is
-            broken off.
-        changes: Options that differ from the configuration: ``heartbeat``, ``retry``, ``lifetime``,
+        user: Whose stream it is: text, a number or a UUID. It lets you end the user's streams,
+            have them checked again, and limit their number.
+        plain: Whether the client is no EventSource: it gets the application's own events, and
+            comments that no client takes for an event, but none of the library's events. By
+            default, true for any method but GET and HEAD.
+        error: Returns the last events of a plain stream whose client lacks something, in the
+            client's own form; see :data:`sse_sync.streams.dialect.ErrorEvents`. Without it the
+            connection is broken off.
+        changes: Options that override the configuration: ``heartbeat``, ``retry``, ``lifetime``,
             ``write_timeout``, ``reconnect``, ``debug``, ``retry_failed``, ``retry_stopping``,
             ``retry_full``, ``cors_origins``, ``cors_credentials``, ``max_streams_per_user`` and
             ``max_streams_per_address``; :data:`sse_sync.settings.OPTIONS` describes them.
@@ -68,7 +68,7 @@ class EventSourceResponse(flask.Response):
     """
 
     event_stream: EventStream | None
-    """The stream; :obj:`None` where there can be none."""
+    """The stream; :obj:`None` if the request cannot have one."""
 
     def __init__(
         self,
@@ -106,17 +106,17 @@ class EventSourceResponse(flask.Response):
             del self.headers["Content-Type"]
         self.event_stream = result.stream
         if self.event_stream is not None:
-            # Makes middleware that compresses leave the stream alone; not sent.
+            # Makes compressing middleware leave the stream alone. It is removed before sending.
             self.headers["Content-Encoding"] = "identity"
 
     @classmethod
     def for_finished_client(cls, **options: Unpack[ResponseOptions]) -> EventSourceResponse | None:
         """
-        Return the answer to a request that can have no stream, or :obj:`None`: the 204 for a client
-        that comes back after the end of its stream, a 403, 503 or 505.
+        Return the answer to a request that cannot have a stream, else :obj:`None`: a 204 if the
+        client reconnects after its stream has finished, or a 403, 503 or 505.
 
-        For views that start something before they return their source. The options are the keywords
-        of the class.
+        For views that start work before they return their source. The options are the keywords of
+        the class.
         """
         state, changes = current_state(), stream_options(options)
         plain, error = options.get("plain"), options.get("error")
@@ -136,15 +136,15 @@ class EventSourceResponse(flask.Response):
         return headers
 
     def get_app_iter(self, environ: WSGIEnvironment) -> Iterable[bytes]:
-        """Return the stream itself, which the server iterates, or nothing for HEAD."""
+        """Return the stream for the server to iterate, or nothing for HEAD."""
         if self.event_stream is None or environ["REQUEST_METHOD"] == "HEAD":
             return super().get_app_iter(environ)
-        # Flask keeps a context until it was popped as often as it was pushed. So the pop
-        # right after this call tears nothing down, and the one in _tear_down does.
+        # Flask keeps a context until it has been popped as often as pushed. So the pop right
+        # after this call tears nothing down; the one in _tear_down does.
         # Flask 3.2 merges the request context into the application context.
         proxy: Any = vars(flask_globals).get("request_ctx") or flask_globals.app_ctx
         request_context = proxy._get_current_object()
-        # Without the adapter the URL is not matched a second time.
+        # Without its adapter, push() does not match the URL a second time.
         adapter, request_context.url_adapter = request_context.url_adapter, None
         request_context.push()
         request_context.url_adapter = adapter
@@ -156,7 +156,7 @@ class EventSourceResponse(flask.Response):
         if self._teardown is None:
             return  # HEAD, or a response that was replaced: the context was never held.
         try:
-            self.close()  # Calls what call_on_close() was given; the stream is closed already.
+            self.close()  # Runs the call_on_close() functions; the stream is already closed.
         finally:
             self._teardown(error)
 
@@ -174,7 +174,7 @@ def preflight(options: Mapping[str, Any]) -> flask.Response:
 
 
 def _release_session() -> None:
-    # Flask-SQLAlchemy: what its own teardown function does, before streaming instead of after.
+    # Does what Flask-SQLAlchemy's own teardown function does, but before streaming, not after.
     extension = flask.current_app.extensions.get("sqlalchemy")
     session = getattr(extension, "session", None)
     if session is not None:

@@ -1,4 +1,4 @@
-"""Tokens with which a client may read channels."""
+"""Signed tokens that let clients read channels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sign_channels(*channels: str, user: Any, ttl: float) -> str:
 def check_token(token: str) -> Grant | None:
     """Return what a token grants, or :obj:`None` if it is not valid."""
     if not flask.current_app.secret_key:
-        logger.error("no token can be checked without the application's secret key")
+        logger.error("refused a signed token: SECRET_KEY is not set, so no token can be checked")
         return None
     try:
         return Grant.from_claims(_signer().loads(token))

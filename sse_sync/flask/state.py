@@ -1,4 +1,4 @@
-"""What an application of Flask keeps of the extension, and of each request."""
+"""What the extension stores in a Flask application, and in each request."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ CONTEXT_KEY = "sse_sync.flask.context"
 
 @dataclass(frozen=True)
 class State:
-    """What the extension keeps in ``app.extensions["sse_sync"]``."""
+    """What the extension stores in ``app.extensions["sse_sync"]``."""
 
     options: Options
     """How the application's streams behave."""
     app_hub: AppHub
-    """What gives it its hub."""
+    """Makes the application's hub when it is first used."""
 
 
 def current_state() -> State:
@@ -35,7 +35,7 @@ def current_state() -> State:
     Return the state of the current application's extension.
 
     Raises:
-        RuntimeError: If the application has none.
+        RuntimeError: If the application has no extension.
     """
     state = flask.current_app.extensions.get("sse_sync")
     if not isinstance(state, State):
@@ -50,8 +50,8 @@ class OwnContext:
     """
     WSGI middleware that runs every request in context variables of its own.
 
-    Flask binds a request context to the variables it was pushed in, and a stream has to pop it
-    long after the request, when other requests may have used the thread, or from another thread.
+    Flask binds a request context to the variables in which it was pushed. A stream pops it long
+    after the request, when the thread may have served other requests, or from another thread.
     """
 
     def __init__(self, wsgi_app: WSGIApplication) -> None:
@@ -71,7 +71,7 @@ class OwnContext:
 
 
 def runner_of(environ: WSGIEnvironment) -> Callable[..., Any]:
-    """Return what calls a function in the context variables of the current request."""
+    """Return a function that calls another in the context variables of the current request."""
     context = environ.get(CONTEXT_KEY)
     if isinstance(context, contextvars.Context):
         return context.run

@@ -33,18 +33,18 @@ def event_stream(**options: Unpack[ResponseOptions]) -> Callable[[View], View]: 
 
 def event_stream(view: Any = None, **options: Any) -> Any:
     """
-    Make an event stream of a view that is a generator, or that returns one.
+    Turn a view that is a generator, or returns one, into an event stream.
 
-    What else the view returns, such as a redirect, is answered as ever. It works on
-    functions, on methods of a :class:`~flask.views.MethodView`, and in the list
-    :attr:`~flask.views.View.decorators`; routes go above it::
+    Anything else that the view returns, such as a redirect, is sent unchanged. The
+    decorator works on functions, on methods of a :class:`~flask.views.MethodView`, and in the list
+    :attr:`~flask.views.View.decorators`. Put routes above it::
 
         @app.get("/clock")
         @event_stream(heartbeat=10)
         def clock(): ...
 
     Args:
-        view: The view, where the decorator is used without arguments.
+        view: The view, if the decorator is used without arguments.
         options: Keywords of :class:`EventSourceResponse`; ``user`` may be a function that is
             called in the request.
 
@@ -74,7 +74,7 @@ def event_stream(view: Any = None, **options: Any) -> Any:
             )
         return result
 
-    # Flask calls the view for OPTIONS, too, instead of answering without the headers of CORS.
+    # So that Flask calls the view for OPTIONS, too: its own answer would lack the CORS headers.
     answering: Any = streaming
     answering.required_methods = {"OPTIONS"}
     answering.provide_automatic_options = False
@@ -93,7 +93,7 @@ def last_event_id(default: Any = None, *, type: Callable[[str], Any] | None = No
     """
     Return the last event ID of the current request. See :func:`sse_sync.wsgi.last_event_id_as`.
 
-    It is untrusted: any client can send anything. ``last_event_id(0, type=int)`` is a number in any
-    case.
+    It is untrusted: any client can send anything. ``last_event_id(0, type=int)`` always returns a
+    number.
     """
     return wsgi.last_event_id_as(flask.request.environ, default, type)

@@ -23,8 +23,8 @@ class GeventWorker(HandoffMixin, ggevent.GeventWorker):
         """
         Remove a descriptor from the loop's epoll.
 
-        libev leaves it there until it is closed. Once another connection has its number, libev
-        would rebuild the whole epoll each time a client leaves.
+        Otherwise libev leaves it there until it is closed. Once another connection gets the same
+        number, libev rebuilds the whole epoll each time a client leaves.
         """
         epoll, loop = system_epoll(), gevent.get_hub().loop
         fileno = getattr(loop, "fileno", lambda: None)()

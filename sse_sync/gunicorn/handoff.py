@@ -1,7 +1,7 @@
 """
 How a gunicorn worker hands a connection off.
 
-The response ends normally: to the server, its length has just been reached, on a connection that
+The response ends normally: the server sees that its length has been reached, on a connection that
 must be closed. The descriptor now belongs to a socket that leads nowhere, so nothing that the
 server still does, such as shutting it down, reaches the client.
 """
@@ -31,8 +31,8 @@ __all__ = ["HandoffMixin", "GunicornOffer"]
 # Major versions of gunicorn that hand-off is tested with.
 TESTED = range(22, 28)
 
-# Seconds that a stopping worker waits until the final bytes of its connections are written, and
-# their ends logged.
+# Seconds that a stopping worker waits for its connections' final bytes to be written, and for their
+# ends to be logged.
 DRAIN = 1.5
 
 
@@ -61,7 +61,7 @@ class GunicornOffer:
         if isinstance(self._sock, ssl.SSLSocket):
             return "gunicorn terminates TLS on this connection"
         if not response.headers_sent or response.status_code != 200:
-            return "the headers are not sent, or the status is not 200"
+            return "the headers have not been sent, or the status is not 200"
         if response.sent != sent or "content-encoding" in names:
             return "middleware has changed the body"
         if response.response_length is not None:
@@ -94,7 +94,7 @@ class HandoffMixin:
     log: Any
 
     def init_process(self) -> None:
-        """Raise the limit of open files to the hard limit."""
+        """Raise the soft limit of open files to the hard limit."""
         _raise_descriptor_limit()
         super().init_process()  # type: ignore[misc]
 
@@ -118,7 +118,7 @@ class HandoffMixin:
                 environ[OFFER] = GunicornOffer(response, sock, self.forget)
             return application(environ, start_response)
 
-        _nowhere()  # Before threads use it at the same time.
+        _nowhere()  # Made here, before several threads could make it at once.
         self.wsgi = offering
 
     def run(self) -> None:
@@ -144,7 +144,7 @@ _dead_end: _socket.socket | None = None
 
 
 def _nowhere() -> _socket.socket:
-    # Reading from it returns the end, and writing to it fails.
+    # Reading from it returns the end of file, and writing to it fails.
     global _dead_end
     if _dead_end is None:
         _dead_end, other = _socket.socketpair()

@@ -32,7 +32,7 @@ from sse_sync.testing import read_events
 from tests.apps.sources import MARKS
 from tests.fronts.front_contract import Front, FrontContract
 
-MILLISECONDS = "a whole number of milliseconds, 0 to 2,147,483,647"
+OR_NONE = "a whole number of milliseconds, 0 to 2,147,483,647, or None to leave it to the client"
 
 
 class DjangoFront(Front):
@@ -274,8 +274,7 @@ def test_asgi_is_refused():
         (
             {"RETRY": -1},
             [
-                f"sse_sync.E002: SSE_SYNC: RETRY must be {MILLISECONDS},"
-                " or None to leave it to the client, not -1."
+                f"sse_sync.E002: SSE_SYNC: RETRY must be {OR_NONE}, not -1.",
             ],
         ),
     ],

@@ -15,12 +15,12 @@ __all__ = ["Command"]
 
 
 class Command(BaseCommand):
-    """Print events as they come."""
+    """Print events as they arrive."""
 
     help = "Print events as they arrive."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare what the command takes."""
+        """Declare the arguments."""
         cli.add_listen_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:

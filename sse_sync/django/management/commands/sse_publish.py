@@ -20,7 +20,7 @@ class Command(BaseCommand):
     help = "Publish an event."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare what the command takes."""
+        """Declare the arguments."""
         cli.add_publish_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
