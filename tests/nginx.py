@@ -77,3 +77,46 @@ class Nginx:
         assert self.process.poll() is None, (self.folder / "stderr.log").read_text()
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class PlainNginx:
+    """A context manager: nginx as most people have it, in front of a port."""
+
+    def __init__(self, folder, upstream, version):
+        self.folder, self.port = folder, free_port()
+        temporary = "".join(
+            f"{kind}_temp_path {folder}/{kind}; "
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        user = "user root; " if os.geteuid() == 0 else ""
+        self._configuration = f"""
+            {user}
+            daemon off; pid {folder}/plain.pid; error_log {folder}/plain.log;
+            events {{ }}
+            http {{
+                access_log off; {temporary}
+                server {{
+                    listen 127.0.0.1:{self.port};
+                    location / {{
+                        proxy_pass http://127.0.0.1:{upstream};
+                        proxy_http_version {version};
+                        proxy_set_header Connection "";
+                    }}
+                }}
+            }}
+        """
+
+    def __enter__(self):
+        path = self.folder / "plain.conf"
+        path.write_text(self._configuration)
+        self.process = subprocess.Popen(["nginx", "-p", self.folder, "-c", path])
+        wait_for(self._is_up, "nginx")
+        return self
+
+    def __exit__(self, *exc_info):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(10)
+
+    def _is_up(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0

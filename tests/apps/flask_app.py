@@ -9,7 +9,7 @@ from flask import Flask, g, jsonify, request
 
 from sse_sync.flask import SSE, EventSourceResponse, last_event_id
 from tests.apps import middleware
-from tests.apps.sources import MARKS, SOURCES, figures, mark
+from tests.apps.sources import MARKS, SOURCES, figures, mark, openai_error
 
 logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
 logging.getLogger("sse_sync").setLevel(logging.INFO)
@@ -49,7 +49,15 @@ def stream(name):
     )
 
 
-@app.get("/subscribe/<name>")
+@app.route("/api/<name>", methods=["GET", "POST"])
+def api(name):
+    """Serve one of the sources to a client of an API."""
+    key = request.args.get("key", "")
+    error = openai_error if "error" in request.args else None
+    return EventSourceResponse(SOURCES[name](key), plain=True, error=error)
+
+
+@app.route("/subscribe/<name>", methods=["GET", "POST"])
 def subscribe(name):
     """Relay a channel."""
     return sse.subscribe(

@@ -140,6 +140,11 @@ SOURCES = {
 }
 
 
+def openai_error(failure):
+    """Say what failed as the API of OpenAI does."""
+    return {"error": {"message": failure.message, "type": failure.reason.name.lower()}}
+
+
 def figures():
     """What the process holds."""
     greenlets = 0

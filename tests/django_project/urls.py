@@ -7,6 +7,7 @@ from django.http import HttpResponse, JsonResponse
 from django.urls import include, path
 from django.utils.decorators import method_decorator
 from django.views import View
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
 
 from sse_sync import ServerSentEvent
@@ -20,7 +21,7 @@ from sse_sync.django import (
     publish,
     subscribe,
 )
-from tests.apps.sources import MARKS, SOURCES, figures, mark
+from tests.apps.sources import MARKS, SOURCES, figures, mark, openai_error
 
 
 def stream(request, name):
@@ -29,6 +30,14 @@ def stream(request, name):
     return EventSourceResponse(
         request, SOURCES[name](key), on_close=lambda reason: mark(key, reason.name)
     )
+
+
+@csrf_exempt
+def api(request, name):
+    """Serve one of the sources to a client of an API."""
+    error = openai_error if "error" in request.GET else None
+    source = SOURCES[name](request.GET.get("key", ""))
+    return EventSourceResponse(request, source, plain=True, error=error)
 
 
 @require_GET
@@ -88,6 +97,7 @@ def atomic(request):
     return EventSourceResponse(request, source())
 
 
+@csrf_exempt
 def relay(request, name):
     """Relay a channel."""
     return subscribe(
@@ -143,6 +153,8 @@ def show_figures(request):
 
 
 urlpatterns = [
+    path("api/<name>", api),
+    path("api/<str:name>", api),
     path("stream/<str:name>", stream),
     path("private", private),
     path("class/<int:number>", ClassView.as_view()),
