@@ -3,11 +3,13 @@
 import logging
 import time
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from urllib.parse import quote, urlencode
 
+import pydantic
 import pytest
 
 from sse_sync import (
@@ -268,6 +270,33 @@ class StreamContract:
         response = front.opened(channel)
         front.sse.publish("a", given)
         assert texts(response) == [f'{{"on": {front.day}}}']
+
+    def test_models(self, front):
+        """Models are JSON, too; what the framework can write is written its way beside them."""
+
+        class Order(pydantic.BaseModel):
+            on: date = pydantic.Field(alias="onDay")
+
+        @dataclass
+        class Line:
+            on: date
+            order: Order
+
+        day = date(2026, 1, 2)
+        order = Order(onDay=day)
+
+        def view(request):
+            yield order
+            yield ServerSentEvent([Line(day, order)], event="e")
+
+        text = '{"onDay": "2026-01-02"}'
+        lines = f'[{{"on": {front.day}, "order": {text}}}]'
+        stream, channel = front.stream(view), front.channel("a")
+        assert texts(front.get(stream), 2) == [text, lines]
+        response = front.opened(channel)
+        front.sse.publish("a", order)
+        front.sse.publish("a", {"order": order})
+        assert texts(response) == [text, f'{{"order": {text}}}']
 
     def test_debug_shows_the_message(self, front):
         """In the framework's debug mode the client sees the exception."""
@@ -756,6 +785,12 @@ class UserContract:
         assert [p.user for p in front.sse.present("room")] == ["7"]
         second.close()
         wait_for(lambda: front.sse.present("room"), "the user to be gone", equals=[])
+
+    def test_presence_info_is_json(self, front):
+        """Those who see a user get the info as the framework writes it."""
+        info = {"since": date(2026, 1, 2)}
+        front.opened(front.channel("room", presence="ann", info=info))
+        assert [f'"{who.info["since"]}"' for who in front.sse.present("room")] == [front.day]
 
     def test_publish_to_user(self, front):
         """All streams of the user get it, and no others."""
