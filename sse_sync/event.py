@@ -11,6 +11,7 @@ import json
 from datetime import timedelta
 from typing import Any, NoReturn
 
+from .event_text import EventText, is_ready_made
 from .exceptions import EventError
 from .fields import checked_id, milliseconds, require_text, split_lines, utf8
 from .jsonable import Dumps, to_json
@@ -40,7 +41,7 @@ class ServerSentEvent:
         EventError: If ``event`` contains CR or LF or comes without data, ``id`` contains CR,
             LF, NUL or another control character except the tab, begins or ends with white space or
             is longer than 1,024 bytes, ``retry`` is not a whole number from 0 to 2,147,483,647, any
-            text contains a lone surrogate, or all fields are absent.
+            text contains a lone surrogate, the data is an event already, or all fields are absent.
     """
 
     __slots__ = ("_head", "_wire", "comment", "data", "event", "id", "retry")
@@ -87,6 +88,8 @@ class ServerSentEvent:
             head += f"retry: {retry}\n"
         if data is None and not head:
             raise EventError("data", "is missing, as is every other field: give one")
+        if type(data) is not str:
+            _refuse_event(data)
 
         put = object.__setattr__
         put(self, "data", data)
@@ -165,7 +168,8 @@ def encode(item: object, dumps: Dumps = json.dumps) -> bytes:
     """
     Return what a generator yielded as bytes of an event stream.
 
-    Text becomes data, an event is used as it is, and anything else becomes JSON data.
+    Text becomes data, an event is used as it is, and anything else becomes JSON data. An event is
+    recognised by its type alone: text that looks like one is text.
 
     Args:
         item: What was yielded.
@@ -174,10 +178,14 @@ def encode(item: object, dumps: Dumps = json.dumps) -> bytes:
     Raises:
         EventError: If the item cannot be sent.
     """
-    if isinstance(item, str):
+    if type(item) is str:
         return utf8(_data_lines(item))
     if isinstance(item, ServerSentEvent):
         return item.encode(dumps)
+    if isinstance(item, EventText):
+        return item.encode()
+    if isinstance(item, str):
+        return EventText(item).encode() if is_ready_made(item) else utf8(_data_lines(item))
     return utf8(_data_lines(_json(item, dumps)))
 
 
@@ -192,8 +200,7 @@ def text_of(data: object, dumps: Dumps) -> str:
     Raises:
         EventError: If it cannot be sent.
     """
-    if isinstance(data, ServerSentEvent):
-        raise EventError("data", "is already an event: pass its data, and its type as event=")
+    _refuse_event(data)
     return data if isinstance(data, str) else _json(data, dumps)
 
 
@@ -227,3 +234,8 @@ def _json(value: object, dumps: Dumps) -> str:
         raise EventError(
             "data", f"of type {kind} is neither text nor an event, and not JSON: {exc}"
         ) from exc
+
+
+def _refuse_event(data: object) -> None:
+    if isinstance(data, (ServerSentEvent, EventText)) or is_ready_made(data):
+        raise EventError("data", "is already an event: pass its data, and its type as event=")

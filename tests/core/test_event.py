@@ -12,10 +12,11 @@ import httpx
 import httpx_sse
 import pytest
 import sseclient
+from datastar_py import ServerSentEventGenerator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sse_sync import EventError, EventStreamParser, ServerSentEvent, comment
+from sse_sync import EventError, EventStreamParser, EventText, ServerSentEvent, comment
 from sse_sync.event import encode, encode_retry, text_of
 from sse_sync.fields import what_is_wrong_with_id
 
@@ -25,6 +26,7 @@ controls = "".join(map(chr, [*range(32), 127]))
 ids = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=controls)).filter(
     lambda text: not what_is_wrong_with_id(text)
 )
+DATASTAR = ServerSentEventGenerator.patch_signals({"n": 1})
 CONTROLS = "contain control characters: servers refuse clients that send it back"
 SPACES = "begin or end with white space, which is lost when a client sends it back"
 LONG = "be longer than 1,024 bytes: servers refuse clients that send it back"
@@ -154,7 +156,9 @@ def test_recursive_data():
         ({"n": 1}, b'data: {"n": 1}\n\n'),
         (None, b"data: null\n\n"),
         (ServerSentEvent("x", id=3), b"id: 3\ndata: x\n\n"),
+        (EventText("data: x\n\n"), b"data: x\n\n"),
         ("data: x\n\n", b"data: data: x\ndata: \ndata: \n\n"),
+        (DATASTAR, b'event: datastar-patch-signals\ndata: signals {"n":1}\n\n'),
     ],
 )
 def test_encode(item, wire):
@@ -176,6 +180,16 @@ def test_models():
     assert text_of([point], json.dumps) == '[{"x": 1, "on": "2026-01-02"}]'
     with pytest.raises(EventError, match=r"^data is the class Point: create an object$"):
         encode(Point)
+
+
+@pytest.mark.parametrize("data", [ServerSentEvent("x"), EventText("data: x\n\n"), DATASTAR])
+def test_no_event_in_an_event(data):
+    """An event is neither the data of another nor published as one."""
+    message = "data is already an event: pass its data, and its type as event="
+    for refuse in (ServerSentEvent, lambda data: text_of(data, json.dumps)):
+        with pytest.raises(EventError) as caught:
+            refuse(data)
+        assert str(caught.value) == message
 
 
 def test_dumps():

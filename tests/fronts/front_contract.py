@@ -11,11 +11,14 @@ from urllib.parse import quote, urlencode
 
 import pydantic
 import pytest
+from datastar_py import ServerSentEventGenerator
 
 from sse_sync import (
     END_ID,
     CloseReason,
     ConfigurationError,
+    EventError,
+    EventText,
     ServerSentEvent,
     SourceError,
     statistics,
@@ -298,6 +301,35 @@ class StreamContract:
         front.sse.publish("a", {"order": order})
         assert texts(response) == [text, f'{{"order": {text}}}']
 
+    def test_ready_made(self, front):
+        """An event that is text already is sent as it is; text that looks like one is text."""
+
+        def view(request):
+            yield EventText("event: e\nid: 7\ndata: x\n\n")
+            yield ServerSentEventGenerator.patch_signals({"n": 1})
+            yield "data: x\n\n"
+
+        made, signals, text = read_events(front.get(front.stream(view)), 3)
+        assert made == ServerSentEvent("x", event="e", id="7")
+        assert (signals.event, signals.data) == ("datastar-patch-signals", 'signals {"n":1}')
+        assert (text.event, text.data) == (None, "data: x\n\n")
+
+    def test_refused_where_it_was_yielded(self, front):
+        """A value that cannot be sent is an error at its yield, which may go on."""
+
+        def view(request):
+            broken = ServerSentEventGenerator.patch_elements("<p>", selector="#a\nb")
+            for item in ([b"x"], EventText, broken):
+                try:
+                    yield item
+                except EventError as exc:
+                    yield str(exc)
+
+        cannot, kind, line = texts(front.get(front.stream(view)), 3)
+        assert cannot.startswith("data of type list is neither text nor an event, and not JSON: ")
+        assert kind == "data is the class EventText: create an object"
+        assert line == "text has a line that is neither a field nor a comment: 'b'"
+
     def test_debug_shows_the_message(self, front):
         """In the framework's debug mode the client sees the exception."""
 
@@ -552,6 +584,21 @@ class ChannelContract:
         ]
         response = front.get(url, {"Last-Event-ID": first})
         assert read_events(response) == [ServerSentEvent("for 7", id=second)]
+
+    def test_ready_made_events_and_channels(self, front):
+        """A snapshot may have them; to publish, the data and the type are needed."""
+        datastar = ServerSentEventGenerator.patch_signals({"n": 1})
+        made = EventText("event: e\ndata: x\n\n")
+        url = front.channel("orders", snapshot=lambda: [made, datastar, {"on": date(2026, 1, 2)}])
+        *events, last = read_events(front.opened(url), 3)
+        assert [(event.event, event.data) for event in events] == [
+            ("e", "x"),
+            ("datastar-patch-signals", 'signals {"n":1}'),
+        ]
+        assert last.data == f'{{"on": {front.day}}}'
+        for event in (datastar, made, ServerSentEvent("x")):
+            with pytest.raises(EventError, match="already an event: pass its data, and its type"):
+                front.sse.publish("orders", event)
 
     def test_bad_channels(self, front):
         """Names and policies are checked where they are written."""
