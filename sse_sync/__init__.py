@@ -15,6 +15,7 @@ from .channels.presence import user_channel
 from .channels.subscription import listen
 from .closing import END_ID, CloseReason
 from .event import ServerSentEvent, comment
+from .event_text import EventText
 from .exceptions import (
     BrokerClosed,
     BrokerError,
@@ -40,6 +41,7 @@ __all__ = [
     "EventError",
     "EventStream",
     "EventStreamParser",
+    "EventText",
     "Hub",
     "HubStatistics",
     "Overflow",

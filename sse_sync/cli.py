@@ -17,8 +17,8 @@ from typing import Any
 from .channels.app import connect
 from .channels.hub import Hub
 from .channels.subscription import listen
-from .event import Dumps
 from .exceptions import SSEError
+from .jsonable import Dumps
 
 __all__ = ["add_listen_arguments", "add_publish_arguments", "main", "run", "run_listen"]
 __all__ += ["run_publish"]

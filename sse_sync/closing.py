@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from typing import Protocol
 
-from .event import MAX_RETRY
+from .fields import MAX_RETRY
 
 __all__ = [
     *("END_ID", "URGENT_PATIENCE", "CloseReason", "End", "OpenStream"),

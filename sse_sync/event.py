@@ -8,33 +8,15 @@ and section 9.2.6 "Interpreting an event stream".
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NoReturn
 
+from .event_text import EventText, is_ready_made
 from .exceptions import EventError
+from .fields import checked_id, milliseconds, require_text, split_lines, utf8
+from .jsonable import Dumps, to_json
 
-__all__ = [
-    *("Dumps", "ServerSentEvent", "comment", "encode", "encode_retry"),
-    "what_is_wrong_with_id",
-]
-
-Dumps = Callable[[Any], str]
-"""Turns a value into JSON text."""
-
-# The standard ends a line at CRLF, CR or LF and nowhere else. str.splitlines() would also
-# split at U+2028, U+0085, \x0b, \x0c and more, and so change the data.
-_split_lines = re.compile(r"\r\n|\r|\n").split
-
-# RFC 9110, 5.5: characters that a header's value must not contain.
-_in_no_header = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
-
-# Bytes of an event ID. It is a position, not a payload; servers refuse headers of 8 to 64 KiB.
-MAX_ID = 1024
-
-# Milliseconds, nearly 25 days. Firefox counts modulo 2 ** 32.
-MAX_RETRY = 2**31 - 1
+__all__ = ["ServerSentEvent", "comment", "encode", "encode_retry", "text_of"]
 
 
 class ServerSentEvent:
@@ -46,8 +28,9 @@ class ServerSentEvent:
     that a field is absent.
 
     Args:
-        data: Text, which may have several lines; anything else is sent as JSON. With :obj:`None`,
-            a browser dispatches no event and only takes the id and the reconnection time.
+        data: Text, which may have several lines; anything else is sent as JSON, models of pydantic,
+            msgspec and attrs included. With :obj:`None`, a browser dispatches no event and only
+            takes the id and the reconnection time.
         event: Event type; without one, a browser dispatches a ``message`` event.
         id: Event ID, which a browser sends back as last event ID when it reconnects. An empty
             one makes the browser forget the last. A number is turned into text.
@@ -58,7 +41,7 @@ class ServerSentEvent:
         EventError: If ``event`` contains CR or LF or comes without data, ``id`` contains CR,
             LF, NUL or another control character except the tab, begins or ends with white space or
             is longer than 1,024 bytes, ``retry`` is not a whole number from 0 to 2,147,483,647, any
-            text contains a lone surrogate, or all fields are absent.
+            text contains a lone surrogate, the data is an event already, or all fields are absent.
     """
 
     __slots__ = ("_head", "_wire", "comment", "data", "event", "id", "retry")
@@ -86,10 +69,10 @@ class ServerSentEvent:
     ) -> None:
         head = ""
         if comment is not None:
-            _require_text("comment", comment)
-            head = "".join(f": {line}\n" if line else ":\n" for line in _split_lines(comment))
+            require_text("comment", comment)
+            head = "".join(f": {line}\n" if line else ":\n" for line in split_lines(comment))
         if event is not None:
-            _require_text("event", event)
+            require_text("event", event)
             if "\n" in event or "\r" in event:
                 raise EventError("event", "must not contain a line break")
             if data is None:
@@ -98,13 +81,15 @@ class ServerSentEvent:
                 )
             head += f"event: {event}\n"
         if id is not None:
-            id = _checked_id(id)
+            id = checked_id(id)
             head += f"id: {id}\n"
         if retry is not None:
-            retry = _milliseconds(retry)
+            retry = milliseconds(retry)
             head += f"retry: {retry}\n"
         if data is None and not head:
             raise EventError("data", "is missing, as is every other field: give one")
+        if type(data) is not str:
+            _refuse_event(data)
 
         put = object.__setattr__
         put(self, "data", data)
@@ -117,12 +102,12 @@ class ServerSentEvent:
             # An id is taken at the blank line; a comment and a reconnection time at their own. A
             # blank line after those alone is an event without data to many clients that are no
             # browsers, such as those of openai, anthropic and httpx-sse.
-            put(self, "_wire", _utf8(head if id is None else head + "\n"))
+            put(self, "_wire", utf8(head if id is None else head + "\n"))
         elif isinstance(data, str):
-            put(self, "_wire", _utf8(head + _data_lines(data)))
+            put(self, "_wire", utf8(head + _data_lines(data)))
         else:
             put(self, "_wire", None)
-            _utf8(head)
+            utf8(head)
 
     def encode(self, dumps: Dumps = json.dumps) -> bytes:
         """
@@ -136,7 +121,7 @@ class ServerSentEvent:
         """
         if self._wire is not None:
             return self._wire
-        return _utf8(self._head + _data_lines(_json(self.data, dumps)))
+        return utf8(self._head + _data_lines(_json(self.data, dumps)))
 
     def __bytes__(self) -> bytes:
         return self.encode()
@@ -183,7 +168,8 @@ def encode(item: object, dumps: Dumps = json.dumps) -> bytes:
     """
     Return what a generator yielded as bytes of an event stream.
 
-    Text becomes data, an event is used as it is, and anything else becomes JSON data.
+    Text becomes data, an event is used as it is, and anything else becomes JSON data. An event is
+    recognised by its type alone: text that looks like one is text.
 
     Args:
         item: What was yielded.
@@ -192,11 +178,15 @@ def encode(item: object, dumps: Dumps = json.dumps) -> bytes:
     Raises:
         EventError: If the item cannot be sent.
     """
-    if isinstance(item, str):
-        return _utf8(_data_lines(item))
+    if type(item) is str:
+        return utf8(_data_lines(item))
     if isinstance(item, ServerSentEvent):
         return item.encode(dumps)
-    return _utf8(_data_lines(_json(item, dumps)))
+    if isinstance(item, EventText):
+        return item.encode()
+    if isinstance(item, str):
+        return EventText(item).encode() if is_ready_made(item) else utf8(_data_lines(item))
+    return utf8(_data_lines(_json(item, dumps)))
 
 
 def text_of(data: object, dumps: Dumps) -> str:
@@ -210,36 +200,8 @@ def text_of(data: object, dumps: Dumps) -> str:
     Raises:
         EventError: If it cannot be sent.
     """
-    if isinstance(data, ServerSentEvent):
-        raise EventError("data", "is already an event: pass its data, and its type as event=")
+    _refuse_event(data)
     return data if isinstance(data, str) else _json(data, dumps)
-
-
-def what_is_wrong_with_id(value: str) -> str:
-    """
-    Return why no client could send an event ID back; an empty text if it could.
-
-    A client sends it in the ``Last-Event-ID`` header. Servers answer 400 or 431 to a header that
-    has control characters or is too long, after which an EventSource never reconnects; white
-    space at the ends of a header is dropped (RFC 9110, 5.5).
-
-    Args:
-        value: The ID.
-    """
-    if "\n" in value or "\r" in value:
-        return "must not contain a line break"
-    if "\0" in value:
-        # "If the field value does not contain U+0000 NULL": otherwise clients ignore the field.
-        return "must not contain NUL: clients would ignore it"
-    if _in_no_header(value):
-        return "must not contain control characters: servers refuse clients that send it back"
-    # Some servers decode the bytes as latin-1, which has more white space.
-    raw = value.encode(errors="replace").decode("latin-1")
-    if raw != raw.strip():
-        return "must not begin or end with white space, which is lost when a client sends it back"
-    if len(raw) > MAX_ID:
-        return f"must not be longer than {MAX_ID:,} bytes: servers refuse clients that send it back"
-    return ""
 
 
 def encode_retry(milliseconds: int) -> bytes:
@@ -257,56 +219,23 @@ def _data_lines(text: str) -> str:
     # One line is by far the most common case, and two scans are cheaper than a split.
     if "\n" not in text and "\r" not in text:
         return f"data: {text}\n\n"
-    return "".join(f"data: {line}\n" for line in _split_lines(text)) + "\n"
+    return "".join(f"data: {line}\n" for line in split_lines(text)) + "\n"
 
 
 def _json(value: object, dumps: Dumps) -> str:
     if isinstance(value, (bytes, bytearray, memoryview)):
         raise EventError("data", "is bytes, but an event stream is text: decode it first")
     try:
-        return dumps(value)
-    except (TypeError, ValueError, RecursionError) as exc:
+        return to_json(value, dumps)
+    except (TypeError, ValueError) as exc:
+        if isinstance(value, type):
+            raise EventError("data", f"is the class {value.__name__}: create an object") from exc
         kind = type(value).__name__
         raise EventError(
             "data", f"of type {kind} is neither text nor an event, and not JSON: {exc}"
         ) from exc
 
 
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as exc:
-        code = ord(text[exc.start])
-        raise EventError(
-            "text", f"contains the lone surrogate U+{code:04X}, which UTF-8 cannot encode"
-        ) from exc
-
-
-def _require_text(field: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise EventError(field, f"must be text, not {type(value).__name__}")
-
-
-def _checked_id(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value.bit_length() > 1024:
-            raise EventError("id", "is too large a number")
-        return str(value)
-    _require_text("id", value)
-    assert isinstance(value, str)
-    problem = what_is_wrong_with_id(value)
-    if problem:
-        raise EventError("id", problem)
-    return value
-
-
-def _milliseconds(value: object) -> int:
-    if isinstance(value, timedelta):
-        value = value // timedelta(milliseconds=1)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise EventError("retry", "must be a whole number of milliseconds or a timedelta")
-    if value < 0:
-        raise EventError("retry", "must not be negative")
-    if value > MAX_RETRY:
-        raise EventError("retry", f"must not exceed {MAX_RETRY:,} ms, about 25 days")
-    return value
+def _refuse_event(data: object) -> None:
+    if isinstance(data, (ServerSentEvent, EventText)) or is_ready_made(data):
+        raise EventError("data", "is already an event: pass its data, and its type as event=")

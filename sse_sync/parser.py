@@ -9,7 +9,8 @@ from __future__ import annotations
 import codecs
 import re
 
-from .event import ServerSentEvent, what_is_wrong_with_id
+from .event import ServerSentEvent
+from .fields import what_is_wrong_with_id
 
 __all__ = ["EventStreamParser"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from .event import what_is_wrong_with_id
+from .fields import what_is_wrong_with_id
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, TypeGuard, TypeVar
 
-from .event import MAX_RETRY
+from .fields import MAX_RETRY
 
 __all__ = [
     "count",

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from ..brokers.base import Broker
 from ..brokers.memory import MemoryBroker
 from ..closing import CloseReason
-from ..event import Dumps
 from ..exceptions import ConfigurationError
+from ..jsonable import Dumps
 from ..request import last_event_id
 from ..settings import ChannelOptions, Options, StreamOptions
 from .access import AccessRefused, Grant, is_allowed, what_is_wrong_with
@@ -82,7 +82,7 @@ class SubscribeOptions(RelayOptions, ResponseOptions, total=False):
     presence: Any
     """Like ``user``, for a user who shall be seen on the channels, see :meth:`.Hub.present`."""
     info: Any
-    """Anything that JSON can express, for those who see the user."""
+    """Anything that can be sent as JSON, for those who see the user."""
     grace: float
     """Seconds after the user's last stream for which the user is still seen, by default 5, so that
     a reload is no leave."""
@@ -114,7 +114,7 @@ class AppHub:
         options: Which broker, and how much it keeps.
         within: Returns the context in which to call functions of the application.
         schedule: What is published at intervals.
-        dumps: Makes JSON of that.
+        dumps: Makes JSON of that, and of what others see of a user.
     """
 
     def __init__(
@@ -201,6 +201,7 @@ class AppHub:
                 options.get("info"),
                 options.get("grace", Presence.grace),
                 options.get("announce", False),
+                self._dumps,
             ),
         )
         if authorize and not is_allowed(channels, hook):

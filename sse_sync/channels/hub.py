@@ -15,8 +15,8 @@ from weakref import WeakSet
 
 from ..brokers.base import TOKEN_AGE, Broker, History, Position, Publication
 from ..brokers.presence import Present
-from ..event import Dumps
 from ..exceptions import BrokerUnavailable
+from ..jsonable import Dumps
 from ..runtime.process import Clock, after_fork, monotonic
 from .dispatcher import Dispatcher
 from .presence import user_channel

@@ -22,6 +22,7 @@ from typing import Any
 from ..brokers.presence import LEASE, Join, Leave, PresenceEvent, PresenceStore
 from ..event import ServerSentEvent
 from ..exceptions import BrokerUnavailable, ConfigurationError, EventError
+from ..jsonable import Dumps, to_json
 from ..runtime.process import Clock, monotonic, native_lock
 from ..validation import is_number, is_whole
 
@@ -72,7 +73,12 @@ class Presence:
 
     @classmethod
     def of(
-        cls, user: Any, info: Any, grace: float, announce: bool | Sequence[str]
+        cls,
+        user: Any,
+        info: Any,
+        grace: float,
+        announce: bool | Sequence[str],
+        dumps: Dumps = json.dumps,
     ) -> Presence | None:
         """
         Return how a stream shows its user, from the arguments of the fronts' ``subscribe()``.
@@ -82,6 +88,7 @@ class Presence:
             info: Anything that JSON can express.
             grace: Seconds after the end.
             announce: Whether to announce, or the two event types with which.
+            dumps: Makes JSON of the info.
 
         Raises:
             ConfigurationError: If one is unusable, or there is info but no user.
@@ -95,6 +102,11 @@ class Presence:
         kinds = ANNOUNCED if announce is True else tuple(announce or ())
         if len(kinds) not in (0, 2) or isinstance(announce, str):
             raise ConfigurationError("announce", "must be True, or two event types")
+        try:
+            # As JSON has it, so that those who see it get the same from every broker.
+            info = json.loads(to_json(info, dumps))
+        except (TypeError, ValueError) as exc:
+            raise ConfigurationError("info", f"cannot be written as JSON: {exc}") from exc
         return cls(user_key(user), info, grace, (kinds[0], kinds[1]) if kinds else None)
 
     def join(self, channel: str) -> Join:

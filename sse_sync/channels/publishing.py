@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from ..brokers.base import Publication, check_channel
-from ..event import Dumps, ServerSentEvent
+from ..event import ServerSentEvent
 from ..exceptions import ConfigurationError, EventError
+from ..jsonable import Dumps
 from ..validation import is_number
 
 __all__ = ["PublishOptions", "check_publish_options", "make_publication"]

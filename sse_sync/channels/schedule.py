@@ -21,8 +21,9 @@ from typing import Any, TypeVar
 
 from .. import runtime as _runtime
 from ..brokers.base import TOKEN_AGE, check_channel
-from ..event import Dumps, ServerSentEvent, text_of
+from ..event import ServerSentEvent, text_of
 from ..exceptions import BrokerClosed, BrokerUnavailable, ConfigurationError
+from ..jsonable import Dumps
 from ..runtime.background import BackgroundTask
 from ..validation import is_number
 

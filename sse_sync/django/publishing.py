@@ -56,8 +56,8 @@ def publish(channel: str, data: Any, **options: Unpack[PublishOptions]) -> str:
 
     Args:
         channel: The channel to publish to.
-        data: Text, or a value that :class:`~django.core.serializers.json.DjangoJSONEncoder` can
-            write.
+        data: Text, or a value that becomes JSON with
+            :class:`~django.core.serializers.json.DjangoJSONEncoder`.
         options: ``event``, ``key``, ``meta``, ``token``, ``retry_for`` and ``keep``; see
             :class:`~sse_sync.channels.publishing.PublishOptions`.
 

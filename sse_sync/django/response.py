@@ -42,8 +42,8 @@ class EventSourceResponse(StreamingHttpResponse):
     Args:
         request: The request to answer.
         source: Generator or other iterable of text, :class:`~sse_sync.ServerSentEvent` or
-            values that :class:`~django.core.serializers.json.DjangoJSONEncoder` can
-            write; or a subscription.
+            values that become JSON with
+            :class:`~django.core.serializers.json.DjangoJSONEncoder`; or a subscription.
         headers: Further response headers.
         on_close: Called once when the stream has ended, with the
             :class:`~sse_sync.CloseReason`.

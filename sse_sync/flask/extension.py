@@ -105,7 +105,7 @@ class SSE:
 
         Args:
             channel: The channel to publish to.
-            data: Text, or a value that ``app.json`` can write.
+            data: Text, or a value that becomes JSON with ``app.json``.
             options: ``event``, ``key``, ``meta``, ``token``, ``retry_for`` and ``keep``; see
                 :class:`~sse_sync.channels.publishing.PublishOptions`.
 

@@ -44,7 +44,7 @@ class EventSourceResponse(flask.Response):
 
     Args:
         source: Generator or other iterable of text, :class:`~sse_sync.ServerSentEvent` or
-            values that ``app.json`` can write; or a subscription.
+            values that become JSON with ``app.json``; or a subscription.
         headers: Further response headers.
         on_close: Called once when the stream has ended, with the
             :class:`~sse_sync.CloseReason`.

@@ -4,7 +4,7 @@ import pytest
 
 from sse_sync import CloseReason
 from sse_sync.closing import End, reason_of_close, spread
-from sse_sync.event import MAX_RETRY
+from sse_sync.fields import MAX_RETRY
 
 REASONS = list(CloseReason)
 

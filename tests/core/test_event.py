@@ -1,8 +1,10 @@
 """Events: always valid."""
 
 import copy
+import dataclasses
 import datetime
 import io
+import json
 import pickle
 import re
 
@@ -10,11 +12,13 @@ import httpx
 import httpx_sse
 import pytest
 import sseclient
+from datastar_py import ServerSentEventGenerator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sse_sync import EventError, EventStreamParser, ServerSentEvent, comment
-from sse_sync.event import encode, encode_retry, what_is_wrong_with_id
+from sse_sync import EventError, EventStreamParser, EventText, ServerSentEvent, comment
+from sse_sync.event import encode, encode_retry, text_of
+from sse_sync.fields import what_is_wrong_with_id
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
 single_line = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"))
@@ -22,6 +26,7 @@ controls = "".join(map(chr, [*range(32), 127]))
 ids = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=controls)).filter(
     lambda text: not what_is_wrong_with_id(text)
 )
+DATASTAR = ServerSentEventGenerator.patch_signals({"n": 1})
 CONTROLS = "contain control characters: servers refuse clients that send it back"
 SPACES = "begin or end with white space, which is lost when a client sends it back"
 LONG = "be longer than 1,024 bytes: servers refuse clients that send it back"
@@ -123,8 +128,11 @@ def test_refused(fields, message):
     [
         (object(), "data of type object is neither text nor an event, and not JSON"),
         (b"x", "data is bytes, but an event stream is text: decode it first"),
-        (ServerSentEvent({1, 2}), "data of type set is neither text nor an event, and not JSON"),
+        (ServerSentEvent([1j]), "data of type list is neither text nor an event, and not JSON"),
         ("\ud800", "text contains the lone surrogate U+D800"),
+        ([b"x"], "data of type list is neither text nor an event, and not JSON: Object of type by"),
+        (ServerSentEvent, "data is the class ServerSentEvent: create an object"),
+        ((n for n in "a"), "data of type generator is neither text nor an event, and not JSON"),
     ],
 )
 def test_unsendable(item, message):
@@ -148,11 +156,40 @@ def test_recursive_data():
         ({"n": 1}, b'data: {"n": 1}\n\n'),
         (None, b"data: null\n\n"),
         (ServerSentEvent("x", id=3), b"id: 3\ndata: x\n\n"),
+        (EventText("data: x\n\n"), b"data: x\n\n"),
+        ("data: x\n\n", b"data: data: x\ndata: \ndata: \n\n"),
+        (DATASTAR, b'event: datastar-patch-signals\ndata: signals {"n":1}\n\n'),
     ],
 )
 def test_encode(item, wire):
-    """Text becomes data, an event is used as it is, anything else becomes JSON."""
+    """Text becomes data whatever it says, an event is used as it is, anything else is JSON."""
     assert encode(item) == wire
+
+
+def test_models():
+    """What is no JSON itself becomes JSON, in an event and without one."""
+
+    @dataclasses.dataclass
+    class Point:
+        x: int
+        on: datetime.date
+
+    point = Point(1, datetime.date(2026, 1, 2))
+    wire = b'data: {"x": 1, "on": "2026-01-02"}\n\n'
+    assert encode(point) == ServerSentEvent(point).encode() == wire
+    assert text_of([point], json.dumps) == '[{"x": 1, "on": "2026-01-02"}]'
+    with pytest.raises(EventError, match=r"^data is the class Point: create an object$"):
+        encode(Point)
+
+
+@pytest.mark.parametrize("data", [ServerSentEvent("x"), EventText("data: x\n\n"), DATASTAR])
+def test_no_event_in_an_event(data):
+    """An event is neither the data of another nor published as one."""
+    message = "data is already an event: pass its data, and its type as event="
+    for refuse in (ServerSentEvent, lambda data: text_of(data, json.dumps)):
+        with pytest.raises(EventError) as caught:
+            refuse(data)
+        assert str(caught.value) == message
 
 
 def test_dumps():

@@ -22,6 +22,7 @@ COVERED = {
     "channels/user_stream.py": ("core/channels/test_users.py", "one half of the same thing"),
     "cli.py": ("brokers/test_cli.py", "the command needs a broker"),
     "exceptions.py": ("core/test_event.py", "whoever raises an error tests what it says"),
+    "fields.py": ("core/test_event.py", "an event is refused for what is wrong with a field"),
     "feed.py": ("core/streams/test_source.py", "it only says what a feed is"),
     "runtime/__init__.py": ("core/runtime/test_threads.py", "it only chooses"),
     "runtime/greenlets.py": ("processes/test_greenlets.py", "patching cannot be undone"),

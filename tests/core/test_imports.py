@@ -12,7 +12,8 @@ ROOT = Path(sse_sync.__file__).parent
 # The parts of the package: each imports itself and earlier parts, imports for type checkers
 # included.
 ORDER = [
-    *("exceptions", "event", "parser", "proxies", "validation", "settings", "request"),
+    *("exceptions", "fields", "jsonable", "event_text", "event", "parser", "proxies"),
+    *("validation", "settings", "request"),
     *("cors", "closing", "runtime", "feed"),
     *("brokers", "channels", "streams", "wsgi", "testing", "cli", "__init__", "__main__"),
 ]

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from sse_sync import validation
-from sse_sync.event import MAX_RETRY
+from sse_sync.fields import MAX_RETRY
 
 
 def function():

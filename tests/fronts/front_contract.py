@@ -3,17 +3,22 @@
 import logging
 import time
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from urllib.parse import quote, urlencode
 
+import pydantic
 import pytest
+from datastar_py import ServerSentEventGenerator
 
 from sse_sync import (
     END_ID,
     CloseReason,
     ConfigurationError,
+    EventError,
+    EventText,
     ServerSentEvent,
     SourceError,
     statistics,
@@ -268,6 +273,62 @@ class StreamContract:
         response = front.opened(channel)
         front.sse.publish("a", given)
         assert texts(response) == [f'{{"on": {front.day}}}']
+
+    def test_models(self, front):
+        """Models are JSON, too; what the framework can write is written its way beside them."""
+
+        class Order(pydantic.BaseModel):
+            on: date = pydantic.Field(alias="onDay")
+
+        @dataclass
+        class Line:
+            on: date
+            order: Order
+
+        day = date(2026, 1, 2)
+        order = Order(onDay=day)
+
+        def view(request):
+            yield order
+            yield ServerSentEvent([Line(day, order)], event="e")
+
+        text = '{"onDay": "2026-01-02"}'
+        lines = f'[{{"on": {front.day}, "order": {text}}}]'
+        stream, channel = front.stream(view), front.channel("a")
+        assert texts(front.get(stream), 2) == [text, lines]
+        response = front.opened(channel)
+        front.sse.publish("a", order)
+        front.sse.publish("a", {"order": order})
+        assert texts(response) == [text, f'{{"order": {text}}}']
+
+    def test_ready_made(self, front):
+        """An event that is text already is sent as it is; text that looks like one is text."""
+
+        def view(request):
+            yield EventText("event: e\nid: 7\ndata: x\n\n")
+            yield ServerSentEventGenerator.patch_signals({"n": 1})
+            yield "data: x\n\n"
+
+        made, signals, text = read_events(front.get(front.stream(view)), 3)
+        assert made == ServerSentEvent("x", event="e", id="7")
+        assert (signals.event, signals.data) == ("datastar-patch-signals", 'signals {"n":1}')
+        assert (text.event, text.data) == (None, "data: x\n\n")
+
+    def test_refused_where_it_was_yielded(self, front):
+        """A value that cannot be sent is an error at its yield, which may go on."""
+
+        def view(request):
+            broken = ServerSentEventGenerator.patch_elements("<p>", selector="#a\nb")
+            for item in ([b"x"], EventText, broken):
+                try:
+                    yield item
+                except EventError as exc:
+                    yield str(exc)
+
+        cannot, kind, line = texts(front.get(front.stream(view)), 3)
+        assert cannot.startswith("data of type list is neither text nor an event, and not JSON: ")
+        assert kind == "data is the class EventText: create an object"
+        assert line == "text has a line that is neither a field nor a comment: 'b'"
 
     def test_debug_shows_the_message(self, front):
         """In the framework's debug mode the client sees the exception."""
@@ -524,6 +585,21 @@ class ChannelContract:
         response = front.get(url, {"Last-Event-ID": first})
         assert read_events(response) == [ServerSentEvent("for 7", id=second)]
 
+    def test_ready_made_events_and_channels(self, front):
+        """A snapshot may have them; to publish, the data and the type are needed."""
+        datastar = ServerSentEventGenerator.patch_signals({"n": 1})
+        made = EventText("event: e\ndata: x\n\n")
+        url = front.channel("orders", snapshot=lambda: [made, datastar, {"on": date(2026, 1, 2)}])
+        *events, last = read_events(front.opened(url), 3)
+        assert [(event.event, event.data) for event in events] == [
+            ("e", "x"),
+            ("datastar-patch-signals", 'signals {"n":1}'),
+        ]
+        assert last.data == f'{{"on": {front.day}}}'
+        for event in (datastar, made, ServerSentEvent("x")):
+            with pytest.raises(EventError, match="already an event: pass its data, and its type"):
+                front.sse.publish("orders", event)
+
     def test_bad_channels(self, front):
         """Names and policies are checked where they are written."""
         with front.request() as request:
@@ -756,6 +832,12 @@ class UserContract:
         assert [p.user for p in front.sse.present("room")] == ["7"]
         second.close()
         wait_for(lambda: front.sse.present("room"), "the user to be gone", equals=[])
+
+    def test_presence_info_is_json(self, front):
+        """Those who see a user get the info as the framework writes it."""
+        info = {"since": date(2026, 1, 2)}
+        front.opened(front.channel("room", presence="ann", info=info))
+        assert [f'"{who.info["since"]}"' for who in front.sse.present("room")] == [front.day]
 
     def test_publish_to_user(self, front):
         """All streams of the user get it, and no others."""

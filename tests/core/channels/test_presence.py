@@ -1,5 +1,9 @@
 """What a process holds, and how it reports that to the broker."""
 
+import json
+from datetime import date
+from functools import partial
+
 import pytest
 
 from sse_sync import BrokerUnavailable, ConfigurationError
@@ -199,7 +203,7 @@ def test_places_while_the_broker_is_away(tracker, book):
     [
         ("ann", None, -1.0, False),
         ("ann", None, "5", False),
-        ("ann", {1, 2}, 5.0, False),
+        ("ann", object(), 5.0, False),
         ("ann", None, 5.0, ("a\nb", "c")),
         ("ann", "x" * 20_000, 5.0, False),
         ("ann", None, 5.0, ("one",)),
@@ -213,6 +217,15 @@ def test_unusable_presence(arguments):
     """An invalid presence is refused at once."""
     with pytest.raises(ConfigurationError):
         Presence.of(*arguments)
+
+
+def test_info_is_json():
+    """Those who see a user get the info as JSON has it, written as the application writes it."""
+    day = date(2026, 1, 2)
+    given = {"since": day, "tags": ("a",)}
+    assert Presence.of("ann", given, 5.0, False).info == {"since": "2026-01-02", "tags": ["a"]}
+    dumps = partial(json.dumps, default=lambda value: value.year)
+    assert Presence.of("ann", given, 5.0, True, dumps).info == {"since": 2026, "tags": ["a"]}
 
 
 def test_user_key():
