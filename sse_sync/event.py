@@ -8,6 +8,7 @@ and section 9.2.6 "Interpreting an event stream".
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,9 +17,11 @@ from typing import Any, NoReturn
 from .exceptions import EventError
 
 __all__ = [
-    *("Dumps", "ServerSentEvent", "comment", "encode", "encode_retry"),
-    "what_is_wrong_with_id",
+    *("OWN_TYPES", "Dumps", "ServerSentEvent", "comment", "encode", "encode_retry"),
+    *("warn_of_type", "what_is_wrong_with_id"),
 ]
+
+logger = logging.getLogger("sse_sync")
 
 Dumps = Callable[[Any], str]
 """Turns a value into JSON text."""
@@ -35,6 +38,12 @@ MAX_ID = 1024
 
 # Milliseconds, nearly 25 days. Firefox counts modulo 2 ** 32.
 MAX_RETRY = 2**31 - 1
+
+
+OWN_TYPES = frozenset(("error", "open"))
+"""Types of the events that an EventSource fires itself (WHATWG HTML, 9.2.3)."""
+
+_warned: set[str] = set()
 
 
 class ServerSentEvent:
@@ -240,6 +249,26 @@ def what_is_wrong_with_id(value: str) -> str:
     if len(raw) > MAX_ID:
         return f"must not be longer than {MAX_ID:,} bytes: servers refuse clients that send it back"
     return ""
+
+
+def warn_of_type(event: str) -> None:
+    """
+    Log once that an event source cannot tell an event from one of its own.
+
+    It is no error: events of such types may be meant for clients that are no EventSource.
+
+    Args:
+        event: The event type, one of :data:`OWN_TYPES`.
+    """
+    if event not in _warned:
+        _warned.add(event)
+        logger.warning(
+            "an event of the type %r was sent: an EventSource fires events of that type itself, and"
+            " its on%s handler cannot tell them apart. Choose another name; a stream for other"
+            " clients is plain=True",
+            event,
+            event,
+        )
 
 
 def encode_retry(milliseconds: int) -> bytes:
