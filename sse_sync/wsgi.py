@@ -192,16 +192,19 @@ def check_view(view: object, options: Mapping[str, Any]) -> None:
         raise SourceError(view, "use a plain generator; WSGI has no event loop")
 
 
-def report_late_answer(status: int) -> None:
+def report_late_answer(error: BaseException, status: int) -> None:
     """
     Log that a generator raised what a view may raise to answer something else.
 
     Args:
+        error: What it raised.
         status: HTTP status code of that answer.
     """
+    raised_in = error.__traceback__
     logger.error(
-        "the generator raised a %s, which cannot be the answer any more: headers are sent before a"
-        " generator begins. Check in a view that returns the generator",
+        "%s raised a %s, which cannot be the answer any more: headers are sent before a generator"
+        " begins. Check in a view that returns the generator",
+        "the generator" if raised_in is None else raised_in.tb_frame.f_code.co_name,
         status,
     )
 

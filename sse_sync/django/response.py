@@ -172,7 +172,7 @@ _ANSWERS = {Http404: 404, PermissionDenied: 403, BadRequest: 400, SuspiciousOper
 def _report_late_answer(error: BaseException | None) -> None:
     for kind, status in _ANSWERS.items():
         if isinstance(error, kind):
-            report_late_answer(status)
+            report_late_answer(error, status)
 
 
 class _Unread:

@@ -156,7 +156,7 @@ class EventSourceResponse(flask.Response):
 
     def _tear_down(self, error: BaseException | None) -> None:
         if isinstance(error, HTTPException):
-            report_late_answer(error.get_response().status_code)
+            report_late_answer(error, error.get_response().status_code)
         if self._teardown is None:
             return  # HEAD, or a response that was replaced: the context was never held.
         try:

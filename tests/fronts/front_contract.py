@@ -317,7 +317,10 @@ class StreamContract:
         urls = front.stream(forbidden), front.stream(elsewhere)
         (event,) = read_events(front.get(urls[0]))
         assert event.event == "stream-error"
-        assert "raised a 403, which cannot be the answer any more: headers are sent" in caplog.text
+        assert (
+            "forbidden raised a 403, which cannot be the answer any more: headers are sent"
+            in caplog.text
+        )
         assert "Check in a view that returns the generator" in caplog.text
         caplog.clear()
         assert read_events(front.get(urls[1])) == [END]

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import functools
+import threading
 import time
 
 import flask
@@ -21,6 +22,7 @@ from sse_sync.flask import (
     is_event_source,
     last_event_id,
 )
+from sse_sync.flask.state import Setup
 from sse_sync.testing import read_events
 from tests.fronts.front_contract import END, Front, FrontContract
 from tests.waiting import wait_for
@@ -410,6 +412,28 @@ def test_configured_later(caplog):
     for _ in range(2):
         assert client.get("/").text.startswith(":\nretry: 7\n")
     assert caplog.text.count("SSE_RETRY, SSE_BROKER_URL changed after the application's first") == 1
+
+
+def test_first_use_in_two_threads():
+    """Streams that open at the same time share one hub."""
+    made, is_making, go_on = [], threading.Event(), threading.Event()
+
+    def make_hub(options):
+        made.append(options)
+        is_making.set()
+        assert go_on.wait(10)
+
+    setup = Setup({}, make_hub)
+    states = []
+    threads = [threading.Thread(target=lambda: states.append(setup.state())) for _ in range(2)]
+    threads[0].start()
+    assert is_making.wait(10)
+    threads[1].start()
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    assert states[0] is states[1]
 
 
 def test_bad_configuration_later():
