@@ -8,6 +8,7 @@ and section 9.2.6 "Interpreting an event stream".
 from __future__ import annotations
 
 import json
+import logging
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -16,7 +17,16 @@ from .exceptions import EventError
 from .fields import checked_id, milliseconds, require_text, split_lines, utf8
 from .jsonable import Dumps, to_json
 
-__all__ = ["ServerSentEvent", "comment", "encode", "encode_retry", "text_of"]
+__all__ = ["OWN_TYPES", "ServerSentEvent", "comment", "encode", "encode_retry", "text_of"]
+__all__ += ["warn_of_type"]
+
+logger = logging.getLogger("sse_sync")
+
+
+OWN_TYPES = frozenset(("error", "open"))
+"""Types of the events that an EventSource fires itself (WHATWG HTML, 9.2.3)."""
+
+_warned: set[str] = set()
 
 
 class ServerSentEvent:
@@ -202,6 +212,26 @@ def text_of(data: object, dumps: Dumps) -> str:
     """
     _refuse_event(data)
     return data if isinstance(data, str) else _json(data, dumps)
+
+
+def warn_of_type(event: str) -> None:
+    """
+    Log once that an event source cannot tell an event from one of its own.
+
+    It is no error: events of such types may be meant for clients that are no EventSource.
+
+    Args:
+        event: The event type, one of :data:`OWN_TYPES`.
+    """
+    if event not in _warned:
+        _warned.add(event)
+        logger.warning(
+            "an event of the type %r was sent: an EventSource fires events of that type itself, and"
+            " its on%s handler cannot tell them apart. Choose another name; a stream for other"
+            " clients is plain=True",
+            event,
+            event,
+        )
 
 
 def encode_retry(milliseconds: int) -> bytes:

@@ -10,7 +10,7 @@ from .fields import what_is_wrong_with_id
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["last_event_id"]
+__all__ = ["is_event_source", "last_event_id"]
 
 
 def last_event_id(environ: WSGIEnvironment) -> str | None:
@@ -32,6 +32,17 @@ def last_event_id(environ: WSGIEnvironment) -> str | None:
         return _usable(header.encode("latin-1").decode())
     except UnicodeError:
         return None
+
+
+def is_event_source(environ: WSGIEnvironment) -> bool:
+    """
+    Return whether a request asks for an event stream, as every EventSource does.
+
+    Args:
+        environ: The request's WSGI environ.
+    """
+    # WHATWG HTML, 9.2.3: "Accept" is "text/event-stream".
+    return "text/event-stream" in environ.get("HTTP_ACCEPT", "")
 
 
 def _from_query(query: str) -> str | None:

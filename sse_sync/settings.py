@@ -75,12 +75,19 @@ class Options:
             debug: The framework's debug mode, used if the configuration does not set one.
 
         Raises:
-            ConfigurationError: If a value is unusable, or an option was removed.
+            ConfigurationError: If a value is unusable, an option was removed, or the broker's URL
+                is set under flask-sse's key.
         """
         values: dict[str, Any] = {"debug": debug}
         for name, instead in _REMOVED.items():
             if prefix + name in given:
                 raise ConfigurationError(prefix + name, instead)
+        broker_url = prefix + "BROKER_URL"
+        if prefix + "REDIS_URL" in given and broker_url not in given:
+            # Where both are given, flask-sse is in use, too, as during a migration.
+            raise ConfigurationError(
+                prefix + "REDIS_URL", f"is flask-sse's key: set {broker_url} to the same URL"
+            )
         for option in OPTIONS:
             key = prefix + option.name.upper()
             if key in given:

@@ -17,10 +17,10 @@ from .channels.app import AppHub, stream_options
 from .channels.subscription import Subscription
 from .closing import END_ID
 from .cors import READING, cors_headers, is_forged
-from .event import encode
+from .event import OWN_TYPES, ServerSentEvent, encode, warn_of_type
 from .exceptions import ConfigurationError, SourceError
 from .feed import Encode, FeedSource
-from .request import last_event_id
+from .request import is_event_source, last_event_id
 from .settings import Options, StreamOptions
 from .streams.admission import admission
 from .streams.client_socket import find_server
@@ -43,9 +43,11 @@ __all__ = [
     "answer",
     "application",
     "check_view",
+    "is_event_source",
     "is_refused",
     "last_event_id",
     "last_event_id_as",
+    "report_late_answer",
 ]
 
 Default = TypeVar("Default")
@@ -112,6 +114,8 @@ def answer(
     result = _refused(environ, options, is_plain)
     if result is None:
         user_stream = _user_stream(environ, source, options, app_hub, user)
+        if not is_plain and not isinstance(source, FeedSource):
+            encode = _minding_types(encode)  # Events of channels were looked at when published.
         stream = EventStream(
             *(source, environ),
             options=options,
@@ -178,12 +182,31 @@ def check_view(view: object, options: Mapping[str, Any]) -> None:
         options: See :class:`~sse_sync.channels.app.ResponseOptions`.
 
     Raises:
-        SourceError: If the view is asynchronous.
+        SourceError: If the view is asynchronous, or a class.
         ConfigurationError: If an option is unknown or unusable.
     """
     Options().replace(stream_options(options))
+    if isinstance(view, type):
+        raise SourceError(view, "decorate the class's method instead, such as get()")
     if inspect.iscoroutinefunction(view) or inspect.isasyncgenfunction(view):
         raise SourceError(view, "use a plain generator; WSGI has no event loop")
+
+
+def report_late_answer(error: BaseException, status: int) -> None:
+    """
+    Log that a generator raised what a view may raise to answer something else.
+
+    Args:
+        error: What it raised.
+        status: HTTP status code of that answer.
+    """
+    raised_in = error.__traceback__
+    logger.error(
+        "%s raised a %s, which cannot be the answer any more: headers are sent before a generator"
+        " begins. Check in a view that returns the generator",
+        "the generator" if raised_in is None else raised_in.tb_frame.f_code.co_name,
+        status,
+    )
 
 
 def application(
@@ -243,12 +266,21 @@ def _refused(environ: WSGIEnvironment, options: Options, is_plain: bool) -> Answ
             " and HTTP/1.1 to gunicorn"
         )
         return _error(505, "Event streams are not served over HTTP/2 by this server.\n")
-    if is_plain or not _is_event_source(environ):
+    if is_plain or not is_event_source(environ):
         gate = admission()
         gate.prepare(environ, registry())
         if gate.refusal(registry(), options.max_streams) is not None:
             return _unavailable(options)
     return None
+
+
+def _minding_types(encode: Encode) -> Encode:
+    def checked(item: object) -> bytes:
+        if isinstance(item, ServerSentEvent) and item.event in OWN_TYPES:
+            warn_of_type(item.event)
+        return encode(item)
+
+    return checked
 
 
 def _user_stream(
@@ -309,8 +341,3 @@ def _stream_headers(environ: WSGIEnvironment) -> list[tuple[str, str]]:
         persistent = environ.get("SERVER_PROTOCOL") == "HTTP/1.1"
         headers.append(("Connection", "keep-alive" if persistent else "close"))
     return headers
-
-
-def _is_event_source(environ: WSGIEnvironment) -> bool:
-    # WHATWG HTML, 9.2.3: "Accept" is "text/event-stream".
-    return "text/event-stream" in environ.get("HTTP_ACCEPT", "")

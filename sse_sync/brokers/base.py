@@ -250,11 +250,20 @@ def check_channel(channel: object) -> None:
         ConfigurationError: If it is not text of 1 to 200 printable characters.
     """
     if not isinstance(channel, str):
-        raise ConfigurationError("channel", f"must be text, not {type(channel).__name__}")
+        raise ConfigurationError("channel", _not_text(channel))
     if not 0 < len(channel) <= 200 or not channel.isprintable():
         raise ConfigurationError(
             "channel", f"must have 1 to 200 printable characters, not {channel[:80]!r}"
         )
+
+
+def _not_text(channel: object) -> str:
+    problem = f"must be text, not {type(channel).__name__} {repr(channel)[:80]}"
+    if isinstance(channel, (list, tuple, set, frozenset)):
+        return f"{problem}: pass several channels one by one, as in subscribe(*channels)"
+    if isinstance(channel, Mapping):
+        return f"{problem}: the channel comes first, as in publish(channel, data)"
+    return problem
 
 
 def to_base36(number: int) -> str:

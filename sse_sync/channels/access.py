@@ -14,8 +14,8 @@ from ..exceptions import ConfigurationError, SSEError
 from ..validation import is_number
 from .presence import user_key
 
-__all__ = ["SALT", "AccessRefused", "Grant", "Query", "is_allowed", "is_yes", "load_hook"]
-__all__ += ["requested", "what_is_wrong_with"]
+__all__ = ["SALT", "AccessRefused", "Grant", "Query", "check_fixed", "is_allowed", "is_yes"]
+__all__ += ["load_hook", "requested", "what_is_wrong_with"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -124,6 +124,22 @@ def requested(
     if grant is None:
         raise AccessRefused(403)
     return grant.channels, grant
+
+
+def check_fixed(query: Query, channels: Sequence[str]) -> None:
+    """
+    Refuse a client that asks an endpoint for other channels than those that it relays.
+
+    It would get other events than it asked for, and nobody would notice.
+
+    Raises:
+        AccessRefused: If it names another.
+    """
+    for name in query.getlist("channel"):
+        if name not in channels:
+            fixed = ", ".join(channels)
+            logger.warning("refused a client the channel %r: the endpoint relays %s", name, fixed)
+            raise AccessRefused(400, "the channels of this endpoint are fixed: leave out ?channel=")
 
 
 def load_hook(hook: Callable[..., Any] | str | None) -> Callable[..., Any] | None:

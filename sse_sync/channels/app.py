@@ -115,6 +115,7 @@ class AppHub:
         within: Returns the context in which to call functions of the application.
         schedule: What is published at intervals.
         dumps: Makes JSON of that, and of what others see of a user.
+        broker_setting: What the application calls the option ``broker_url``, for errors.
     """
 
     def __init__(
@@ -124,11 +125,13 @@ class AppHub:
         within: Callable[[], AbstractContextManager[Any]] = nullcontext,
         schedule: Schedule | None = None,
         dumps: Dumps = json.dumps,
+        broker_setting: str = "broker_url",
     ) -> None:
         self._options = options
         self._within = within
         self._schedule = schedule
         self._dumps = dumps
+        self._broker_setting = broker_setting
         self._lock = threading.Lock()
         self._hub: Hub | None = None
         self._limits = Limits(options.trusted_proxies)
@@ -156,7 +159,8 @@ class AppHub:
         """
         if self._options.broker_url.startswith("memory:"):
             raise ConfigurationError(
-                "broker_url", "is memory://, which reaches no other process. Use redis://"
+                self._broker_setting,
+                "is memory://, the default, which reaches no other process. Use redis://",
             )
         return self.hub()
 
@@ -260,7 +264,7 @@ class AppHub:
 
     def _make_hub(self) -> Hub:
         return Hub(
-            make_broker(self._options),
+            make_broker(self._options, self._broker_setting),
             within=self._within,
             schedule=self._schedule,
             dumps=self._dumps,
@@ -272,9 +276,9 @@ class AppHub:
         several = served and bool(environ.get("wsgi.multiprocess"))
         if several and self._options.broker_url.startswith("memory:"):
             raise ConfigurationError(
-                "broker_url",
-                "is memory://, which serves a single process, but the server runs several:"
-                " events would stay in one of them. Use redis://, or run one worker",
+                self._broker_setting,
+                "is memory://, the default, which serves a single process, but the server runs"
+                " several: events would stay in one of them. Use redis://, or run one worker",
             )
 
 
@@ -305,9 +309,13 @@ def connect(broker_url: str, **options: Unpack[ChannelOptions]) -> Hub:
     return Hub(make_broker(Options.read({"BROKER_URL": broker_url, **given}, "")))
 
 
-def make_broker(options: Options) -> Broker:
+def make_broker(options: Options, setting: str = "broker_url") -> Broker:
     """
     Return the broker that the option ``broker_url`` names.
+
+    Args:
+        options: The URL, and how much is kept.
+        setting: What the application calls the option.
 
     Raises:
         ConfigurationError: If no broker is called that.
@@ -326,4 +334,4 @@ def make_broker(options: Options) -> Broker:
 
         return RedisBroker(options.broker_url, prefix=options.channel_prefix, **kept)
     known = ", ".join(f"{name}://" for name in ("memory", *_REDIS))
-    raise ConfigurationError("broker_url", f"names no broker: {scheme}; known are {known}")
+    raise ConfigurationError(setting, f"names no broker: {scheme}; known are {known}")

@@ -104,7 +104,7 @@ class Hub:
         """Whose streams this process has, and who is present."""
         self._scheduled = ScheduledPublisher(
             self._schedule,
-            self.publish,
+            self._publish,
             self.dispatcher.has_subscribers,
             within=self._within,
             dumps=self._dumps,
@@ -128,7 +128,6 @@ class Hub:
         channel: str,
         data: Any,
         *,
-        token_age: float = TOKEN_AGE,
         dumps: Dumps = json.dumps,
         **options: Unpack[PublishOptions],
     ) -> str:
@@ -138,7 +137,6 @@ class Hub:
         Args:
             channel: The channel to publish to.
             data: Text, or a value to be sent as JSON.
-            token_age: Seconds for which a token is remembered.
             dumps: Encodes the data as JSON.
             options: ``event``, ``key``, ``meta``, ``token``, ``retry_for`` and ``keep``; see
                 :class:`PublishOptions`.
@@ -153,6 +151,17 @@ class Hub:
                 than 1 MiB together.
             BrokerUnavailable: If it is not certain that the event was stored.
         """
+        return self._publish(channel, data, options, dumps=dumps)
+
+    def _publish(
+        self,
+        channel: str,
+        data: Any,
+        options: PublishOptions,
+        *,
+        token_age: float = TOKEN_AGE,
+        dumps: Dumps = json.dumps,
+    ) -> str:
         publication = make_publication(channel, data, options, token_age, dumps)
         position = self._try_to_publish(publication, options.get("retry_for", 0.0))
         # Not under a lock: a figure, not worth one.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from ..brokers.base import Publication, check_channel
-from ..event import ServerSentEvent
+from ..event import OWN_TYPES, ServerSentEvent, warn_of_type
 from ..exceptions import ConfigurationError, EventError
 from ..jsonable import Dumps
 from ..validation import is_number
@@ -88,6 +88,8 @@ def make_publication(
     check_channel(channel)
     check_publish_options(options)
     event, key, meta = options.get("event"), options.get("key"), options.get("meta")
+    if event in OWN_TYPES:
+        warn_of_type(event)
     body = ServerSentEvent(data if data is not None else "", event=event).encode(dumps)
     size = len(body) + _size_beside(key, meta)
     if size > MAX_EVENT:

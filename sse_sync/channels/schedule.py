@@ -26,6 +26,7 @@ from ..exceptions import BrokerClosed, BrokerUnavailable, ConfigurationError
 from ..jsonable import Dumps
 from ..runtime.background import BackgroundTask
 from ..validation import is_number
+from .publishing import PublishOptions
 
 __all__ = ["ScheduledEvent", "ScheduledPublisher", "Published", "Schedule"]
 
@@ -165,7 +166,8 @@ class ScheduledPublisher:
 
     Args:
         schedule: What to publish.
-        publish: Publishes, as :meth:`Hub.publish` does.
+        publish: Takes a channel, text, the keywords of :meth:`Hub.publish` as a dictionary, and for
+            how many seconds the token is remembered.
         has_subscribers: Returns whether a channel has subscribers in this process.
         within: Returns the context in which to call a function.
         dumps: Makes JSON of what it returns.
@@ -215,17 +217,16 @@ class ScheduledPublisher:
             text = None if data is None else text_of(data, self._dumps)
         if text is None:
             return
-        self._publish(
-            scheduled.channel,
-            text,
-            event=scheduled.event,
-            key=scheduled.key,
-            keep=scheduled.keep,
-            token=f"{scheduled.name} {number}",
-            # Longer than a process may be late, and no longer: a clock that is set back comes to
-            # the same moments again.
-            token_age=min(2 * scheduled.seconds + 5.0, TOKEN_AGE),
-        )
+        options: PublishOptions = {
+            "event": scheduled.event,
+            "key": scheduled.key,
+            "keep": scheduled.keep,
+            "token": f"{scheduled.name} {number}",
+        }
+        # Longer than a process may be late, and no longer: a clock that is set back comes to the
+        # same moments again.
+        token_age = min(2 * scheduled.seconds + 5.0, TOKEN_AGE)
+        self._publish(scheduled.channel, text, options, token_age=token_age)
 
 
 class _Running:

@@ -25,7 +25,7 @@ from .publishing import (
 )
 from .response import EventSourceResponse
 from .signing import check_token, sign_channels
-from .views import event_stream, last_event_id
+from .views import event_stream, is_event_source, last_event_id
 
 __all__ = [
     "ChannelView",
@@ -35,6 +35,7 @@ __all__ = [
     "disconnect",
     "event_stream",
     "hub",
+    "is_event_source",
     "last_event_id",
     "present",
     "publish",

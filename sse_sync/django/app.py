@@ -38,7 +38,13 @@ def configured() -> Options:
 @functools.cache
 def app_hub() -> AppHub:
     """Return the object that makes the project's hub when it is first used."""
-    return AppHub(configured(), within=without_request, schedule=schedule, dumps=dumps)
+    return AppHub(
+        configured(),
+        within=without_request,
+        schedule=schedule,
+        dumps=dumps,
+        broker_setting='SSE_SYNC["BROKER_URL"]',
+    )
 
 
 @contextmanager

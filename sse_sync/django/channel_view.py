@@ -6,12 +6,12 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views import View
 
-from ..channels.access import AccessRefused, Grant, requested
+from ..channels.access import AccessRefused, Grant, check_fixed, requested
 from .app import app_hub
 from .preflights import is_preflight, preflight
 from .publishing import may_read, subscribe
@@ -82,6 +82,11 @@ class ChannelView(View):
             if not permission().has_permission(request, self):
                 raise PermissionDenied
         channels = self.get_channels()
+        if channels is self.channels:
+            try:
+                check_fixed(request.GET, channels)
+            except AccessRefused as exc:
+                raise BadRequest(exc.problem) from None
         return subscribe(request, *channels, **self.get_stream_options())
 
     def get_stream_options(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from django.core.checks import Warning as CheckWarning
 
 from ..channels.access import load_hook
 from ..exceptions import ConfigurationError
-from ..settings import problems
+from ..settings import OPTIONS, problems
 
 __all__ = ["check_authorize", "check_settings"]
 
@@ -30,6 +30,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = [
         Error(_sentence(f"SSE_SYNC: {problem}"), id="sse_sync.E002") for problem in problems(given)
     ]
+    found += _outside(given)
     if "sse_sync.django" not in settings.INSTALLED_APPS and given:
         found.append(
             CheckWarning(
@@ -39,6 +40,17 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+def _outside(given: Mapping[str, Any]) -> list[CheckMessage]:
+    # As Flask's keys are called, and flask-sse's.
+    keys = {f"SSE_{option.name.upper()}": option.name.upper() for option in OPTIONS}
+    keys["SSE_REDIS_URL"] = "BROKER_URL"
+    return [
+        Error(f"{name} is not read: write SSE_SYNC = {{{key!r}: ...}} instead.", id="sse_sync.E004")
+        for name, key in keys.items()
+        if hasattr(settings, name) and key not in given
+    ]
 
 
 def check_authorize(**kwargs: Any) -> list[CheckMessage]:

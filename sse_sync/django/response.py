@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpRequest, StreamingHttpResponse
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest, StreamingHttpResponse
 from django.utils.functional import Promise
 
 from ..channels.app import ResponseOptions, stream_options
@@ -18,7 +19,7 @@ from ..streams.dialect import ErrorEvents
 from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
-from ..wsgi import answer, is_refused
+from ..wsgi import answer, is_refused, report_late_answer
 from .app import app_hub, close_connections, configured, dumps
 
 if TYPE_CHECKING:
@@ -87,7 +88,10 @@ class EventSourceResponse(StreamingHttpResponse):
             configured().replace(changes),
             encode=_encode,
             hooks=Hooks(
-                before=close_connections, after_source=close_connections, on_close=on_close
+                before=close_connections,
+                after_source=close_connections,
+                on_close=on_close,
+                after=_report_late_answer,
             ),
             headers=(headers or {}).items(),
             app_hub=app_hub(),
@@ -159,6 +163,16 @@ def _encode(item: object) -> bytes:
     elif isinstance(item, ServerSentEvent) and isinstance(item.data, Promise):
         item = ServerSentEvent(str(item.data), item.event, item.id, item.retry, item.comment)
     return encode(item, dumps)
+
+
+# What Django makes another answer of (django.core.handlers.exception).
+_ANSWERS = {Http404: 404, PermissionDenied: 403, BadRequest: 400, SuspiciousOperation: 400}
+
+
+def _report_late_answer(error: BaseException | None) -> None:
+    for kind, status in _ANSWERS.items():
+        if isinstance(error, kind):
+            report_late_answer(error, status)
 
 
 class _Unread:

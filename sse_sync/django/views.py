@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..channels.app import ResponseOptions
 
-__all__ = ["event_stream", "last_event_id"]
+__all__ = ["event_stream", "is_event_source", "last_event_id"]
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -49,7 +49,7 @@ def event_stream(view: Any = None, **options: Any) -> Any:
             request.
 
     Raises:
-        SourceError: If the view is asynchronous.
+        SourceError: If the view is asynchronous, or a class.
         ConfigurationError: If an option is unknown or unusable.
     """
     if view is None:
@@ -97,6 +97,16 @@ def last_event_id(
         UnsupportedServerError: If the request came through ASGI.
     """
     return wsgi.last_event_id_as(wsgi_environ(request), default, type)
+
+
+def is_event_source(request: HttpRequest) -> bool:
+    """
+    Return whether a request asks for an event stream, as every EventSource does.
+
+    Who is not logged in should then get a 401 or 403 instead of a redirect to a page, of which a
+    browser only says that it is no event stream.
+    """
+    return wsgi.is_event_source(request.META)
 
 
 def _request_in(args: tuple[Any, ...]) -> Any:

@@ -13,6 +13,6 @@ except ModuleNotFoundError as exc:
 
 from .extension import SSE
 from .response import EventSourceResponse
-from .views import event_stream, last_event_id
+from .views import event_stream, is_event_source, last_event_id
 
-__all__ = ["SSE", "EventSourceResponse", "event_stream", "last_event_id"]
+__all__ = ["SSE", "EventSourceResponse", "event_stream", "is_event_source", "last_event_id"]

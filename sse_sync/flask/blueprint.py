@@ -7,7 +7,7 @@ from typing import Any
 
 import flask
 
-from ..channels.access import AccessRefused, Grant, requested
+from ..channels.access import AccessRefused, Grant, check_fixed, requested
 from ..channels.app import SubscribeOptions
 from .response import preflight
 from .state import current_state
@@ -29,12 +29,13 @@ def make_blueprint(
         if flask.request.method == "OPTIONS":
             return preflight(options)
         asked = _ask(options)
-        if channels:
-            return subscribe(*channels, **asked)
         try:
+            if channels:
+                check_fixed(flask.request.args, channels)
+                return subscribe(*channels, **asked)
             names, grant = requested(flask.request.args, check_token)
         except AccessRefused as exc:
-            flask.abort(exc.status)
+            flask.abort(exc.status, exc.problem or None)
         if grant is None:
             return subscribe(*names, authorize=True, **asked)
         return subscribe(*names, **current_state().app_hub.granted(grant, asked))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +14,20 @@ from ..channels.hub import Hub
 from ..channels.presence import user_channel
 from ..channels.publishing import PublishOptions
 from ..channels.schedule import Published, Schedule
-from ..settings import Options, misspelt
+from ..settings import Options
 from ..streams.admission import admission
 from ..streams.registry import registry
 from . import signing
 from .blueprint import make_blueprint
 from .commands import commands
 from .response import EventSourceResponse
-from .state import OwnContext, State, current_state
+from .state import OwnContext, Setup, current_state
+from .views import refuse_misplaced
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = ["SSE"]
-
-logger = logging.getLogger("sse_sync")
 
 Authorize = Callable[[str], Any]
 
@@ -53,32 +51,36 @@ class SSE:
 
     def init_app(self, app: flask.Flask) -> None:
         """
-        Read the configuration keys ``SSE_*``, and prepare the application.
+        Prepare the application.
 
-        The keys are the upper-case names in :data:`sse_sync.settings.OPTIONS`, such as
-        ``SSE_HEARTBEAT`` and ``SSE_RETRY``.
+        Its configuration keys are ``SSE_`` and the upper-case names in
+        :data:`sse_sync.settings.OPTIONS`, such as ``SSE_HEARTBEAT`` and ``SSE_RETRY``. They may be
+        set until the application's first stream or publish.
 
         Args:
             app: The application.
 
         Raises:
-            ConfigurationError: If a value is unusable.
+            ConfigurationError: If a value is unusable already.
             RuntimeError: If the application already has the extension.
         """
         if "sse_sync" in app.extensions:
             raise RuntimeError("this application already has an SSE extension: use that one")
-        options = Options.read(app.config, "SSE_")
-        app_hub = AppHub(
-            options,
-            within=app.app_context,
-            schedule=self._schedule,
-            dumps=lambda value: app.json.dumps(value),
-        )
-        app.extensions["sse_sync"] = State(options, app_hub)
-        for problem in misspelt(app.config, "SSE_"):
-            logger.warning("%s", problem)
+
+        def make_hub(options: Options) -> AppHub:
+            return AppHub(
+                options,
+                within=app.app_context,
+                schedule=self._schedule,
+                dumps=lambda value: app.json.dumps(value),
+                broker_setting="SSE_BROKER_URL",
+            )
+
+        app.extensions["sse_sync"] = Setup(app.config, make_hub)
         app.cli.add_command(commands)
-        app.wsgi_app = OwnContext(app.wsgi_app)  # type: ignore[method-assign]
+        app.wsgi_app = OwnContext(  # type: ignore[method-assign]
+            app.wsgi_app, lambda: refuse_misplaced(app.view_functions)
+        )
         admission().prepare({}, registry())
 
     @property

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import flask
 from flask import globals as flask_globals
 from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
 
 from ..channels.app import ResponseOptions, stream_options
 from ..closing import CloseReason
@@ -20,8 +21,8 @@ from ..streams.dialect import ErrorEvents
 from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
-from ..wsgi import answer, is_refused
-from .state import current_state, runner_of
+from ..wsgi import answer, is_refused, report_late_answer
+from .state import current_setup, current_state, runner_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -81,8 +82,9 @@ class EventSourceResponse(flask.Response):
         error: ErrorEvents | None = None,
         **changes: Unpack[StreamOptions],
     ) -> None:
-        app = flask.current_app
-        state = current_state()
+        setup = current_setup()
+        state, app = setup.state(), flask.current_app
+        setup.tell_ignored()
         options = state.options
         if app.debug and "SSE_DEBUG" not in app.config:
             options = options.replace({"debug": True})
@@ -153,6 +155,8 @@ class EventSourceResponse(flask.Response):
         return self.event_stream
 
     def _tear_down(self, error: BaseException | None) -> None:
+        if isinstance(error, HTTPException):
+            report_late_answer(error, error.get_response().status_code)
         if self._teardown is None:
             return  # HEAD, or a response that was replaced: the context was never held.
         try:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 import flask
 
@@ -18,7 +20,11 @@ if TYPE_CHECKING:
 
     from ..channels.app import ResponseOptions
 
-__all__ = ["event_stream", "last_event_id"]
+__all__ = ["event_stream", "is_event_source", "last_event_id", "refuse_misplaced"]
+
+# Attribute of functions: True of event streams, and of decorated ones; False of a view that one was
+# made of.
+MARK = "_sse_sync_is_stream"
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -49,7 +55,7 @@ def event_stream(view: Any = None, **options: Any) -> Any:
             called in the request.
 
     Raises:
-        SourceError: If the view is asynchronous.
+        SourceError: If the view is asynchronous, or a class.
         ConfigurationError: If an option is unknown or unusable.
     """
     if view is None:
@@ -78,7 +84,48 @@ def event_stream(view: Any = None, **options: Any) -> Any:
     answering: Any = streaming
     answering.required_methods = {"OPTIONS"}
     answering.provide_automatic_options = False
+    _mark(answering, view)
     return streaming
+
+
+def refuse_misplaced(views: dict[str, Callable[..., Any]]) -> None:
+    """
+    Have those views raise an error that a route registered before they became event streams.
+
+    Args:
+        views: All views of an application, by endpoint.
+    """
+    streams = {id(inspect.unwrap(view)) for view in views.values() if getattr(view, MARK, False)}
+    for endpoint, view in list(views.items()):
+        if getattr(view, MARK, None) is False and id(inspect.unwrap(view)) not in streams:
+            views[endpoint] = functools.partial(_misplaced, endpoint)
+
+
+def _mark(stream: Any, view: Any) -> None:
+    setattr(stream, MARK, True)
+    while view is not None:
+        if not getattr(view, MARK, False):
+            with suppress(AttributeError):  # Some callables, such as methods, have no attributes.
+                setattr(view, MARK, False)
+        view = getattr(view, "__wrapped__", None)
+
+
+def _misplaced(endpoint: str, /, **arguments: Any) -> NoReturn:
+    raise RuntimeError(
+        f"the view {endpoint!r} would not stream, because @event_stream is above its route, which"
+        " has registered the function without it: move @event_stream below @app.get(...) or"
+        " @app.route(...)"
+    )
+
+
+def is_event_source() -> bool:
+    """
+    Return whether the current request asks for an event stream, as every EventSource does.
+
+    A handler for users who are not logged in should answer it 401 instead of redirecting it to a
+    page, of which a browser only says that it is no event stream.
+    """
+    return wsgi.is_event_source(flask.request.environ)
 
 
 @overload

@@ -157,6 +157,17 @@ class _SourceRunner:
         finally:
             self._in_source = False
 
+    def _returned(self, value: object) -> None:
+        # As a redirect in a view that yields, too. Responses of all frameworks have a status.
+        if hasattr(value, "status_code"):
+            logger.error(
+                "source %s returned a %s, which its client cannot get, because headers are sent"
+                " before a generator begins. Return it from a view that returns the generator,"
+                " instead of being one",
+                _qualname(self._iterator),
+                type(value).__name__,
+            )
+
     def _failed(self, error: BaseException) -> None:
         if self._stopping and isinstance(error, self._exits):
             return
@@ -266,8 +277,8 @@ class Pump(_SourceRunner):
         try:
             while not self._stopping:
                 self._offer(self._step())
-        except StopIteration:
-            pass
+        except StopIteration as exc:
+            self._returned(exc.value)
         except BaseException as exc:
             # Including SystemExit: in an ordinary view sys.exit() ends one request, but from here
             # it would end the whole process under gevent.
@@ -318,8 +329,8 @@ class Inline(_SourceRunner):
             return None
         try:
             return self._context.run(self._step)
-        except StopIteration:
-            pass
+        except StopIteration as exc:
+            self._returned(exc.value)
         except BaseException as exc:
             self._failed(exc)
             if not isinstance(exc, Exception):

@@ -5,6 +5,7 @@ import itertools
 import os
 import threading
 import time
+import traceback
 from functools import partial
 
 import pytest
@@ -824,8 +825,11 @@ def test_away_from_the_start(own_server, started):
     """A process that starts without Redis works once Redis is up."""
     own_server.kill()
     broker, received = started(own_server)
-    with pytest.raises(BrokerUnavailable):
+    with pytest.raises(BrokerUnavailable, match="Connection refused"):
         broker.subscribe(["a"])
+    with pytest.raises(BrokerUnavailable, match="Connection refused") as caught:
+        broker.publish(Publication("a", b"data: 1\n\n"))
+    assert len(traceback.format_exception(caught.value)) < 10  # Redis's own is not shown.
     own_server.start()
     wait_for(lambda: received.problems and received.problems[-1] is None, "the end of the problem")
     broker.subscribe(["a"])

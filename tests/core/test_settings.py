@@ -104,6 +104,16 @@ def test_misspelt():
     ]
 
 
+def test_key_of_flask_sse():
+    """The broker's URL is not ignored because it is under flask-sse's key."""
+    with pytest.raises(ConfigurationError, match=r"^SSE_REDIS_URL is flask-sse's key: set SSE_BRO"):
+        Options.read({"SSE_REDIS_URL": "redis://a"}, "SSE_")
+    both = {"SSE_REDIS_URL": "redis://a", "SSE_BROKER_URL": "redis://b"}
+    assert Options.read(both, "SSE_").broker_url == "redis://b"
+    (problem,) = problems({"REDIS_URL": "redis://a"})
+    assert "did you mean BROKER_URL?" in str(problem)
+
+
 @pytest.mark.parametrize("name", ["RECHECK", "RECHECK_EVERY"])
 def test_removed(name):
     """An option that is no more says what replaces it."""

@@ -48,6 +48,8 @@ class Front(ABC):
     """What is logged where no function says who may read what a client names."""
     separator = ""
     """What stands between a token's claims and its signature."""
+    broker_setting = ""
+    """What the broker's URL is called in the configuration."""
 
     def stream(self, view, **options):
         """Mount a view as an event stream; return its URL. ``user`` may take the request."""
@@ -118,6 +120,10 @@ class Front(ABC):
     @abstractmethod
     def last_event_id(self, request, *default, **type):
         """Return the request's last event ID."""
+
+    @abstractmethod
+    def is_event_source(self, request):
+        """Return whether the request asks for an event stream."""
 
     @abstractmethod
     def authorize(self, hook):
@@ -243,6 +249,11 @@ class StreamContract:
         with pytest.raises(SourceError, match="WSGI has no event loop"):
             front.event_stream(view)
 
+    def test_class(self, front):
+        """A class is refused when it is decorated."""
+        with pytest.raises(SourceError, match=r"decorate the class's method instead"):
+            front.event_stream(type("View", (), {}))
+
     def test_other_answers_pass(self, front):
         """A view may return another response, or raise one."""
 
@@ -351,6 +362,69 @@ class StreamContract:
 
         *_, last = read_events(front.get(front.stream(view)))
         assert last == ServerSentEvent("internal error", event="stream-error")
+
+    def test_answer_that_is_too_late(self, front, caplog):
+        """A generator cannot answer 403 or redirect, and the log says what can."""
+
+        def forbidden(request):
+            front.forbid()
+            yield
+
+        def elsewhere(request):
+            if request is not None:
+                return front.redirect()
+            yield
+
+        urls = front.stream(forbidden), front.stream(elsewhere)
+        (event,) = read_events(front.get(urls[0]))
+        assert event.event == "stream-error"
+        assert (
+            "forbidden raised a 403, which cannot be the answer any more: headers are sent"
+            in caplog.text
+        )
+        assert "Check in a view that returns the generator" in caplog.text
+        caplog.clear()
+        assert read_events(front.get(urls[1])) == [END]
+        assert "elsewhere returned a " in caplog.text
+        assert "Return it from a view that returns the generator" in caplog.text
+
+    def test_what_a_generator_returns(self, front, caplog):
+        """Anything but a response is of no interest, as everywhere."""
+
+        def view(request):
+            yield "a"
+            return "b"
+
+        caplog.set_level(logging.WARNING, "sse_sync")
+        assert texts(front.get(front.stream(view)), 1) == ["a"]
+        assert caplog.text == ""
+
+    def test_type_of_an_event_source_itself(self, front, caplog, monkeypatch):
+        """An event source is not sent an "error" without a warning, once; a plain client is."""
+        monkeypatch.setattr("sse_sync.event._warned", set())
+        caplog.set_level(logging.WARNING, "sse_sync")
+
+        def errors(request):
+            return iter([ServerSentEvent("a", event="error")] * 2)
+
+        plain, url = front.stream(errors, plain=True), front.stream(errors)
+        assert kinds(front.get(plain)) == ["error", "error"]
+        assert caplog.text == ""
+        assert kinds(front.get(url)) == ["error", "error", "stream-end"]
+        assert caplog.text.count("'error' was sent: an EventSource fires events of that type") == 1
+
+    def test_log_in(self, front):
+        """An event source that is not logged in is refused, and a page redirected."""
+
+        def view(request):
+            if front.is_event_source(request):
+                front.forbid()
+            return front.redirect()
+
+        url = front.view(view)
+        assert front.get(url, {"Accept": "text/event-stream"}).status_code == 403
+        assert front.get(url, {"Accept": "text/html"}).status_code == 302
+        assert front.get(url).status_code == 302
 
     @pytest.mark.parametrize(
         ("query", "headers", "expected"),
@@ -607,8 +681,25 @@ class ChannelContract:
                 front.sse.publish("a\nb", "x")
             with pytest.raises(ConfigurationError, match="printable"):
                 front.subscribe(request, "a\nb")
+            with pytest.raises(ConfigurationError, match=r"\['a', 'b'\]: pass several channels"):
+                front.subscribe(request, ["a", "b"])
+            with pytest.raises(ConfigurationError, match="the channel comes first, as in publish"):
+                front.sse.publish({"a": 1}, "news")
             with pytest.raises(ValueError, match="sometimes"):
                 front.subscribe(request, "a", overflow="sometimes")
+
+    def test_keywords_of_publish(self, front):
+        """None but the documented ones reaches the hub."""
+        for wrong in ({"token_age": 5}, {"type": "created"}):
+            with pytest.raises(TypeError, match="unexpected keyword argument"):
+                front.sse.publish("a", "x", **wrong)
+
+    def test_unknown_broker(self, front):
+        """The error names the setting as the application writes it."""
+        front.configure(broker_url="redsi://localhost")
+        with pytest.raises(ConfigurationError) as caught:
+            front.hub()
+        assert str(caught.value).startswith(f"{front.broker_setting} names no broker: redsi")
 
     def test_not_kept(self, front):
         """Connected clients get it; reconnecting ones do not."""
@@ -677,6 +768,17 @@ class AccessContract:
         assert front.get(f"{urls[0]}?channel=a").status_code == 403
         assert front.nothing_is_set in caplog.text
         assert front.get(urls[1]).status_code == 403
+
+    def test_other_channel_than_those_of_the_endpoint(self, front, caplog):
+        """A client that asks for it is refused, instead of getting other events."""
+        url = front.endpoint("news", "alerts")
+        for query in ("channel=mine", "channel=news&channel=mine", "channel="):
+            assert front.get(f"{url}?{query}").status_code == 400
+        assert (
+            "refused a client the channel 'mine': the endpoint relays news, alerts" in caplog.text
+        )
+        for query in ("", "channel=news", "channel=alerts&channel=news", "room=mine"):
+            assert front.get(f"{url}?{query}").status_code == 200
 
     def test_one_of_several(self, front):
         """If one of a view's channels is refused, all are."""

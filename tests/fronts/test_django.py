@@ -15,7 +15,7 @@ from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import clear_url_caches, include, path
 from django.utils.translation import gettext_lazy
 
-from sse_sync import END_ID, ServerSentEvent, UnsupportedServerError
+from sse_sync import END_ID, ConfigurationError, ServerSentEvent, UnsupportedServerError
 from sse_sync import django as sse_sync_django
 from sse_sync.django import (
     ChannelView,
@@ -23,6 +23,7 @@ from sse_sync.django import (
     RequestedChannelView,
     event_stream,
     hub,
+    is_event_source,
     last_event_id,
     subscribe,
 )
@@ -43,6 +44,7 @@ class DjangoFront(Front):
     day = '"2026-01-02"'
     nothing_is_set = "AUTHORIZE is not set"
     separator = ":"
+    broker_setting = 'SSE_SYNC["BROKER_URL"]'
 
     def __init__(self, settings, urls):
         self.settings, self.urls = settings, urls
@@ -108,6 +110,9 @@ class DjangoFront(Front):
 
     def last_event_id(self, request, *default, **type):
         return last_event_id(request, *default, **type)
+
+    def is_event_source(self, request):
+        return is_event_source(request)
 
     def authorize(self, hook):
         self.settings.SSE_SYNC = {**self.settings.SSE_SYNC, "AUTHORIZE": hook}
@@ -284,6 +289,32 @@ def test_checks(given, expected):
     with override_settings(SSE_SYNC=given):
         found = check_settings()
     assert [f"{message.id}: {message.msg}" for message in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("SSE_BROKER_URL", "BROKER_URL"),
+        ("SSE_REDIS_URL", "BROKER_URL"),
+        ("SSE_HEARTBEAT", "HEARTBEAT"),
+    ],
+)
+def test_settings_outside_the_dictionary(name, key):
+    """A setting that is written as Flask's keys are is not swallowed."""
+    with override_settings(**{name: "redis://localhost"}, SSE_SYNC={}):
+        (message,) = check_settings()
+    assert message.id == "sse_sync.E004"
+    assert message.msg == f"{name} is not read: write SSE_SYNC = {{'{key}': ...}} instead."
+    with override_settings(**{name: "redis://localhost"}, SSE_SYNC={key: 5}):
+        assert "sse_sync.E004" not in [message.id for message in check_settings()]
+
+
+def test_memory_with_several_workers():
+    """The error names Django's setting."""
+    workers = {"SERVER_SOFTWARE": "gunicorn", "wsgi.multiprocess": True}
+    request = RequestFactory().get("/", **workers)
+    with pytest.raises(ConfigurationError, match=r'^SSE_SYNC\["BROKER_URL"\] is memory://'):
+        subscribe(request, "a")
 
 
 def test_check_is_registered():

@@ -4,6 +4,7 @@ import threading
 from datetime import date
 
 import pytest
+from django.contrib.auth import middleware as auth_middleware
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied
@@ -20,6 +21,7 @@ from sse_sync.django import (
     disconnect,
     event_stream,
     hub,
+    is_event_source,
     publish,
     publish_every,
     publish_on_commit,
@@ -49,6 +51,38 @@ def request_of(user, **arguments):
 
 def names(response):
     return [event.event for event in read_events(response)]
+
+
+def test_log_in_of_a_channel_view():
+    """With raise_exception, an event source gets a 403 instead of a redirect to a page."""
+
+    class Mine(LoginRequiredMixin, ChannelView):
+        channels = ["a"]
+        raise_exception = True
+
+    with pytest.raises(PermissionDenied):
+        Mine.as_view()(request_of(AnonymousUser()))
+
+
+def test_log_in_by_middleware():
+    """So it does from a middleware as the documentation shows it."""
+    django = getattr(auth_middleware, "LoginRequiredMiddleware", None)
+    if django is None:
+        pytest.skip("Django 5.1 has it")
+
+    class LoginRequired(django):
+        def handle_no_permission(self, request, view_func):
+            if is_event_source(request):
+                raise PermissionDenied
+            return super().handle_no_permission(request, view_func)
+
+    middleware = LoginRequired(lambda request: None)
+    view = ChannelView.as_view(channels=["a"])
+    page = middleware.process_view(request_of(AnonymousUser()), view, (), {})
+    assert page.status_code == 302
+    accepting = request_of(AnonymousUser(), headers={"Accept": "text/event-stream"})
+    with pytest.raises(PermissionDenied):
+        middleware.process_view(accepting, view, (), {})
 
 
 @pytest.mark.django_db

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import functools
+import threading
 import time
 
 import flask
@@ -14,7 +15,14 @@ from flask_sqlalchemy import SQLAlchemy
 
 from sse_sync import CloseReason, ConfigurationError, ServerSentEvent, SourceError
 from sse_sync.channels.access import Grant
-from sse_sync.flask import SSE, EventSourceResponse, event_stream, last_event_id
+from sse_sync.flask import (
+    SSE,
+    EventSourceResponse,
+    event_stream,
+    is_event_source,
+    last_event_id,
+)
+from sse_sync.flask.state import Setup
 from sse_sync.testing import read_events
 from tests.fronts.front_contract import END, Front, FrontContract
 from tests.waiting import wait_for
@@ -41,6 +49,7 @@ class FlaskFront(Front):
     day = '"Fri, 02 Jan 2026 00:00:00 GMT"'
     nothing_is_set = "no authorize function is set to allow it"
     separator = "."
+    broker_setting = "SSE_BROKER_URL"
 
     def __init__(self):
         self.responses = []
@@ -48,7 +57,7 @@ class FlaskFront(Front):
 
     def configure(self, **options):
         self.app = flask.Flask("contract")
-        self.app.config["SECRET_KEY"] = "test"
+        self.app.config.update(SECRET_KEY="test", PROPAGATE_EXCEPTIONS=True)
         self.app.config.update({f"SSE_{name.upper()}": value for name, value in options.items()})
         self.extension = SSE(self.app)
         self.sse = InContext(self.extension, self.app)
@@ -118,6 +127,9 @@ class FlaskFront(Front):
 
     def last_event_id(self, request, *default, **type):
         return last_event_id(*default, **type)
+
+    def is_event_source(self, request):
+        return is_event_source()
 
     def authorize(self, hook):
         self.extension.authorize(lambda channel: hook(flask.request, channel))
@@ -324,6 +336,139 @@ def test_test_transaction(app, client):
         assert read_events(client.get("/stream"))[0] == ServerSentEvent("the test's")
         assert seen == []
     assert seen == ["teardown"]
+
+
+def misplaced(app, route):
+    @event_stream
+    @route("/late")
+    def late():
+        yield "a"
+
+    with pytest.raises(RuntimeError, match=r"@event_stream is above its route.*below @app.get"):
+        app.test_client().get("/late")
+
+
+def test_decorator_above_the_route(app):
+    """A view that was registered before it became a stream says so, also in a blueprint."""
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    blueprint = flask.Blueprint("parts", __name__)
+    blueprint.add_url_rule("/other", view_func=lambda: "other", endpoint="other")
+
+    @event_stream(retry=5)
+    @blueprint.get("/<int:endpoint>/late")
+    def of_blueprint(endpoint):
+        yield "a"
+
+    app.register_blueprint(blueprint)
+    misplaced(app, app.get)
+    with pytest.raises(RuntimeError, match=r"the view 'parts\.of_blueprint' would not stream"):
+        app.test_client().get("/7/late")
+    assert app.test_client().get("/other").text == "other"
+
+
+def test_decorators_between(app):
+    """Other decorators change nothing: neither below a wrong route, nor around a right one."""
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+
+    def guarded(view):
+        return functools.wraps(view)(lambda *args: view(*args))
+
+    @app.get("/right")
+    @guarded
+    @event_stream
+    @guarded
+    def right():
+        yield "a"
+
+    misplaced(app, lambda url: lambda view: guarded(app.get(url)(guarded(view))))
+    assert read_events(app.test_client().get("/right"))[0] == ServerSentEvent("a")
+
+
+def test_view_that_is_a_stream_elsewhere(app, client):
+    """A function may be both a view and the source of a stream."""
+
+    def both():
+        return iter(["a"])
+
+    app.add_url_rule("/plain", "plain", both)
+    app.add_url_rule("/stream", "stream", event_stream(both))
+    app.add_url_rule("/again", "again", event_stream(both))
+    assert client.get("/plain").text == "a"
+    for url in ("/stream", "/again"):
+        assert read_events(client.get(url))[0] == ServerSentEvent("a")
+
+
+def test_configured_later(caplog):
+    """What is configured after init_app counts, until the first stream or publish."""
+    sse, app = SSE(), flask.Flask("late")
+    sse.init_app(app)
+    app.config.update(SSE_RETRY=7, SSE_HEARTBEET=1)
+    app.add_url_rule("/", view_func=event_stream(lambda: iter([])))
+    client = app.test_client()
+    assert client.get("/").text.startswith(":\nretry: 7\n")
+    assert caplog.text.count("did you mean SSE_HEARTBEAT?") == 1
+    assert "ignored" not in caplog.text
+    app.config.update(SSE_RETRY=8, SSE_BROKER_URL="redis://localhost")
+    for _ in range(2):
+        assert client.get("/").text.startswith(":\nretry: 7\n")
+    assert caplog.text.count("SSE_RETRY, SSE_BROKER_URL changed after the application's first") == 1
+
+
+def test_first_use_in_two_threads():
+    """Streams that open at the same time share one hub."""
+    made, is_making, go_on = [], threading.Event(), threading.Event()
+
+    def make_hub(options):
+        made.append(options)
+        is_making.set()
+        assert go_on.wait(10)
+
+    setup = Setup({}, make_hub)
+    states = []
+    threads = [threading.Thread(target=lambda: states.append(setup.state())) for _ in range(2)]
+    threads[0].start()
+    assert is_making.wait(10)
+    threads[1].start()
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    assert states[0] is states[1]
+
+
+def test_bad_configuration_later():
+    """A value that is set later is checked, too."""
+    sse, app = SSE(), flask.Flask("late")
+    sse.init_app(app)
+    app.config["SSE_RETRY"] = -1
+    with app.app_context(), pytest.raises(ConfigurationError, match="SSE_RETRY must be"):
+        sse.publish("a", "x")
+
+
+def test_key_of_flask_sse():
+    """The broker's URL under flask-sse's key is an error, unless both are in use."""
+    app = flask.Flask("migrated")
+    app.config["SSE_REDIS_URL"] = "redis://localhost"
+    with pytest.raises(ConfigurationError, match="flask-sse's key: set SSE_BROKER_URL"):
+        SSE(app)
+    app.config["SSE_BROKER_URL"] = "memory://"
+    SSE(app)
+
+
+def test_without_an_application_context():
+    """The error names both ways out."""
+    with pytest.raises(RuntimeError, match=r"app\.app_context\(\).*sse_sync\.connect\(") as caught:
+        SSE().publish("a", "x")
+    assert caught.value.__suppress_context__
+
+
+def test_memory_with_several_workers(app):
+    """The error names Flask's key."""
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    app.register_blueprint(SSE().blueprint("a"))
+    workers = {"SERVER_SOFTWARE": "gunicorn", "wsgi.multiprocess": True}
+    with pytest.raises(ConfigurationError, match=r"^SSE_BROKER_URL is memory://, the default,"):
+        app.test_client().get("/events", environ_overrides=workers)
 
 
 def test_several_applications():
@@ -534,7 +679,7 @@ def test_authorize_by_configuration():
     client = app.test_client()
     assert client.get("/named?channel=a").status_code == 200
     assert client.get("/named?channel=b").status_code == 403
-    with client.get("/fixed?channel=b") as response:
+    with client.get("/fixed") as response:
         assert read_events(response, 1)[0].event == "stream-open"
     sse.authorize(lambda channel: True)
     assert client.get("/named?channel=b").status_code == 403

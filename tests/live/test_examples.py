@@ -947,7 +947,7 @@ def test_several_workers_need_redis(tmp_path):
         with pytest.raises(urllib.error.HTTPError, match="500") as caught:
             server.get("/orders/events")
         caught.value.close()
-        assert "is memory://, which serves a single process" in server.output()
+        assert "SSE_BROKER_URL is memory://, the default, which serves a sin" in server.output()
 
 
 @pytest.mark.parametrize("kind", DEVELOPMENT, ids=["flask-run", "runserver"])

@@ -69,6 +69,8 @@ class Listener:
         self._confirmed: set[str] = set()
         self._unwanted: set[str] = set()
         self._failed_catch_ups = 0
+        # Why there is no connection, if that is known.
+        self._problem = ""
 
     def subscribe(self, channels: Sequence[str]) -> None:
         """
@@ -94,14 +96,14 @@ class Listener:
                 with pubsub.sending:
                     pubsub.want(*self._topics(new))
         except redis.RedisError as exc:
-            raise BrokerUnavailable(self._store.nodes.name, str(exc)) from exc
+            raise BrokerUnavailable(self._store.nodes.name, str(exc)) from None
         with self._changed:
             while not self._confirmed.issuperset(channels):
                 left = deadline - self._clock()
                 if left <= 0 or self._closed:
                     if pubsub is not None:
                         pubsub.broken = True  # A late confirmation must not count for a later try.
-                    raise self._unconfirmed()
+                    raise self._unconfirmed(self._problem)
                 self._changed.wait(left)
 
     def unsubscribe(self, channels: Sequence[str]) -> None:
@@ -148,7 +150,9 @@ class Listener:
             except Exception as exc:
                 # redis-py's own errors, or any other if the connection is closed while it reads.
                 if not self._closed:
-                    self._receiver.degraded(str(exc) or type(exc).__name__)
+                    text = str(exc) or type(exc).__name__
+                    self._problem = getattr(exc, "problem", text)
+                    self._receiver.degraded(text)
             finally:
                 if pubsub is not None:
                     self._disconnect(pubsub)
@@ -178,6 +182,7 @@ class Listener:
             # From here on, callers of subscribe() send their own command.
             late = self._channels.difference(channels)
             self._pubsub = pubsub
+            self._problem = ""
             self._confirmed.update(channels)
             self._changed.notify_all()
         if late:
@@ -302,8 +307,9 @@ class Listener:
         except Exception:
             pass  # It is broken anyway, or another thread is closing it as well.
 
-    def _unconfirmed(self) -> BrokerUnavailable:
-        return BrokerUnavailable(self._store.nodes.name, "it does not confirm a subscription")
+    def _unconfirmed(self, problem: str = "") -> BrokerUnavailable:
+        text = problem or "it does not confirm a subscription"
+        return BrokerUnavailable(self._store.nodes.name, text)
 
     def _topics(self, channels: Iterable[str]) -> list[str]:
         return [self._store.topic(channel) for channel in channels]

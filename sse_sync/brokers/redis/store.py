@@ -174,7 +174,8 @@ class Store:
                     raise
                 return self._ask_once(what)
         except redis.RedisError as exc:
-            raise BrokerUnavailable(self.nodes.name, str(exc)) from exc
+            # Without redis-py's own traceback, and that of the first attempt: the text says it.
+            raise BrokerUnavailable(self.nodes.name, str(exc)) from None
 
     def _ask_once(self, what: Callable[[Node], Any]) -> Any:
         with self.nodes.noticing() as node:

@@ -3,7 +3,13 @@
 import pytest
 
 from sse_sync import ConfigurationError
-from sse_sync.channels.access import is_allowed, load_hook, what_is_wrong_with
+from sse_sync.channels.access import (
+    AccessRefused,
+    check_fixed,
+    is_allowed,
+    load_hook,
+    what_is_wrong_with,
+)
 
 
 def allow(channel):
@@ -18,6 +24,25 @@ def test_hook():
     for wrong in ("nowhere.allow", f"{__name__}.nothing", "allow", f"{__name__}.pytest"):
         with pytest.raises(ConfigurationError, match="authorize names"):
             load_hook(wrong)
+
+
+class Query:
+    def __init__(self, *channels):
+        self._channels = channels
+
+    def getlist(self, name):
+        return self._channels if name == "channel" else []
+
+
+def test_fixed_channels(caplog):
+    """A client may name an endpoint's own channels, and no other."""
+    for names in ([], ["a"], ["b", "a"]):
+        check_fixed(Query(*names), ("a", "b"))
+    assert caplog.text == ""
+    with pytest.raises(AccessRefused, match=r"fixed: leave out \?channel=") as caught:
+        check_fixed(Query("a", "c"), ("a", "b"))
+    assert caught.value.status == 400
+    assert "'c': the endpoint relays a, b" in caplog.text
 
 
 @pytest.mark.parametrize("answer", [False, None, "", 0])

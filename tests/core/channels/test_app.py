@@ -33,10 +33,12 @@ def test_fork(runtime):
 def test_memory_with_several_processes():
     """A broker that cannot reach the other workers is refused, not used silently."""
     options = Options()
-    app_hub = AppHub(options)
+    app_hub = AppHub(options, broker_setting="MY_URL")
     assert app_hub.expect({**SERVED, "wsgi.multiprocess": False}, options, user="ann") is not None
     assert app_hub.expect({"wsgi.multiprocess": True}, options, user="ann") is not None
-    with pytest.raises(ConfigurationError, match="events would stay in one of them"):
+    with pytest.raises(
+        ConfigurationError, match=r"^MY_URL is memory://.* would stay in one of them"
+    ):
         app_hub.expect({**SERVED, "wsgi.multiprocess": True}, options, user="ann")
     app_hub.hub().close()
 
@@ -45,6 +47,10 @@ def test_unknown_broker():
     """For an unknown broker, the error lists the known ones."""
     with pytest.raises(ConfigurationError, match="names no broker: carrier-pigeon"):
         make_broker(Options(broker_url="carrier-pigeon://x"))
+    with pytest.raises(ConfigurationError, match=r"^MY_URL names no broker"):
+        AppHub(Options(broker_url="carrier-pigeon://x"), broker_setting="MY_URL").hub()
+    with pytest.raises(ConfigurationError, match=r"^MY_URL is memory.* reaches no other process"):
+        AppHub(Options(), broker_setting="MY_URL").shared_hub()
 
 
 def test_connect():

@@ -43,6 +43,32 @@ def test_event_that_is_too_large(hub, environ):
     stream.close()
 
 
+def test_type_of_an_event_source_itself(hub, caplog, monkeypatch):
+    """It is published, and the log says once what a page will make of it."""
+    monkeypatch.setattr("sse_sync.event._warned", set())
+    for _ in range(2):
+        hub.publish("a", "x", event="open")
+    hub.publish("a", "x", event="opened")
+    assert caplog.text.count("'open' was sent: an EventSource fires events of that type") == 1
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("channel", "problem"),
+    [
+        (["a", "b"], "must be text, not list ['a', 'b']: pass several channels one by one"),
+        ({"a": 1}, "must be text, not dict {'a': 1}: the channel comes first"),
+        (7, "must be text, not int 7"),
+        ("", "must have 1 to 200 printable characters, not ''"),
+    ],
+)
+def test_what_is_no_channel(hub, channel, problem):
+    """The error shows what was given, and what to write instead."""
+    with pytest.raises(ConfigurationError) as caught:
+        hub.publish(channel, "x")
+    assert str(caught.value).startswith(f"channel {problem}")
+
+
 def test_unknown_keywords_of_publish(hub):
     """They are refused by name; flask-sse's spelling of the event type is explained."""
     for publish in (hub.publish, hub.publish_to_user):
@@ -50,3 +76,5 @@ def test_unknown_keywords_of_publish(hub):
             publish("a", "x", evnt="created")
         with pytest.raises(TypeError, match="'type': write event= instead"):
             publish("a", "x", type="created")
+        with pytest.raises(TypeError, match="'token_age'"):
+            publish("a", "x", token_age=5)

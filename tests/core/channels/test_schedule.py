@@ -122,7 +122,9 @@ def test_many_come(runtime, hub, times, monkeypatch):
 def test_once_by_all(runtime, make_hub, schedule, monkeypatch):
     """All processes give an interval the same token, so the broker accepts one event."""
     tokens = []
-    monkeypatch.setattr(Hub, "publish", lambda self, *a, token, **k: tokens.append(token))
+    monkeypatch.setattr(
+        Hub, "_publish", lambda self, channel, text, options, **k: tokens.append(options["token"])
+    )
     schedule.publish_every(2, "room")(functools.partial(str, 1))
     schedule.publish_every(2, "room", event="other")(functools.partial(str, 1))
     one, other = make_hub(), make_hub()
