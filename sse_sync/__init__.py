@@ -27,6 +27,7 @@ from .exceptions import (
     UnsupportedServerError,
 )
 from .parser import EventStreamParser
+from .streams.dialect import StreamFailure
 from .streams.drain import on_worker_stop
 from .streams.registry import Statistics, statistics
 from .streams.stream import EventStream
@@ -50,6 +51,7 @@ __all__ = [
     "ServerSentEvent",
     "SourceError",
     "Statistics",
+    "StreamFailure",
     "UnsupportedServerError",
     "comment",
     "connect",

@@ -11,6 +11,7 @@ import pytest
 from django.test import RequestFactory
 
 import sse_sync
+from sse_sync import CloseReason, StreamFailure
 from sse_sync.settings import OPTIONS
 from sse_sync.testing import read_events
 
@@ -49,6 +50,26 @@ def test_readme_django(quick):
     response = space["progress"](RequestFactory().get("/progress"))
     assert [event.id for event in read_events(response, 10)] == [str(n) for n in range(1, 11)]
     response.close()
+
+
+def test_language_models():
+    """The page's views run as they stand, in the forms of the clients that it names."""
+    space = {"__name__": "page"}
+    for block in blocks((ROOT / "docs/language-models.md").read_text(), "python"):
+        exec(block, space)
+    client = space["app"].test_client()
+    asked = {"messages": [{"role": "user", "content": "hello"}]}
+    response = client.post("/v1/chat/completions", json=asked)
+    assert response.data.startswith(b":\ndata: ")
+    *chunks, last = [event.data for event in read_events(response)]
+    told = [json.loads(chunk)["choices"][0]["delta"]["content"] for chunk in chunks]
+    assert ("".join(told), last) == ("You said: hello", "[DONE]")
+    events = read_events(client.post("/v1/messages"))
+    assert [event.event for event in events] == ["message_start", "error"]
+    assert json.loads(events[1].data)["error"]["message"] == "internal error"
+    failure = StreamFailure(CloseReason.OVERFLOWED, None, "overflowed")
+    for name in ("openai_error", "ai_sdk_error", "ag_ui_error"):
+        assert "overflowed" in json.dumps(space[name](failure))
 
 
 def test_settings_table():
