@@ -2,7 +2,8 @@
 Limits: how many streams one user, and one address, may have open in all processes.
 
 The counts themselves travel with presence, in one report to the broker: see
-:class:`~sse_sync.channels.presence.PresenceTracker`.
+:class:`~sse_sync.channels.presence.PresenceTracker`. How many one process may hold is decided in
+:mod:`sse_sync.streams.admission`.
 """
 
 from __future__ import annotations

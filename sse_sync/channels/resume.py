@@ -6,6 +6,10 @@ use it. A subscriber registers first and reads the history second, so that an ev
 meanwhile is in one or in both; it skips by position what it has already seen. If the history does
 not reach back far enough, or has another epoch, something may be missing. The subscriber then
 starts anew at the present position, and its clients get a ``stream-reset``.
+
+The client's last event ID is read in :mod:`sse_sync.request`. What a client is told is up to its
+:class:`~sse_sync.channels.subscription.ChannelFeed` or
+:class:`~sse_sync.streams.handoff.fanout.Fanout`.
 """
 
 from __future__ import annotations
