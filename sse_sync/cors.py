@@ -57,7 +57,7 @@ def is_forged(environ: WSGIEnvironment, options: Options) -> bool:
     though it is not listed. A framework's own protection may have been turned off for API clients,
     and a browser asks for no permission before a form's POST.
     """
-    if environ.get("REQUEST_METHOD", "GET") in READING or "HTTP_COOKIE" not in environ:
+    if environ.get("REQUEST_METHOD", "GET") in READING or not environ.get("HTTP_COOKIE"):
         return False
     origin = environ.get("HTTP_ORIGIN")
     if origin is None or environ.get("HTTP_SEC_FETCH_SITE") == "same-origin":

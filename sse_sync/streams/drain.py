@@ -3,8 +3,8 @@ Drain: end all streams when the server stops or reloads.
 
 Theory of operation. The drain polls the server, because a gunicorn worker that has reached
 max_requests gets no signal and calls no hook. Nobody notices a fifth of a second in a deploy, and
-five checks a second cost nothing. A hand-off worker also waits until its handed-off connections have
-said goodbye: see :class:`~sse_sync.gunicorn.handoff.HandoffMixin`.
+five checks a second cost nothing. A hand-off worker also waits until all handed-off connections
+have said goodbye: see :class:`~sse_sync.gunicorn.handoff.HandoffMixin`.
 """
 
 from __future__ import annotations

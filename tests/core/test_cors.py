@@ -3,7 +3,7 @@
 import pytest
 
 from sse_sync import ConfigurationError
-from sse_sync.cors import cors_headers, preflight_headers
+from sse_sync.cors import cors_headers, is_forged, preflight_headers
 from sse_sync.settings import Options, problems
 
 PAGE = "https://app.example.com"
@@ -62,6 +62,65 @@ def test_preflight():
     preflight = dict(preflight_headers({"HTTP_ORIGIN": PAGE}, Options(), {"cors_origins": [PAGE]}))
     assert preflight["Access-Control-Allow-Methods"] == "GET, HEAD"
     assert "Last-Event-ID" in preflight["Access-Control-Allow-Headers"]
+
+
+def asked(method="POST", **changes):
+    """A request that a page of another origin sends with its visitor's cookies."""
+    given = {
+        "REQUEST_METHOD": method, "HTTP_COOKIE": "session=1", "HTTP_ORIGIN": PAGE,
+        "HTTP_HOST": "example.com",
+    }  # fmt: skip
+    given.update(changes)
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_forged(method):
+    """What may change something needs a listed origin, if it comes with cookies."""
+    assert is_forged(asked(method), Options())
+    assert is_forged(asked(method), options(cors_origins="*"))
+    assert is_forged(asked(method, HTTP_ORIGIN="null"), Options())
+    assert is_forged(asked(method, HTTP_SEC_FETCH_SITE="same-site"), Options())
+    assert not is_forged(asked(method), options(cors_origins=[PAGE]))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": "GET"},
+        {"method": "HEAD"},
+        {"HTTP_COOKIE": None},
+        {"HTTP_ORIGIN": None},
+        {"HTTP_HOST": "app.example.com"},
+        {"HTTP_X_FORWARDED_HOST": "app.example.com"},
+        {"HTTP_SEC_FETCH_SITE": "same-origin"},
+    ],
+    ids=str,
+)
+def test_not_forged(changes):
+    """Reading, no cookies, no browser, and the application's own pages."""
+    assert not is_forged(asked(**changes), Options())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "methods", "allowed"),
+    [
+        ("POST", None, "GET, HEAD, POST"),
+        ("POST", {"POST", "OPTIONS"}, "POST"),
+        ("POST", {"GET", "HEAD", "OPTIONS"}, "GET, HEAD"),
+        ("GET", None, "GET, HEAD"),
+        ("BREW", None, "GET, HEAD"),
+        (None, None, "GET, HEAD"),
+    ],
+)
+def test_methods_of_a_preflight(wanted, methods, allowed):
+    """The route's methods are named, or where nobody knows them, the one that is asked for."""
+    environ = {"HTTP_ORIGIN": PAGE}
+    if wanted is not None:
+        environ["HTTP_ACCESS_CONTROL_REQUEST_METHOD"] = wanted
+    headers = dict(preflight_headers(environ, Options(), {"cors_origins": [PAGE]}, methods))
+    assert headers["Access-Control-Allow-Methods"] == allowed
+    assert headers["Allow"] == f"{allowed}, OPTIONS"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from sse_sync import END_ID, ServerSentEvent, SourceError, statistics
 from sse_sync.settings import Options
 from sse_sync.testing import read_events
-from sse_sync.wsgi import answer, application, last_event_id
+from sse_sync.wsgi import answer, application, is_refused, last_event_id
 
 
 def environ(**values):
@@ -133,6 +133,30 @@ def test_full(runtime):
     assert third.status == 200
     first.stream.close()
     assert statistics().refused == 1
+
+
+def test_plain_on_a_full_server(runtime):
+    """Whatever it accepts, a client that is no event source is answered with a status."""
+    options = Options(max_streams=1)
+    first = answer(environ(SERVER_SOFTWARE="x"), ["a"], options)
+    next(first.stream)
+    accept = {"HTTP_ACCEPT": "text/event-stream"}
+    for values, plain in (({"REQUEST_METHOD": "POST"}, None), ({}, True)):
+        asked = environ(**accept, **values)
+        assert is_refused(asked, options, plain, None)
+        refused = answer(asked, ["a"], options, plain=plain)
+        assert refused.status == 503
+        assert 30 <= int(dict(refused.headers)["Retry-After"]) <= 60
+    first.stream.close()
+    assert not is_refused(environ(**accept), options, True, None)
+    assert statistics().refused == 2
+
+
+def test_plain_client_is_never_finished():
+    """Only an event source sends our end marker back."""
+    values = environ(HTTP_LAST_EVENT_ID=END_ID)
+    assert answer(values, ["a"], Options()).status == 204
+    assert b"".join(answer(values, ["a"], Options(), plain=True).stream) == b":\ndata: a\n\n"
 
 
 def test_not_a_source():

@@ -48,6 +48,8 @@ class Front(ABC):
     """What is logged where no function says who may read what a client names."""
     separator = ""
     """What stands between a token's claims and its signature."""
+    origin = ""
+    """The origin of the test client's own pages."""
     broker_setting = ""
     """What the broker's URL is called in the configuration."""
 
@@ -248,6 +250,80 @@ class StreamContract:
 
         with pytest.raises(SourceError, match="WSGI has no event loop"):
             front.event_stream(view)
+
+    def test_plain(self, front):
+        """Who sends a POST, or is said to be no EventSource, gets the view's own events only."""
+
+        def view(request):
+            yield ServerSentEvent({"a": 1}, id=7)
+            yield "[DONE]"
+
+        said = b':\nid: 7\ndata: {"a": 1}\n\ndata: [DONE]\n\n'
+        unsaid, plain, source = (front.stream(view, plain=given) for given in (None, True, False))
+        assert front.body(front.get(unsaid, method="POST")) == said
+        assert front.body(front.get(plain)) == said
+        assert read_events(front.get(source, method="POST"))[-1] == END
+
+    def test_plain_failure(self, front):
+        """What failed is said by the application, and seen in debug mode only."""
+
+        def error(failure):
+            return {"error": {"message": failure.message}}
+
+        def failing(request):
+            yield "a"
+            raise ValueError("secret")
+
+        urls = front.stream(failing, error=error), front.stream(failing, error=error, debug=True)
+        told = [texts(front.get(url, method="POST")) for url in urls]
+        assert told[0] == ["a", '{"error": {"message": "internal error"}}']
+        assert told[1] == ["a", '{"error": {"message": "ValueError: secret"}}']
+
+    def test_plain_channel(self, front):
+        """A channel's stream, too, has nothing of the library's."""
+        response = front.get(front.channel("a"), method="POST")
+        assert read_events(response, 0) == []
+        front.sse.publish("a", "b")
+        (event,) = read_events(response, 1)
+        assert (event.event, event.data) == (None, "b")
+
+    @pytest.mark.parametrize("options", [{"plain": 1}, {"error": "text"}])
+    def test_unusable_plain_options(self, front, options):
+        """They are refused with their names."""
+        url = front.stream(lambda request: iter("a"), **options)
+        with pytest.raises(ConfigurationError, match=f"^{next(iter(options))} must be"):
+            front.get(url)
+
+    def test_forged_post(self, front):
+        """A page of another origin starts nothing with cookies, unless it is listed."""
+        ran = []
+
+        def view(request):
+            ran.append(1)
+            return iter("a")
+
+        url = front.stream(view)
+        listed = front.stream(view, cors_origins=["https://app.example"])
+        headers = {"Origin": "https://app.example", "Cookie": "session=1"}
+        assert front.get(url, headers, "POST").status_code == 403
+        assert ran == []
+        assert front.get(listed, headers, "POST").status_code == 200
+        assert front.get(url, headers).status_code == 200
+        assert front.get(url, {"Origin": "https://app.example"}, "POST").status_code == 200
+        assert front.get(url, {**headers, "Origin": front.origin}, "POST").status_code == 200
+        assert len(ran) == 4
+
+    def test_preflight_of_a_post(self, front):
+        """A page of a listed origin may send JSON."""
+        url = front.stream(lambda request: iter("a"), cors_origins=["https://app.example"])
+        asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+        headers = front.headers(front.get(url, asked, "OPTIONS"))
+        assert headers["Access-Control-Allow-Methods"] == "GET, HEAD, POST"
+        assert "Content-Type" in headers["Access-Control-Allow-Headers"]
+        assert headers["Allow"] == "GET, HEAD, POST, OPTIONS"
+        asked["Access-Control-Request-Method"] = "BREW"
+        headers = front.headers(front.get(url, asked, "OPTIONS"))
+        assert headers["Access-Control-Allow-Methods"] == "GET, HEAD"
 
     def test_class(self, front):
         """A class is refused when it is decorated."""

@@ -44,6 +44,7 @@ class DjangoFront(Front):
     day = '"2026-01-02"'
     nothing_is_set = "AUTHORIZE is not set"
     separator = ":"
+    origin = "http://testserver"
     broker_setting = 'SSE_SYNC["BROKER_URL"]'
 
     def __init__(self, settings, urls):

@@ -49,6 +49,7 @@ class FlaskFront(Front):
     day = '"Fri, 02 Jan 2026 00:00:00 GMT"'
     nothing_is_set = "no authorize function is set to allow it"
     separator = "."
+    origin = "http://localhost"
     broker_setting = "SSE_BROKER_URL"
 
     def __init__(self):
@@ -77,7 +78,7 @@ class FlaskFront(Front):
             return view(flask.request)
 
         url = self._url()
-        self.app.add_url_rule(url, url[1:], with_request)
+        self.app.add_url_rule(url, url[1:], with_request, methods=["GET", "POST"])
         return url
 
     def endpoint(self, *channels, **arguments):
@@ -100,7 +101,8 @@ class FlaskFront(Front):
         return request()
 
     def get(self, url, headers=None, method="GET"):
-        response = self.app.test_client().open(url, headers=headers, method=method)
+        client = self.app.test_client(use_cookies="Cookie" not in (headers or {}))
+        response = client.open(url, headers=headers, method=method)
         self.responses.append(response)
         return response
 
