@@ -63,8 +63,9 @@ def is_forged(environ: WSGIEnvironment, options: Options) -> bool:
     if origin is None or environ.get("HTTP_SEC_FETCH_SITE") == "same-origin":
         return False
     # The scheme is not compared: behind a proxy the server may not know it. No page can set either
-    # header without permission.
-    hosts = (environ.get("HTTP_HOST"), environ.get("HTTP_X_FORWARDED_HOST"))
+    # header without permission. HTTP/1.0 has no Host (PEP 3333, "URL Reconstruction").
+    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME")
+    hosts = (host, environ.get("HTTP_X_FORWARDED_HOST"))
     return urlsplit(origin).netloc not in hosts and origin not in options.cors_origins
 
 
