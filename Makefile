@@ -11,6 +11,7 @@ EXAMPLES := 100
 # Most tests wait for servers, so more of them run in parallel than there are cores.
 SPREAD := -n 3 --dist loadfile
 RUNS ?= 3
+SOAK ?= 3
 export PORT
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -24,7 +25,7 @@ help:
 	@echo "make screenshots  take the pictures in docs/images again"
 	@echo "make test         check style and types, and run every test on the newest and oldest versions"
 	@echo "make bench        measure what streams cost, next to other libraries; about two hours, RUNS=$(RUNS)"
-	@echo "make soak         run the live tests 20 times, and the chaos and people tests with ten seeds"
+	@echo "make soak         what takes too long for make test: about an hour, SOAK=$(SOAK) rounds of live tests"
 	@echo "make clean        remove everything the other commands created"
 
 demo: system-demo $(VENV)/demo-ready pages
@@ -84,8 +85,8 @@ bench: system-test $(VENV)/test-ready peers
 peers: $(PEERS)/python-ready $(PEERS)/node-ready
 
 soak: system-test $(VENV)/test-ready
-	EXACTLY_ONCE_SEEDS=20000 $(VENV)/bin/python -m pytest -q -n 2 tests/core/streams/test_exactly_once.py
-	for run in $$(seq 20); do $(VENV)/bin/python -m pytest -q tests/live || exit 1; done
+	EXACTLY_ONCE_SEEDS=10000 $(VENV)/bin/python -m pytest -q -n 2 tests/core/streams/test_exactly_once.py
+	for run in $$(seq $(SOAK)); do $(VENV)/bin/python -m pytest -q $(SPREAD) tests/live || exit 1; done
 	CHAOS_FIRST=1 CHAOS_RUNS=10 CHAOS_SECONDS=12 $(VENV)/bin/python -m pytest -q tests/live/test_chaos.py
 	ALL_EXAMPLES=1 $(VENV)/bin/python -m pytest -q tests/live/test_examples.py
 	PEOPLE_RUNS=10 PEOPLE_ROUNDS=5 $(VENV)/bin/python -m pytest -q tests/live/test_people.py
