@@ -27,8 +27,8 @@ __all__ = ["Admission", "Capacity", "Refusal", "admission"]
 logger = logging.getLogger("sse_sync")
 
 
-# How many sources may outlive their streams, each in a thread that may block for ever. Gevent
-# interrupts sources, so there they are as many as disconnect at once, and only for a moment.
+# How many sources may outlive their streams, each in a thread that may block for ever, if the
+# server's own limit is lower or not known.
 LINGERING_LIMIT = 100
 
 
@@ -125,7 +125,9 @@ class Admission:
         full = self._limit_of(registry, limits, passing=passing)
         if full is not None:
             return self._full(f"has reached its limit of {full.streams}. {full.advice}")
-        most = max([limit.streams for limit in limits if limit], default=0)
+        _, requests = limits
+        # As many as may disconnect at once; open files say nothing about threads.
+        most = max_streams or (requests.streams if requests is not None else 0)
         if registry.lingering >= max(LINGERING_LIMIT, most):
             return self._full(
                 f"holds {registry.lingering} sources that are blocked although their streams have"

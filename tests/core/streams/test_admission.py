@@ -158,6 +158,7 @@ def test_full_is_logged_once(caplog):
 def test_lingering_sources_are_bounded(caplog):
     """With too many blocked sources, the process refuses new streams."""
     registry, gate = Registry(), prepared({"SERVER_SOFTWARE": "x"})
+    gate._descriptors = Capacity(60_000, "Raise the limit")  # No measure of blocked threads.
     for number in range(LINGERING_LIMIT):
         assert gate.refusal(registry, None) is None
         registry.lingers(number, 0.0)
