@@ -43,7 +43,8 @@ def to_json(value: Any, dumps: Dumps) -> str:
         try:
             return dumps(value)
         except TypeError:
-            return dumps(_plain(value, dumps))
+            pass  # Here, so that a second error does not show the first one, too.
+        return dumps(_plain(value, dumps))
     except RecursionError as exc:
         raise ValueError("it contains itself, or is nested too deeply") from exc
 

@@ -10,7 +10,7 @@ from .fields import what_is_wrong_with_id
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["is_event_source", "last_event_id"]
+__all__ = ["is_event_source", "last_event_id", "reconnects_by_itself"]
 
 
 def last_event_id(environ: WSGIEnvironment) -> str | None:
@@ -43,6 +43,21 @@ def is_event_source(environ: WSGIEnvironment) -> bool:
     """
     # WHATWG HTML, 9.2.3: "Accept" is "text/event-stream".
     return "text/event-stream" in environ.get("HTTP_ACCEPT", "")
+
+
+def reconnects_by_itself(environ: WSGIEnvironment) -> bool:
+    """
+    Return whether a request comes from an EventSource, which comes back after any end but a final
+    one. Clients that read with ``fetch()`` ask for event streams, too, but take a clean end for
+    the end of all events.
+
+    Args:
+        environ: The request's WSGI environ.
+    """
+    # WHATWG HTML, 9.2.2: the cache mode is "no-store". For that a browser adds this header (Fetch,
+    # 4.5), which it does not for fetch() by default.
+    caching = environ.get("HTTP_CACHE_CONTROL", "")
+    return environ.get("HTTP_ACCEPT") == "text/event-stream" and "no-cache" in caching
 
 
 def _from_query(query: str) -> str | None:

@@ -115,7 +115,7 @@ class LiveStream:
         if connection is not None:
             connection.settimeout(timeout)
             self._http.sock = connection
-        sent = {"Accept": "text/event-stream", **(headers or {})}
+        sent = {"Accept": "text/event-stream", "Cache-Control": "no-cache", **(headers or {})}
         if last_event_id is not None:
             sent["Last-Event-ID"] = last_event_id.encode().decode("latin-1")
         target = parts.path + ("?" + parts.query if parts.query else "")

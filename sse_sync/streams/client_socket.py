@@ -43,6 +43,9 @@ __all__ += ["prepare", "reset"]
 
 _ZERO = bytes(4)
 
+# Bytes of unread input that are dropped at most.
+MOST_INPUT = 1 << 20
+
 # Keeps a connection from being released between reading its descriptor and duplicating it: the
 # number might be another client's by then. Nothing blocks or switches greenlets while it is held.
 _lock = threading.Lock()
@@ -148,6 +151,20 @@ class ClientSocket:
         finally:
             sock.close()
 
+    def end_writing(self) -> None:
+        """
+        Make all later writes fail; the peer gets what was written before. What it has sent is
+        dropped: with unread input, closing the socket resets the connection (RFC 1122, 4.2.2.13),
+        and some systems then drop what has not been read at the other end.
+        """
+        with self._duplicate() as sock:
+            if sock is not None:
+                try:
+                    sock.shutdown(socket.SHUT_WR)
+                    _drop_input(sock)
+                except OSError:
+                    pass  # The peer has already closed it.
+
     def reset(self) -> None:
         """Tell the peer that the body is not complete. What it has not acknowledged is lost."""
         with self._duplicate() as sock:
@@ -210,6 +227,13 @@ def reset(sock: _socket.socket) -> None:
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         connect = ctypes.CDLL(None, use_errno=True).connect
         connect(sock.fileno(), bytes(16), 16)
+
+
+def _drop_input(sock: _socket.socket) -> None:
+    # The rest of a request's body, for example, which the view has not read.
+    for _ in range(MOST_INPUT // 65536):
+        if not sock.recv(65536, socket.MSG_DONTWAIT):
+            return
 
 
 def find_server(environ: WSGIEnvironment) -> Server | None:

@@ -1,10 +1,12 @@
 """
 What the library itself says in a stream: its first and last bytes, and whether it ends cleanly.
 
-An event source understands our events and reconnects by itself. Every other client, such as that
-of a language model's API, gets a *plain* stream: nothing but the application's own events and
-comments. A body that ends cleanly means "finished" to whoever reads it with ``fetch()``. So where a
-client has to come back, or lacks something, the connection is broken off instead.
+An event source understands our events. Every other client, such as that of a language model's API,
+gets a *plain* stream: nothing but the application's own events and comments.
+
+A body that ends cleanly means "finished" to whoever reads it with ``fetch()``. So where a client has
+to come back, or lacks something, the connection is broken off, unless it is a browser's
+EventSource, which comes back in any case, and shows a broken end as an error.
 """
 
 from __future__ import annotations
@@ -77,10 +79,13 @@ class Dialect(Protocol):
 @dataclass(frozen=True, slots=True)
 class EventSourceDialect:
     """
-    For an EventSource. It reconnects after every end but a final one, which is an event that makes
+    For an event source. It reconnects after every end but a final one, which is an event that makes
     it send :data:`.END_ID`, to be answered 204.
     """
 
+    reconnects: bool
+    """Whether it is a browser's EventSource, which reconnects after a clean end, too; to the
+    person who looks at its console a broken one is an error."""
     retry: int | None
     retry_stopping: int
     retry_failed: int
@@ -90,9 +95,10 @@ class EventSourceDialect:
     is_plain = False
 
     @classmethod
-    def of(cls, options: Options) -> EventSourceDialect:
+    def of(cls, options: Options, *, reconnects: bool = False) -> EventSourceDialect:
         """Return that of a stream with these options."""
         return cls(
+            reconnects,
             options.retry,
             options.retry_stopping,
             options.retry_failed,
@@ -109,15 +115,16 @@ class EventSourceDialect:
             # An event with data, because Firefox and WebKit do not commit the id of one without.
             event = ServerSentEvent(end.message, event="stream-end", id=END_ID)
             return LastWords(event.encode(), is_clean=True)
-        return LastWords(self._returning(end, failure), is_clean=False)
+        return LastWords(self._returning(end, failure), is_clean=self.reconnects)
 
     def refusal(self, refusal: Refusal) -> LastWords:
         # The status is 200, because an EventSource never reconnects after a 503 (WHATWG HTML,
         # 9.2.2).
         if refusal is Refusal.STOPPING:
-            return LastWords(encode_retry(spread(self.retry_stopping)), is_clean=False)
+            return LastWords(encode_retry(spread(self.retry_stopping)), is_clean=self.reconnects)
         why = _LIMITED if refusal is Refusal.LIMITED else b""
-        return LastWords(why + encode_retry(spread(self.retry_full)), is_clean=False)
+        text = why + encode_retry(spread(self.retry_full))
+        return LastWords(text, is_clean=self.reconnects)
 
     def without_request(self) -> EventSourceDialect:
         return self
@@ -231,6 +238,8 @@ def dialect_of(
     error: ErrorEvents | None,
     encode: Encode,
     context: contextvars.Context,
+    *,
+    reconnects: bool = False,
 ) -> Dialect:
     """
     Return the dialect of a stream.
@@ -241,9 +250,10 @@ def dialect_of(
         error: The application's own last events after a failure, for such a client.
         encode: Encodes one.
         context: The view's context variables.
+        reconnects: Whether its client is a browser's EventSource.
     """
     if not plain:
-        return EventSourceDialect.of(options)
+        return EventSourceDialect.of(options, reconnects=reconnects)
     if error is None:
         return PlainDialect(_nothing)
     return PlainDialect(_Asking(error, encode, context, options.debug))

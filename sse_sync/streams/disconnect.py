@@ -123,7 +123,7 @@ class Watchdog:
         if client is None or not client.can_break_off:
             return
         if client.is_chunked:
-            client.abort()  # Before the last chunk.
+            client.end_writing()  # Before the last chunk.
         else:
             # A reset takes back what has not been acknowledged.
             self._wait(client.is_idle, URGENT_PATIENCE)

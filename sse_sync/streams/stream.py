@@ -19,6 +19,7 @@ from ..channels.subscription import ChannelFeed, Subscription
 from ..closing import CloseReason, End, reason_of_close
 from ..event import encode
 from ..feed import Encode, Feed, FeedSource
+from ..request import reconnects_by_itself
 from ..runtime.process import native_lock
 from ..settings import Options
 from .admission import Refusal, admission
@@ -97,7 +98,10 @@ class EventStream:
         self._hooks = hooks or Hooks()
         if on_close is not None:
             self._hooks.on_close = on_close
-        self._dialect = dialect_of(self._options, plain, error, encode, self._hooks.context)
+        self._dialect = dialect_of(
+            *(self._options, plain, error, encode, self._hooks.context),
+            reconnects=reconnects_by_itself(self._environ),
+        )
         self._user_stream = user_stream
         self._record = StreamRecord(str(self._environ.get("PATH_INFO", "")))
         self._watchdog = Watchdog(self._options)

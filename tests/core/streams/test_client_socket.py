@@ -1,5 +1,6 @@
 """The client's socket, as servers show it."""
 
+import contextlib
 import io
 import os
 import select
@@ -10,7 +11,14 @@ import types
 
 import pytest
 
-from sse_sync.streams.client_socket import SERVERS, ClientSocket, find_client_socket, find_server
+from sse_sync.streams.client_socket import (
+    SERVERS,
+    ClientSocket,
+    find_client_socket,
+    find_server,
+    is_acknowledged,
+)
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -128,6 +136,48 @@ def test_release(pair):
     connection.prepare(1)
     ours.sendall(b"x")
     assert theirs.recv(1) == b"x"
+
+
+def test_end_writing(reset_by_peer):
+    """The peer has what was written, and no reset although it has sent more than was read."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        peer = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    with ours, peer:
+        peer.sendall(b"unread" * 10_000)
+        ours.sendall(b"all of it")
+        ClientSocket(ours.fileno()).end_writing()
+        with pytest.raises(BrokenPipeError):
+            ours.sendall(b"last chunk")
+        ours.close()
+        assert peer.recv(100) == b"all of it"
+        assert peer.recv(100) == b""
+    ClientSocket(reset_by_peer.fileno()).end_writing()
+    ClientSocket(10_000).end_writing()
+
+
+def test_reset():
+    """The peer has what it has acknowledged, and then an error instead of an end."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        peer = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    with ours, peer:
+        ours.sendall(b"all of it")
+        wait_for(lambda: is_acknowledged(ours.fileno()), "its acknowledgement")
+        ClientSocket(ours.fileno()).reset()
+        ours.close()
+        assert peer.recv(100) == b"all of it"
+        with pytest.raises(ConnectionResetError):
+            peer.recv(100)
+
+
+def test_reset_of_another_kind():
+    """A unix socket has no resets, and stays as it is."""
+    ours, peer = socket.socketpair()
+    with ours, peer:
+        ClientSocket(ours.fileno()).reset()
+        ours.sendall(b"on")
+        assert peer.recv(10) == b"on"
 
 
 def test_stop_reading(pair):

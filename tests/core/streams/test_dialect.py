@@ -91,8 +91,9 @@ def test_nothing_to_show_in_debug_mode():
 @pytest.mark.parametrize("final", [False, True])
 def test_who_comes_back_is_broken_off(reason, final):
     """A clean end means "finished" to who reads with fetch(); an EventSource comes back anyway."""
-    words = EventSourceDialect.of(OPTIONS).closing(End(reason, final))
-    assert words.is_clean == (final and reason in FINAL)
+    end = End(reason, final)
+    assert EventSourceDialect.of(OPTIONS).closing(end).is_clean == (final and reason in FINAL)
+    assert EventSourceDialect.of(OPTIONS, reconnects=True).closing(end).is_clean
 
 
 def test_no_reconnection_time():
@@ -115,6 +116,7 @@ def test_refused_event_source(refusal):
     assert low <= parser.retry <= 2 * low
     assert (b"too many streams of this user" in words.text) == (refusal is Refusal.LIMITED)
     assert not words.is_clean
+    assert EventSourceDialect.of(OPTIONS, reconnects=True).refusal(refusal).is_clean
 
 
 FAILURES = {CloseReason.FAILED, CloseReason.OVERFLOWED, CloseReason.INTERRUPTED}
