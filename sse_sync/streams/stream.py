@@ -20,6 +20,7 @@ from ..closing import CloseReason, End, reason_of_close
 from ..event import encode
 from ..feed import Encode, Feed, FeedSource
 from ..runtime.process import native_lock
+from ..server import find_server
 from ..settings import Options
 from .admission import Refusal, admission
 from .client_socket import find_client_socket
@@ -60,7 +61,8 @@ class EventStream:
     Args:
         source: Generator or other iterable of text, :class:`~sse_sync.ServerSentEvent` or
             values to send as JSON.
-        environ: The request's WSGI environ; :obj:`None` means a test client.
+        environ: The request's WSGI environ; :obj:`None` means a test client, and so does one made
+            by hand without ``wsgi.input``, see :func:`sse_sync.server.find_server`.
         options: How the stream behaves.
         encode: Encodes an item of the source.
         on_close: Called once after an opened stream ends, with the
@@ -103,12 +105,10 @@ class EventStream:
         self._watchdog = Watchdog(self._options)
         self._state = State.NEW
         self._end: End | None = None
-        # Not set until the stream is admitted.
-        self._feed: Feed | None = None
+        self._feed: Feed | None = None  # Until the stream is admitted.
         self._offer: Offer | None = None
         self._handoff: HandoffConnection | None = None
-        # The stream and its source: the last to leave tears down the request.
-        self._parties = 2
+        self._parties = 2  # The stream and its source: the last to leave tears down the request.
 
     # What a server calls.
 
@@ -124,6 +124,8 @@ class EventStream:
             if self._state is State.BREAKING:
                 self._watchdog.break_off()  # The server has written the last bytes.
             self._state = State.ENDING if self._state is not State.CLOSED else State.CLOSED
+            if self._watchdog.must_close:
+                self.close()
             raise StopIteration
         self._record.bytes += len(chunk)
         self._watchdog.writes()
@@ -188,14 +190,13 @@ class EventStream:
 
     def _open(self) -> bytes:
         environ, self._environ = self._environ, {}
-        client = self._watchdog.client = find_client_socket(environ)
-        # Test clients have neither; servers have one or both.
-        is_served = client is not None or "SERVER_SOFTWARE" in environ
+        server = self._watchdog.server = find_server(environ)
+        self._watchdog.client = find_client_socket(environ)
         try:
-            refusal = self._admit(environ) if is_served else self._count()
+            refusal = self._count() if server is None else self._admit(environ)
             if refusal is not None:
                 return self._send_away(refusal)
-            if not is_served:
+            if server is None:
                 self._open_inline()
             # So that headers leave at once, and a client forgets an earlier stream's longer retry.
             return self._dialect.opening() + self._first_chunk()
@@ -349,9 +350,7 @@ class EventStream:
 
     def _close_unopened(self) -> None:
         # Closing a generator that never started runs none of its code.
-        close = getattr(self._source, "close", None)
-        if close is not None:
-            close()
+        getattr(self._source, "close", lambda: None)()
         self._leave()
         self._leave()
 
