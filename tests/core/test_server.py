@@ -60,6 +60,14 @@ def test_a_test_in_a_server():
     assert find_server(environ) is None
 
 
+@pytest.mark.parametrize("name", of_bridges())
+def test_test_by_key(name):
+    """An environ that looks like a server's is a test's if it says so."""
+    _, environ = of_bridges()[name]
+    assert find_server(environ) is not None
+    assert find_server({**environ, "paste.testing": True}) is None
+
+
 def test_a_wrapped_input():
     """Middleware may replace the input; a server that gives its name is still one."""
     environ = {**REQUEST, "SERVER_SOFTWARE": "WSGIServer/0.2", "wsgi.input": io.BytesIO()}
