@@ -64,12 +64,13 @@ def _is_of_test(environ: WSGIEnvironment) -> bool:
     # webtest/app.py, TestApp.do_request. The key is Paste's, and stands for any test.
     if "paste.testing" in environ:
         return True
+    # No test client names a server; a test that does wants to be served.
+    if "SERVER_SOFTWARE" in environ:
+        return False
     # django/test/client.py, RequestFactory._base_environ and generic. The test client inherits
     # them, and so do the ones of Django REST framework.
     if _input_class(environ) == "django.test.client.FakePayload":
         return True
-    if "SERVER_SOFTWARE" in environ:
-        return False
     # werkzeug/test.py, EnvironBuilder.get_environ, which Flask's test client and
     # test_request_context() use, too: no server has both without its name.
     if "RAW_URI" in environ and "REQUEST_URI" in environ:
@@ -203,7 +204,10 @@ SERVERS: tuple[Server, ...] = (
     # asgiref/wsgi.py, WsgiToAsgiInstance: run_wsgi_app runs in the one thread of sync_to_async.
     Server(
         "asgiref's WsgiToAsgi",
-        lambda environ: _input_class(environ) == "tempfile.SpooledTemporaryFile",
+        lambda environ: (
+            _input_class(environ) == "tempfile.SpooledTemporaryFile"
+            and "SERVER_SOFTWARE" not in environ
+        ),
         may_never_close=True,
         knows_processes=False,
         problem="it serves one request at a time, so a stream blocks all others; and " + _UNAWARE,

@@ -276,9 +276,8 @@ class AppHub:
         )
 
     def _require_shared_broker(self, environ: WSGIEnvironment) -> None:
-        if not environ.get("wsgi.multiprocess") or not self._options.broker_url.startswith(
-            "memory:"
-        ):
+        is_in_memory = self._options.broker_url.startswith("memory:")
+        if not is_in_memory or not environ.get("wsgi.multiprocess"):
             return
         # Test clients claim to be multi-process, too, but they are no server.
         server = find_server(environ)
@@ -293,9 +292,10 @@ class AppHub:
         if not self._has_warned:
             self._has_warned = True
             logger.warning(
-                "broker_url is memory://, which serves a single process, and %s does not tell"
+                "%s is memory://, the default, which serves a single process, and %s does not tell"
                 " whether it runs several: events would stay in one of them. Use redis://, unless"
                 " it runs one",
+                self._broker_setting,
                 server.name,
             )
 
