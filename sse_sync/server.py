@@ -108,10 +108,16 @@ def _uwsgi(environ: WSGIEnvironment) -> Any:
     return sys.modules["uwsgi"]
 
 
-def _has_bytes(environ: WSGIEnvironment, module: str) -> bool:
-    # Servers that read the body first, and give no name. They are told apart by what is loaded.
-    is_like = _input_class(environ) == "_io.BytesIO" and bool(environ.get("wsgi.multiprocess"))
-    return is_like and "SERVER_SOFTWARE" not in environ and module in sys.modules
+def _is_nameless(environ: WSGIEnvironment, input_class: str = "_io.BytesIO") -> bool:
+    # Servers that read the body first, give no name, and always claim to be multi-process. Where
+    # their environs are alike, the module that must be loaded tells them apart.
+    is_like = _input_class(environ) == input_class and "SERVER_SOFTWARE" not in environ
+    return is_like and bool(environ.get("wsgi.multiprocess"))
+
+
+def _has_odd_port(environ: WSGIEnvironment) -> bool:
+    # PEP 3333: it "must" be a string.
+    return type(environ.get("SERVER_PORT")) is int
 
 
 _UNAWARE = (
@@ -122,7 +128,7 @@ _UNAWARE = (
 _WITHOUT_SOCKET = (
     "the clients' sockets are not known here: a disconnect is noticed only when something is"
     " written, by the second heartbeat at the latest, and open streams hold up a shutdown. Run"
-    " gunicorn -k gevent to have both at once"
+    " gunicorn -k gevent, which notices both at once"
 )
 
 SERVERS: tuple[Server, ...] = (
@@ -204,20 +210,18 @@ SERVERS: tuple[Server, ...] = (
     # asgiref/wsgi.py, WsgiToAsgiInstance: run_wsgi_app runs in the one thread of sync_to_async.
     Server(
         "asgiref's WsgiToAsgi",
-        lambda environ: (
-            _input_class(environ) == "tempfile.SpooledTemporaryFile"
-            and "SERVER_SOFTWARE" not in environ
-        ),
+        lambda environ: _is_nameless(environ, "tempfile.SpooledTemporaryFile"),
         may_never_close=True,
         knows_processes=False,
         problem="it serves one request at a time, so a stream blocks all others; and " + _UNAWARE,
     ),
-    # hypercorn/app_wrappers.py, _build_environ: a port that is no text, as in the next.
+    # hypercorn/app_wrappers.py, _build_environ.
     Server(
         "hypercorn",
         lambda environ: (
-            type(environ.get("SERVER_PORT")) is int
-            and _has_bytes(environ, "hypercorn.app_wrappers")
+            "hypercorn.app_wrappers" in sys.modules
+            and _is_nameless(environ)
+            and _has_odd_port(environ)
         ),
         knows_processes=False,
         problem=_UNAWARE,
@@ -225,7 +229,7 @@ SERVERS: tuple[Server, ...] = (
     # uvicorn/middleware/wsgi.py, build_environ, and starlette/middleware/wsgi.py, the same.
     Server(
         "the WSGI middleware of uvicorn or Starlette",
-        lambda environ: type(environ.get("SERVER_PORT")) is int and _has_bytes(environ, "asyncio"),
+        lambda environ: _is_nameless(environ) and _has_odd_port(environ),
         may_never_close=True,
         knows_processes=False,
         problem=_UNAWARE,
@@ -233,7 +237,7 @@ SERVERS: tuple[Server, ...] = (
     # bjoern/request.c, _initialize_request_module.
     Server(
         "bjoern",
-        lambda environ: _has_bytes(environ, "_bjoern"),
+        lambda environ: "_bjoern" in sys.modules and _is_nameless(environ),
         knows_processes=False,
         problem="all requests share one thread, which every stream blocks until its next event or"
         " heartbeat. Run gunicorn -k gevent",
@@ -241,7 +245,7 @@ SERVERS: tuple[Server, ...] = (
     # tornado/wsgi.py, WSGIContainer.environ; gunicorn -k tornado uses it.
     Server(
         "Tornado",
-        lambda environ: _has_bytes(environ, "tornado.wsgi"),
+        lambda environ: "tornado.wsgi" in sys.modules and _is_nameless(environ),
         knows_processes=False,
         problem="it sends a stream only when it has ended. Run gunicorn -k gevent",
     ),

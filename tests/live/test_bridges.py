@@ -60,14 +60,6 @@ def server(request, tmp_path_factory):
         yield running
 
 
-@pytest.fixture
-def bridge(server):
-    """A server that never tells a stream that its client is gone."""
-    if server.kind not in BRIDGES:
-        pytest.skip("notices when it writes")
-    return server
-
-
 def test_heartbeat_while_blocked(server, key):
     """A source runs beside its stream, as on every server."""
     with server.stream(f"/stream/sleeping?key={key}", comments=True) as stream:
@@ -93,22 +85,24 @@ def test_finished_streams_are_closed(server, key):
     wait_for(lambda: server.json("/figures")["open"], "the streams to be closed", equals=0)
 
 
-def test_disconnect_is_not_noticed(bridge, key):
+@pytest.mark.parametrize("server", BRIDGES, ids=str, indirect=True)
+def test_disconnect_is_not_noticed(server, key):
     """As the log says; a lifetime ends such a stream."""
-    with bridge.stream(f"/stream/ticking?key={key}") as stream:
+    with server.stream(f"/stream/ticking?key={key}") as stream:
         next(stream)
-    bridge.wait_for_mark(key, "LIFETIME_OVER")
+    server.wait_for_mark(key, "LIFETIME_OVER")
 
 
-def test_log(bridge, key):
+@pytest.mark.parametrize("server", BRIDGES, ids=str, indirect=True)
+def test_log(server, key):
     """What does not work is in the log, once."""
     for number in range(2):
-        with bridge.stream(f"/subscribe/{key}-{number}") as stream:
+        with server.stream(f"/subscribe/{key}-{number}") as stream:
             next(stream)
-    name = bridge.kind.server
-    assert bridge.output().count(f"event streams on {name}: {BRIDGES[bridge.kind]}") == 1
+    name = server.kind.server
+    assert server.output().count(f"event streams on {name}: {BRIDGES[server.kind]}") == 1
     unknown = f"a single process, and {name} does not tell whether it runs several"
-    assert bridge.output().count(unknown) == 1
+    assert server.output().count(unknown) == 1
 
 
 @pytest.mark.parametrize("server", [GRANIAN], ids=str, indirect=True)
