@@ -220,12 +220,15 @@ class FakeRuntime:
     exits: tuple[type[BaseException], ...] = (Interrupt,)
     """What is raised in an interrupted function."""
 
+    patience = 100_000
+    """How often the clock may move in one wait. What waits longer waits for another clock."""
+
     def __init__(self, *, can_interrupt: bool = True) -> None:
         self.now = 1000.0
         """The time."""
         self.can_interrupt = can_interrupt
         """Whether a sleeping task can be interrupted."""
-        self.reactor: Reactor = Reactor(None, lambda: self.now)
+        self.reactor: Reactor = _FakeReactor(None, lambda: self.now)
         """Keeps the time; it watches no sockets."""
         self._ready: deque[_FakeTask] = deque()
         self._current: _FakeTask | None = None
@@ -266,11 +269,11 @@ class FakeRuntime:
         Args:
             seconds: How long.
         """
-        until = self.now + seconds
+        until, moves = self.now + seconds, 0
         self.run_ready()
         due = self.reactor.poll()
         while due is not None and due <= until:
-            self.now = max(self.now, due)
+            moves = self._move(due, moves)
             due = self.reactor.poll()
             self.run_ready()
         self.now = until
@@ -280,6 +283,7 @@ class FakeRuntime:
         if task is not None:
             task.park(signal)
             return
+        moves = 0
         while not signal.is_set:
             if self._ready:
                 self.run_ready()
@@ -289,7 +293,28 @@ class FakeRuntime:
                 continue
             if due is None:
                 raise AssertionError("deadlock: every task waits, and no timer is set")
-            self.now = max(self.now, due)
+            moves = self._move(due, moves)
+
+    def _move(self, due: float, moves: int) -> int:
+        if moves >= self.patience:
+            raise AssertionError(
+                f"{moves:,} timers were due in one wait, and it is not over: it waits for what no"
+                " timer brings, or by another clock than this runtime's"
+            )
+        self.now = max(self.now, due)
+        return moves + 1
+
+
+class _FakeReactor(Reactor):
+    def _guarded(self, function: Callable[..., Any], *args: Any) -> Any:
+        again = super()._guarded(function, *args)
+        for now in args:  # A timer's; jobs have none.
+            if again is not None and again <= now:
+                raise AssertionError(
+                    f"a timer that was due at {now} is to be due again at {again}, which is not"
+                    " later: it goes by another clock than this runtime's"
+                )
+        return again
 
 
 class _FakeSignal:
@@ -321,16 +346,19 @@ class _FakeTask:
         self._parked = threading.Semaphore(0)
         self._signal: _FakeSignal | None = None
         self._error: BaseException | None = None
+        self._has_ended = False
         self._function = function
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()
 
     def interrupt(self, running: Callable[[], bool]) -> None:
-        if self._runtime.can_interrupt and running():
-            self._error = FakeRuntime.Interrupt()
-            if self._signal is not None:
-                self._signal.waiter = None
+        if self._has_ended or not self._runtime.can_interrupt or not running():
+            return
+        self._error = FakeRuntime.Interrupt()
+        if self._signal is not None and self._signal.waiter is self:
+            self._signal.waiter = None
             self._runtime._ready.append(self)
+        # Otherwise it has its turn already, and is interrupted where it waits next.
 
     def run(self) -> None:
         # Called by the one that gives the task its turn, which waits until it waits or has ended.
@@ -341,11 +369,12 @@ class _FakeTask:
 
     def park(self, signal: _FakeSignal) -> None:
         # Called in the task's own thread.
-        signal.waiter = self
-        self._signal = signal
-        self._parked.release()
-        self._go.acquire()
-        self._signal = None
+        if self._error is None:
+            signal.waiter = self
+            self._signal = signal
+            self._parked.release()
+            self._go.acquire()
+            self._signal = None
         error, self._error = self._error, None
         if error is not None:
             raise error
@@ -355,4 +384,5 @@ class _FakeTask:
         try:
             self._function()
         finally:
+            self._has_ended = True
             self._parked.release()

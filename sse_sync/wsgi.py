@@ -21,9 +21,9 @@ from .event import OWN_TYPES, ServerSentEvent, encode, warn_of_type
 from .exceptions import ConfigurationError, SourceError
 from .feed import Encode, FeedSource
 from .request import is_event_source, last_event_id
+from .server import find_server
 from .settings import Options, StreamOptions
 from .streams.admission import admission
-from .streams.client_socket import find_server
 from .streams.dialect import ErrorEvents
 from .streams.hooks import Hooks
 from .streams.registry import registry

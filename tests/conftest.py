@@ -2,7 +2,8 @@
 
 import pytest
 
-from sse_sync.streams import admission, drain, registry
+from sse_sync.server import UNKNOWN
+from sse_sync.streams import admission, client_socket, drain, registry
 from sse_sync.testing import FakeRuntime
 
 # A failed assertion there shows its values, too.
@@ -15,10 +16,13 @@ pytest.register_assert_rewrite(
 
 @pytest.fixture(autouse=True)
 def fresh_process(monkeypatch):
-    """A registry and an admission as at the start of a process."""
+    """A registry and an admission as at the start of a process. That the server is unknown, as in
+    most tests, has been logged.
+    """
     monkeypatch.setattr(registry, "_registry", registry.Registry())
     monkeypatch.setattr(admission, "_admission", admission.Admission())
     monkeypatch.setattr(drain, "_drain", drain.Drain())
+    monkeypatch.setattr(client_socket, "_logged", {UNKNOWN.name})
 
 
 class EndingRuntime(FakeRuntime):

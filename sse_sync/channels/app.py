@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,6 +16,7 @@ from ..closing import CloseReason
 from ..exceptions import ConfigurationError
 from ..jsonable import Dumps
 from ..request import last_event_id
+from ..server import find_server
 from ..settings import ChannelOptions, Options, StreamOptions
 from .access import AccessRefused, Grant, is_allowed, what_is_wrong_with
 from .hub import Hub
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AppHub", "RelayOptions", "ResponseOptions", "SubscribeOptions", "connect"]
 __all__ += ["make_broker", "response_options", "stream_options"]
+
+logger = logging.getLogger("sse_sync")
 
 _REDIS = (
     *("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"),
@@ -135,6 +139,7 @@ class AppHub:
         self._lock = threading.Lock()
         self._hub: Hub | None = None
         self._limits = Limits(options.trusted_proxies)
+        self._has_warned = False
 
     def hub(self) -> Hub:
         """
@@ -271,14 +276,27 @@ class AppHub:
         )
 
     def _require_shared_broker(self, environ: WSGIEnvironment) -> None:
+        is_in_memory = self._options.broker_url.startswith("memory:")
+        if not is_in_memory or not environ.get("wsgi.multiprocess"):
+            return
         # Test clients claim to be multi-process, too, but they are no server.
-        served = "SERVER_SOFTWARE" in environ or "uwsgi.version" in environ
-        several = served and bool(environ.get("wsgi.multiprocess"))
-        if several and self._options.broker_url.startswith("memory:"):
+        server = find_server(environ)
+        if server is None:
+            return
+        if server.knows_processes:
             raise ConfigurationError(
                 self._broker_setting,
                 "is memory://, the default, which serves a single process, but the server runs"
                 " several: events would stay in one of them. Use redis://, or run one worker",
+            )
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "%s is memory://, the default, which serves a single process, and %s does not tell"
+                " whether it runs several: events would stay in one of them. Use redis://, unless"
+                " it runs one",
+                self._broker_setting,
+                server.name,
             )
 
 

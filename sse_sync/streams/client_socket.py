@@ -1,23 +1,23 @@
 """
-Find the client's socket in each server's WSGI environ.
+The client's socket, which a server shows in the WSGI environ; :mod:`sse_sync.server` tells where.
 
-:data:`SERVERS` is the table. A server that is not in it still streams, but a disconnect goes
-unnoticed until the next write.
+Where it is not shown, the library still streams, and logs once what does not work.
 """
 
 from __future__ import annotations
 
 import _socket
 import ctypes
+import logging
 import os
 import socket
 import stat
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..server import UNKNOWN, Server, find_server
 
 try:
     import fcntl
@@ -30,15 +30,9 @@ else:
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = [
-    "SERVERS",
-    "ClientSocket",
-    "Server",
-    "find_client_socket",
-    "find_server",
-    "is_acknowledged",
-]
-__all__ += ["prepare", "reset"]
+__all__ = ["ClientSocket", "find_client_socket", "is_acknowledged", "prepare", "reset"]
+
+logger = logging.getLogger("sse_sync")
 
 
 _ZERO = bytes(4)
@@ -49,25 +43,6 @@ MOST_INPUT = 1 << 20
 # Keeps a connection from being released between reading its descriptor and duplicating it: the
 # number might be another client's by then. Nothing blocks or switches greenlets while it is held.
 _lock = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Server:
-    """Describe one WSGI server."""
-
-    name: str
-    """The name that its documentation uses."""
-    matches: Callable[[WSGIEnvironment], bool]
-    """Returns whether a request came through this server."""
-    fileno: Callable[[WSGIEnvironment], int]
-    """Returns the descriptor of the client's socket."""
-    may_close_early: bool = False
-    """Whether the server may close the socket before the response ends."""
-    passes_connection: bool = False
-    """Whether the server leaves the ``Connection`` header to the application."""
-    can_break_off: bool = False
-    """Whether the server writes at once, frames HTTP/1.1 bodies in chunks, and takes a broken
-    connection calmly; so that a body can end without its last chunk."""
 
 
 class ClientSocket:
@@ -236,29 +211,25 @@ def _drop_input(sock: _socket.socket) -> None:
             return
 
 
-def find_server(environ: WSGIEnvironment) -> Server | None:
-    """
-    Return the server that a request came through, or :obj:`None` if it is unknown.
-
-    Args:
-        environ: The request's WSGI environ.
-    """
-    for server in SERVERS:
-        if server.matches(environ):
-            return server
-    return None
-
-
 def find_client_socket(environ: WSGIEnvironment) -> ClientSocket | None:
     """
-    Return the client's socket, or :obj:`None` if the server does not expose it.
+    Return the client's socket, or :obj:`None` if the server does not show it. What does not work
+    there is logged, once for each server.
 
     Args:
         environ: The request's WSGI environ.
     """
     server = find_server(environ)
     if server is None:
-        return None
+        return None  # A test client.
+    client = None if server.fileno is None else _client_socket(server, environ)
+    if client is None:
+        _log_problem(server)
+    return client
+
+
+def _client_socket(server: Server, environ: WSGIEnvironment) -> ClientSocket | None:
+    assert server.fileno is not None
     try:
         fd = server.fileno(environ)
         if fd >= 0 and stat.S_ISSOCK(os.fstat(fd).st_mode):
@@ -272,89 +243,11 @@ def find_client_socket(environ: WSGIEnvironment) -> ClientSocket | None:
     return None
 
 
-def _has(key: str) -> Callable[[WSGIEnvironment], bool]:
-    return lambda environ: key in environ
+# Of what a warning has been logged in this process.
+_logged: set[str] = set()
 
 
-def _fileno_of(key: str) -> Callable[[WSGIEnvironment], int]:
-    return lambda environ: int(environ[key].fileno())
-
-
-def _input(environ: WSGIEnvironment) -> Any:
-    return environ["wsgi.input"]
-
-
-def _input_class(environ: WSGIEnvironment) -> str:
-    kind = type(environ.get("wsgi.input"))
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _uwsgi(environ: WSGIEnvironment) -> Any:
-    # This module exists only inside uWSGI.
-    return sys.modules["uwsgi"]
-
-
-SERVERS: tuple[Server, ...] = (
-    # gunicorn/http/wsgi.py, default_environ: sync, gthread and gevent workers. It drops the
-    # application's Connection header and sends its own.
-    Server(
-        "gunicorn",
-        _has("gunicorn.socket"),
-        _fileno_of("gunicorn.socket"),
-        can_break_off=True,
-    ),
-    # gunicorn/workers/ggevent.py, PyWSGIHandler.get_environ.
-    Server(
-        "gunicorn gevent_pywsgi",
-        _has("gunicorn.sock"),
-        _fileno_of("gunicorn.sock"),
-        passes_connection=True,
-        can_break_off=True,
-    ),
-    # werkzeug/serving.py, WSGIRequestHandler.make_environ. Sends its own Connection: close.
-    Server("Werkzeug", _has("werkzeug.socket"), _fileno_of("werkzeug.socket")),
-    # waitress/task.py, WSGITask.get_environment: a method of the channel. It rejects the header.
-    # With channel_request_lookahead its main thread notices the disconnect and closes the socket.
-    Server(
-        "waitress",
-        _has("waitress.client_disconnected"),
-        lambda environ: int(environ["waitress.client_disconnected"].__self__.socket.fileno()),
-        may_close_early=True,
-    ),
-    Server(
-        "uWSGI",
-        lambda environ: "uwsgi.version" in environ and "uwsgi" in sys.modules,
-        lambda environ: int(_uwsgi(environ).connection_fd()),
-        passes_connection=True,
-    ),
-    # gevent/pywsgi.py, class Input.
-    Server(
-        "gevent.pywsgi",
-        lambda environ: _input_class(environ) == "gevent.pywsgi.Input",
-        lambda environ: int(_input(environ).rfile.fileno()),
-        passes_connection=True,
-        can_break_off=True,
-    ),
-    # cheroot/server.py: KnownLengthRFile and similar classes wrap the connection's makefile.
-    Server(
-        "cheroot",
-        lambda environ: _input_class(environ).startswith("cheroot."),
-        lambda environ: int(_input(environ).rfile.fileno()),
-        passes_connection=True,
-    ),
-    # django/core/servers/basehttp.py, ServerHandler: a LimitedStream that keeps the read method
-    # of the connection's makefile. wsgiref rejects the header.
-    Server(
-        "runserver",
-        lambda environ: _input_class(environ) == "django.core.handlers.wsgi.LimitedStream",
-        lambda environ: int(_input(environ)._read.__self__.fileno()),
-    ),
-    # wsgiref/simple_server.py: the connection's makefile itself. CGI looks the same, but its
-    # standard input is not a socket.
-    Server(
-        "wsgiref",
-        lambda environ: _input_class(environ) == "_io.BufferedReader",
-        lambda environ: int(_input(environ).fileno()),
-    ),
-)
-"""The servers whose sockets can be found, in the order tried."""
+def _log_problem(server: Server) -> None:
+    if server.name not in _logged:
+        _logged.add(server.name)
+        logger.warning("event streams on %s: %s", server.name, server.problem or UNKNOWN.problem)

@@ -4,8 +4,8 @@ What the library itself says in a stream: its first and last bytes, and whether 
 An event source understands our events. Every other client, such as that of a language model's API,
 gets a *plain* stream: nothing but the application's own events and comments.
 
-A body that ends cleanly means "finished" to whoever reads it with ``fetch()``. So where a client has
-to come back, or lacks something, the connection is broken off, unless it is a browser's
+A body that ends cleanly means "finished" to whoever reads it with ``fetch()``. So where a client
+has to come back, or lacks something, the connection is broken off, unless it is a browser's
 EventSource, which comes back in any case, and shows a broken end as an error.
 """
 

@@ -15,6 +15,7 @@ from ..closing import URGENT_PATIENCE, CloseReason, End
 from ..runtime import Runtime, Signal
 from ..runtime.process import Clock, monotonic
 from ..runtime.reactor import Timer
+from ..server import Server
 from ..settings import Options
 from .client_socket import ClientSocket
 from .heartbeat import Heartbeat
@@ -44,7 +45,7 @@ class Watchdog:
     __slots__ = (
         *("_end_with", "_has_begun", "_heartbeat", "_is_over", "_is_writing", "_options"),
         *("_signal", "_timer"),
-        *("client", "clock", "expires", "is_heartbeat_due", "runtime"),
+        *("client", "clock", "expires", "is_heartbeat_due", "runtime", "server"),
     )
 
     def __init__(self, options: Options) -> None:
@@ -59,12 +60,19 @@ class Watchdog:
         """How the process waits; :obj:`None` in a test client, where nothing is watched."""
         self.clock: Clock = monotonic
         """Returns the time."""
+        self.server: Server | None = None
+        """The server; :obj:`None` in a test client."""
         self.client: ClientSocket | None = None
         """The client's socket; :obj:`None` if it is unknown."""
         self.expires: float | None = None
         """When the stream's lifetime is over; :obj:`None` for never."""
         self.is_heartbeat_due = False
         """Whether the stream has been quiet for so long that it must send a comment."""
+
+    @property
+    def must_close(self) -> bool:
+        """Whether the stream has to close itself at its end, because the server may not."""
+        return self.server is not None and self.server.may_never_close
 
     @property
     def can_write_at_once(self) -> bool:
@@ -113,6 +121,11 @@ class Watchdog:
         if is_over() or not (is_stopping or has_callback):
             return
         self._wait(is_over, STOP_PATIENCE if is_stopping else CLEANUP_PATIENCE)
+
+    def forget_error(self) -> None:
+        """See :meth:`.ClientSocket.forget_error`."""
+        if self.client is not None:
+            self.client.forget_error()
 
     def break_off(self) -> None:
         """

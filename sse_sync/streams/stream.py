@@ -21,6 +21,7 @@ from ..event import encode
 from ..feed import Encode, Feed, FeedSource
 from ..request import reconnects_by_itself
 from ..runtime.process import native_lock
+from ..server import find_server
 from ..settings import Options
 from .admission import Refusal, admission
 from .client_socket import find_client_socket
@@ -61,7 +62,8 @@ class EventStream:
     Args:
         source: Generator or other iterable of text, :class:`~sse_sync.ServerSentEvent` or
             values to send as JSON.
-        environ: The request's WSGI environ; :obj:`None` means a test client.
+        environ: The request's WSGI environ; :obj:`None` means a test client, and so does one made
+            by hand without ``wsgi.input``, see :func:`sse_sync.server.find_server`.
         options: How the stream behaves.
         encode: Encodes an item of the source.
         on_close: Called once after an opened stream ends, with the
@@ -70,9 +72,8 @@ class EventStream:
         hooks: Further callbacks, and the context variables to run in; by default a copy of the
             current ones.
         user_stream: The user and channels it is counted and shown under.
-        plain: Whether the client is no EventSource, and gets the application's own events only.
-        error: The last events of a plain stream whose client lacks something; see
-            :data:`sse_sync.streams.dialect.ErrorEvents`.
+        plain: See :func:`sse_sync.wsgi.answer`.
+        error: The same.
 
     Raises:
         SourceError: If the source is not an iterable of events.
@@ -98,21 +99,19 @@ class EventStream:
         self._hooks = hooks or Hooks()
         if on_close is not None:
             self._hooks.on_close = on_close
+        reconnects, context = reconnects_by_itself(self._environ), self._hooks.context
         self._dialect = dialect_of(
-            *(self._options, plain, error, encode, self._hooks.context),
-            reconnects=reconnects_by_itself(self._environ),
+            self._options, plain, error, encode, context, reconnects=reconnects
         )
         self._user_stream = user_stream
         self._record = StreamRecord(str(self._environ.get("PATH_INFO", "")))
         self._watchdog = Watchdog(self._options)
         self._state = State.NEW
         self._end: End | None = None
-        # Not set until the stream is admitted.
-        self._feed: Feed | None = None
+        self._feed: Feed | None = None  # Until the stream is admitted.
         self._offer: Offer | None = None
         self._handoff: HandoffConnection | None = None
-        # The stream and its source: the last to leave tears down the request.
-        self._parties = 2
+        self._parties = 2  # The stream and its source: the last to leave tears down the request.
 
     # What a server calls.
 
@@ -128,6 +127,8 @@ class EventStream:
             if self._state is State.BREAKING:
                 self._watchdog.break_off()  # The server has written the last bytes.
             self._state = State.ENDING if self._state is not State.CLOSED else State.CLOSED
+            if self._watchdog.must_close:
+                self.close()
             raise StopIteration
         self._record.bytes += len(chunk)
         self._watchdog.writes()
@@ -192,14 +193,13 @@ class EventStream:
 
     def _open(self) -> bytes:
         environ, self._environ = self._environ, {}
-        client = self._watchdog.client = find_client_socket(environ)
-        # Test clients have neither; servers have one or both.
-        is_served = client is not None or "SERVER_SOFTWARE" in environ
+        server = self._watchdog.server = find_server(environ)
+        self._watchdog.client = find_client_socket(environ)
         try:
-            refusal = self._admit(environ) if is_served else self._count()
+            refusal = self._count() if server is None else self._admit(environ)
             if refusal is not None:
                 return self._send_away(refusal)
-            if not is_served:
+            if server is None:
                 self._open_inline()
             # So that headers leave at once, and a client forgets an earlier stream's longer retry.
             return self._dialect.opening() + self._first_chunk()
@@ -256,8 +256,7 @@ class EventStream:
         # Events that are already there leave with the first bytes. If writing those cannot take
         # long, a stream that is handed off right after them needs no watchdog.
         chunk, feed, source = b"", self._feed, self._source
-        assert feed is not None
-        if self._watchdog.runtime is not None and isinstance(source, FeedSource):
+        if feed is not None and self._watchdog.runtime and isinstance(source, FeedSource):
             if source.is_at_hand and self._end is None:
                 self._start(feed)
                 chunk = feed.take() or b""
@@ -336,13 +335,12 @@ class EventStream:
     # The end.
 
     def _end_of(self, feed: Feed) -> End:
-        is_finished = feed.reason is CloseReason.FINISHED
-        return End(feed.reason, final=is_finished and not self._options.reconnect)
+        final = feed.reason is CloseReason.FINISHED and not self._options.reconnect
+        return End(feed.reason, final)
 
     def _last_chunk(self, end: End, feed: Feed) -> bytes:
         if end.reason is CloseReason.CLIENT_GONE:
-            if self._watchdog.client is not None:
-                self._watchdog.client.forget_error()
+            self._watchdog.forget_error()
             return b""
         feed.stop()
         return (feed.take() or b"") + self._say(self._dialect.closing(end, feed.error))
@@ -353,9 +351,7 @@ class EventStream:
 
     def _close_unopened(self) -> None:
         # Closing a generator that never started runs none of its code.
-        close = getattr(self._source, "close", None)
-        if close is not None:
-            close()
+        getattr(self._source, "close", lambda: None)()
         self._leave()
         self._leave()
 

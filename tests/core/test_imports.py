@@ -13,7 +13,7 @@ ROOT = Path(sse_sync.__file__).parent
 # included.
 ORDER = [
     *("exceptions", "fields", "jsonable", "event_text", "event", "parser", "proxies"),
-    *("validation", "settings", "request"),
+    *("validation", "settings", "request", "server"),
     *("cors", "closing", "runtime", "feed"),
     *("brokers", "channels", "streams", "wsgi", "testing", "cli", "__init__", "__main__"),
 ]

@@ -1,5 +1,7 @@
 """The test helpers."""
 
+import threading
+
 import pytest
 
 from sse_sync import EventStream, ServerSentEvent, comment
@@ -49,3 +51,107 @@ def test_endless_wait_is_an_error():
     runtime = FakeRuntime()
     with pytest.raises(AssertionError, match="deadlock: every task waits"):
         runtime.signal().wait()
+
+
+def test_interrupting_an_ended_task():
+    """It is too late, and nothing happens."""
+    runtime = FakeRuntime()
+    task = runtime.spawn(lambda: None, "a")
+    runtime.run_ready()
+    task.interrupt(lambda: True)
+    runtime.run_ready()
+
+
+@pytest.mark.parametrize("order", ["woken first", "interrupted first"])
+def test_interrupting_a_task_that_is_woken(order):
+    """It gets one turn, in which it is interrupted, and none after its end."""
+    runtime, seen = FakeRuntime(), []
+    signal = runtime.signal()
+
+    def wait():
+        try:
+            signal.wait()
+        except runtime.Interrupt:
+            seen.append("interrupted")
+
+    task = runtime.spawn(wait, "a")
+    runtime.run_ready()
+    steps = [signal.set, lambda: task.interrupt(lambda: True)]
+    for step in steps if order == "woken first" else reversed(steps):
+        step()
+    runtime.run_ready()
+    assert seen == ["interrupted"]
+
+
+def test_interrupting_twice_between_two_waits():
+    """A turn that nothing gave does not end a later wait."""
+    runtime, seen = FakeRuntime(), []
+    first, second = runtime.signal(), runtime.signal()
+
+    def wait():
+        try:
+            first.wait()
+        except runtime.Interrupt:
+            seen.append("interrupted")
+        second.wait()
+        seen.append("woken")
+
+    task = runtime.spawn(wait, "a")
+    runtime.run_ready()
+    first.set()
+    task.interrupt(lambda: True)
+    runtime.run_ready()
+    assert seen == ["interrupted"]
+    second.set()
+    runtime.run_ready()
+    assert seen == ["interrupted", "woken"]
+
+
+def test_interrupting_a_task_that_has_not_begun():
+    """It is interrupted where it first waits."""
+    runtime, seen = FakeRuntime(), []
+
+    def wait():
+        try:
+            runtime.sleep(1)
+        except runtime.Interrupt:
+            seen.append(runtime.now - 1000)
+
+    runtime.spawn(wait, "a").interrupt(lambda: True)
+    runtime.run_ready()
+    assert seen == [0]
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """What waits for ever is found out soon."""
+    monkeypatch.setattr(FakeRuntime, "patience", 1000)
+
+
+@pytest.mark.parametrize("step", [-500, 0, 0.00001])
+def test_a_timer_of_another_clock(step, impatient):
+    """A callback that returns the time of another clock fails the test instead of hanging it."""
+    runtime = FakeRuntime()
+    signal = runtime.signal()
+    runtime.reactor.call_at(1010, lambda now: now + step)
+    with pytest.raises(AssertionError, match="another clock"):
+        signal.wait()
+    runtime = FakeRuntime()
+    runtime.reactor.call_at(1010, lambda now: now + step)
+    with pytest.raises(AssertionError, match="another clock"):
+        runtime.advance(100)
+
+
+def test_sleeping_by_another_clock(impatient):
+    """A loop that waits for another clock's time fails the test, too."""
+    runtime, is_over = FakeRuntime(), threading.Event()
+
+    def wait():
+        while not is_over.is_set():  # A time that never comes.
+            runtime.sleep(1)
+
+    runtime.spawn(wait, "a")
+    with pytest.raises(AssertionError, match="another clock"):
+        runtime.signal().wait()
+    is_over.set()
+    runtime.advance(1)

@@ -198,7 +198,7 @@ def test_last_event_id(values, expected):
 def test_connection_header(protocol, expected):
     """Where the application has to, it sends the Connection header."""
     pywsgi = type("Input", (), {"__module__": "gevent.pywsgi"})()
-    values = {"wsgi.input": pywsgi, "SERVER_PROTOCOL": protocol}
+    values = {"SERVER_SOFTWARE": "gevent", "wsgi.input": pywsgi, "SERVER_PROTOCOL": protocol}
     headers = dict(answer(environ(**values), ["a"], Options()).headers)
     assert headers["Connection"] == expected
     headers = dict(answer(environ(SERVER_PROTOCOL=protocol), ["a"], Options()).headers)

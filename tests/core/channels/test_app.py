@@ -7,6 +7,7 @@ from sse_sync.channels.app import AppHub, connect, make_broker
 from sse_sync.settings import Options
 from tests.core.channels.reading import SERVED, opened
 from tests.core.children import in_child
+from tests.core.environs import of_bridges, of_test_clients
 
 
 def test_fork(runtime):
@@ -40,6 +41,29 @@ def test_memory_with_several_processes():
         ConfigurationError, match=r"^MY_URL is memory://.* would stay in one of them"
     ):
         app_hub.expect({**SERVED, "wsgi.multiprocess": True}, options, user="ann")
+    app_hub.hub().close()
+
+
+def test_memory_with_an_unknown_number_of_processes(caplog):
+    """Bridges always claim to be multi-process: that a broker may not reach all is logged once."""
+    _, environ = of_bridges()["a2wsgi"]
+    assert environ["wsgi.multiprocess"]
+    options = Options()
+    app_hub = AppHub(options)
+    for _ in range(2):
+        assert app_hub.expect(environ, options, user="ann") is not None
+    (message,) = caplog.messages
+    assert "a2wsgi does not tell whether it runs several" in message
+    app_hub.hub().close()
+
+
+@pytest.mark.parametrize("name", of_test_clients())
+def test_memory_in_a_test(name, caplog):
+    """A test client may claim to be multi-process; it is no server."""
+    environ = {**of_test_clients()[name], "wsgi.multiprocess": True}
+    app_hub = AppHub(Options())
+    assert app_hub.expect(environ, Options(), user="ann") is not None
+    assert caplog.messages == []
     app_hub.hub().close()
 
 

@@ -11,14 +11,17 @@ import types
 
 import pytest
 
-from sse_sync.streams.client_socket import (
-    SERVERS,
-    ClientSocket,
-    find_client_socket,
-    find_server,
-    is_acknowledged,
-)
+from sse_sync.server import SERVERS, find_server
+from sse_sync.streams import client_socket
+from sse_sync.streams.client_socket import ClientSocket, find_client_socket, is_acknowledged
+from tests.core.environs import class_named, environs
 from tests.waiting import wait_for
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_logged(monkeypatch):
+    """As at the start of a process."""
+    monkeypatch.setattr(client_socket, "_logged", set())
 
 
 @pytest.fixture
@@ -28,32 +31,50 @@ def pair():
         yield ours, theirs
 
 
-def class_named(name, **attributes):
-    """An instance of a class that claims to be from another module."""
-    module, _, short = name.rpartition(".")
-    return type(short, (), {"__module__": module, **attributes})()
+def test_not_every_server_shows_it(caplog):
+    """What does not work without it is logged once for each server."""
+    granian = {"SERVER_SOFTWARE": "Granian", "wsgi.input": io.BytesIO()}
+    other = {"SERVER_SOFTWARE": "other", "wsgi.input": io.BytesIO()}
+    for environ in (granian, other, granian, other):
+        assert find_client_socket(environ) is None
+    (first, second) = caplog.messages
+    assert first.startswith("event streams on granian: the clients' sockets are not known here")
+    assert second.startswith("event streams on this server: the clients' sockets are not known")
 
 
-def environs(sock):
-    """What each server puts into its environ."""
-    rfile = sock.makefile("rb")
-    channel = types.SimpleNamespace(socket=sock)
-    waitress = types.MethodType(lambda self: False, channel)
-    limited = class_named("django.core.handlers.wsgi.LimitedStream", _read=rfile.read)
-    return rfile, {
-        "gunicorn": {"gunicorn.socket": sock},
-        "gunicorn gevent_pywsgi": {"gunicorn.sock": sock},
-        "Werkzeug": {"werkzeug.socket": sock},
-        "waitress": {"waitress.client_disconnected": waitress},
-        "uWSGI": {"uwsgi.version": b"2.0"},
-        "gevent.pywsgi": {"wsgi.input": class_named("gevent.pywsgi.Input", rfile=rfile)},
-        "cheroot": {"wsgi.input": class_named("cheroot.server.KnownLengthRFile", rfile=rfile)},
-        "runserver": {"wsgi.input": limited},
-        "wsgiref": {"wsgi.input": rfile},
-    }
+def test_a_test_client_has_none(caplog):
+    """And nothing is logged."""
+    assert find_client_socket({}) is None
+    assert caplog.messages == []
 
 
-@pytest.mark.parametrize("name", [server.name for server in SERVERS])
+def test_cgi(caplog):
+    """CGI is like wsgiref, but its standard input is not a socket."""
+    with open("/dev/null", "rb") as stdin:
+        environ = {"SERVER_SOFTWARE": "Apache", "wsgi.input": stdin}
+        assert find_server(environ).name == "wsgiref"
+        assert find_client_socket(environ) is None
+    assert "the clients' sockets are not known here" in caplog.text
+
+
+def served(**values):
+    """An environ with a server's values."""
+    names = {name.replace("_", ".", 1): value for name, value in values.items()}
+    return {"SERVER_SOFTWARE": "x", "wsgi.input": io.BytesIO(), **names}
+
+
+def test_strange_values(pair):
+    """A value that only resembles a server's is not a connection."""
+    ours, _ = pair
+    assert find_client_socket(served(gunicorn_socket=object())) is None
+    assert find_client_socket(served(waitress_client_disconnected=len)) is None
+    assert find_client_socket(served(wsgi_input=class_named("gevent.pywsgi.Input"))) is None
+    assert find_client_socket(served(gunicorn_socket=ours)).fd == ours.fileno()
+    ours.close()
+    assert find_client_socket(served(gunicorn_socket=ours)) is None
+
+
+@pytest.mark.parametrize("name", [server.name for server in SERVERS if server.fileno])
 def test_table(pair, name, monkeypatch):
     """Each server's socket is found."""
     ours, _ = pair
@@ -61,7 +82,7 @@ def test_table(pair, name, monkeypatch):
     monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
     rfile, known = environs(ours)
     with rfile:
-        environ = {"wsgi.input": io.BytesIO(), **known[name]}
+        environ = {**served(), **known[name]}
         assert find_server(environ).name == name
         connection = find_client_socket(environ)
         assert os.path.sameopenfile(connection.fd, ours.fileno())
@@ -69,25 +90,6 @@ def test_table(pair, name, monkeypatch):
         assert (connection.fd == ours.fileno()) == (name != "waitress")
         connection.release()
         assert ours.fileno() >= 0
-
-
-def test_no_server():
-    """A test client, an unknown server and CGI show no socket."""
-    assert find_client_socket({}) is None
-    assert find_client_socket({"wsgi.input": io.BytesIO()}) is None
-    with open("/dev/null", "rb") as stdin:
-        assert find_server({"wsgi.input": stdin}).name == "wsgiref"
-        assert find_client_socket({"wsgi.input": stdin}) is None
-
-
-def test_strange_values(pair):
-    """A value that only resembles a server's is not a connection."""
-    ours, _ = pair
-    assert find_client_socket({"gunicorn.socket": object()}) is None
-    assert find_client_socket({"waitress.client_disconnected": len}) is None
-    assert find_client_socket({"wsgi.input": class_named("gevent.pywsgi.Input")}) is None
-    ours.close()
-    assert find_client_socket({"gunicorn.socket": ours}) is None
 
 
 def test_prepare_tcp():

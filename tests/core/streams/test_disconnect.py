@@ -303,7 +303,7 @@ def test_real_socket_is_watched(runtime, monkeypatch):
     monkeypatch.setattr(runtime.reactor, "unwatch", watched.remove)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        stream = served(["a"], {"gunicorn.socket": ours})
+        stream = served(["a"], {"gunicorn.socket": ours, "SERVER_SOFTWARE": "x"})
         next(stream)
         assert watched == [ours.fileno()]
         stream.close()

@@ -23,7 +23,11 @@ from sse_sync.settings import Options
 from sse_sync.streams import registry
 from sse_sync.streams.drain import INTERVAL, on_worker_stop
 from sse_sync.streams.hooks import Hooks
+from tests.core.environs import REQUEST, class_named
 from tests.core.streams.served import END, PREAMBLE, SERVED, retry_in, served
+
+A2WSGI = {"asgi.scope": {}, "wsgi.input": class_named("a2wsgi.wsgi.Body")}
+ASGIREF = {"wsgi.input": class_named("tempfile.SpooledTemporaryFile")}
 
 
 def go_on(stream, runtime):
@@ -570,6 +574,28 @@ def test_first_end_counts(runtime, first, second, expected):
     assert (b"banned" in rest) == (first.message == "banned")
     stream.close()
     assert statistics().closed == {first.reason: 1}
+
+
+@pytest.mark.parametrize("closes", [True, False])
+@pytest.mark.parametrize("lifetime", [None, 10], ids=["finished", "lifetime over"])
+def test_server_that_may_not_close(runtime, closes, lifetime):
+    """Where the server may leave a finished response unclosed, the stream closes itself."""
+    # a2wsgi closes what it has iterated, asgiref does not.
+    environ = {**REQUEST, **(A2WSGI if closes else ASGIREF)}
+    reasons = []
+
+    def source():
+        yield "a"
+        if lifetime is not None:
+            runtime.sleep(60)
+
+    stream = served(source(), environ, lifetime=lifetime, on_close=reasons.append)
+    assert list(stream)[1] == b"data: a\n\n"
+    expected = [CloseReason.FINISHED if lifetime is None else CloseReason.LIFETIME_OVER]
+    assert reasons == ([] if closes else expected)
+    stream.close()
+    assert reasons == expected
+    assert statistics().open == 0
 
 
 def test_stream_that_is_never_iterated():
