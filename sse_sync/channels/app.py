@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..brokers.base import Broker
@@ -24,6 +24,7 @@ from .limits import Limits
 from .mailbox import Overflow
 from .presence import Presence
 from .schedule import Schedule
+from .selection import Selection, SelectOptions
 from .subscription import Filter, Subscription
 from .user_stream import UserStream
 
@@ -42,7 +43,7 @@ _REDIS = (
 )
 
 
-class RelayOptions(TypedDict, total=False):
+class RelayOptions(SelectOptions, total=False):
     """What a client gets of its channels, and what happens when it is slow."""
 
     filter: Filter | None
@@ -95,7 +96,8 @@ class SubscribeOptions(RelayOptions, ResponseOptions, total=False):
     ``presence-leave`` with ``user`` and ``info``; or two other event types."""
 
 
-_RELAY = RelayOptions.__optional_keys__
+_SELECT = SelectOptions.__optional_keys__
+_RELAY = RelayOptions.__optional_keys__ - _SELECT
 _NOT_OF_RESPONSE = SubscribeOptions.__optional_keys__ - ResponseOptions.__optional_keys__
 _NOT_OF_STREAM = ResponseOptions.__optional_keys__ - StreamOptions.__optional_keys__
 
@@ -183,7 +185,7 @@ class AppHub:
 
         A client that comes back gets what it missed, and nothing twice. If something may be
         missing, it gets a ``stream-reset`` event and has to load its state anew. A new client gets
-        a ``stream-open`` event first.
+        a ``stream-open`` event first, and starts at the present unless an option says otherwise.
 
         Args:
             environ: The request's WSGI environ.
@@ -223,6 +225,7 @@ class AppHub:
             hub=self.hub(),
             channels=channels,
             last_event_id=last_event_id(environ),
+            selection=Selection.of(**{name: given[name] for name in given if name in _SELECT}),
             user_stream=user_stream,
             **relay,
         )

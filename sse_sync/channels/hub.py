@@ -259,7 +259,17 @@ class Hub:
         return self.dispatcher.problem
 
     def position(self) -> Position:
-        """Return the position of the latest event of any channel. See :meth:`Broker.position`."""
+        """
+        Return the position of the latest event of any channel. Everything that is published later
+        comes after it.
+
+        Its text is an event ID: a client that starts at it, by ``subscribe(since=...)`` or as its
+        last event ID, gets what was published since then. So take it before you read the state that
+        a page shows.
+
+        Raises:
+            BrokerUnavailable: If it cannot be determined now.
+        """
         return self._broker.position()
 
     def history(

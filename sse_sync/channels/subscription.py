@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import runtime
 from ..brokers.base import Message, Position, check_channel
@@ -23,7 +23,11 @@ from .dispatcher import degraded_event
 from .hub import Hub
 from .mailbox import MAX_CHUNK, Mailbox, Overflow
 from .resume import ChannelReader
+from .selection import ANYTHING, Selection, SelectOptions
 from .user_stream import UserStream
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["ChannelFeed", "Filter", "Subscription", "listen"]
 
@@ -48,6 +52,8 @@ class Subscription(FeedSource):
     """Where the client left off; untrusted."""
     filter: Filter | None = None
     """Selects the events that this client gets; :obj:`None` for all."""
+    selection: Selection = ANYTHING
+    """Where a new client starts, and what it gets."""
     snapshot: Callable[[], Iterable[Any]] | None = None
     """Returns events that describe the current state, for a client that does not resume."""
     overflow: Overflow = Overflow.DISCONNECT
@@ -76,6 +82,8 @@ class Subscription(FeedSource):
     def is_at_hand(self) -> bool:
         """Whether neither the broker nor the application has to be asked first."""
         if self.last_event_id is not None or self.snapshot is not None:
+            return False
+        if self.selection.since is not None:
             return False
         if self.user_stream is not None and self.user_stream.presence is not None:
             return False
@@ -207,20 +215,24 @@ class ChannelFeed:
         if wanted.user_stream is not None:
             # So that the snapshot includes the user, and the announcement comes after it.
             wanted.user_stream.arrive()
-        left = wanted.last_event_id
-        if left is None:
+        if wanted.last_event_id is not None:
+            self._return(here, Position.parse(wanted.last_event_id))
+        elif wanted.selection.since is not None:
+            self._return(here, wanted.selection.since, is_new=True)
+        else:
             self.reader.seen = here
             self._say_position("stream-open")
-        else:
-            position = Position.parse(left)
-            if position is None:
-                self._reset(here)
-            elif not self._replay(position):
-                self._reset(self.reader.present())
+            self._say_state()
         if wanted.hub.problem is not None:
             self.degraded(wanted.hub.problem)
 
-    def _replay(self, after: Position) -> bool:
+    def _return(self, here: Position, after: Position | None, *, is_new: bool = False) -> None:
+        if after is None:
+            self._reset(here)
+        elif not self._replay(after, is_new=is_new):
+            self._reset(self.reader.present())
+
+    def _replay(self, after: Position, *, is_new: bool = False) -> bool:
         # Read as much history as may wait for the client. What arrives meanwhile is in the history,
         # too, if it is kept at all. Return whether nothing is missing.
         self.mailbox.clear()
@@ -230,6 +242,8 @@ class ChannelFeed:
         if messages is None:
             return False
         self.reader.seen = after
+        if is_new:
+            self._say_position("stream-open")
         size = 0
         for at, message in enumerate(messages, 1):
             size += len(message.body)
@@ -259,11 +273,14 @@ class ChannelFeed:
             self._end(CloseReason.INTERRUPTED)
         else:
             self._say_position("stream-reset")
+            self._say_state()
 
     def _say_position(self, event: str) -> None:
         if not self._is_plain:
             # An event with data, because Firefox and WebKit do not commit the id of one without.
             self._ready.append(ServerSentEvent("", event=event, id=str(self.reader.seen)).encode())
+
+    def _say_state(self) -> None:
         if self.subscription.snapshot is not None:
             self._ready.extend(self._encode(item) for item in self.subscription.snapshot())
 
@@ -331,6 +348,7 @@ def listen(
     last_event_id: str | None = None,
     filter: Filter | None = None,
     tell_degraded: bool = False,
+    **options: Unpack[SelectOptions],
 ) -> Iterator[ServerSentEvent]:
     """
     Iterate over the events of some channels as they arrive, for scripts and workers. It never ends.
@@ -343,13 +361,19 @@ def listen(
         last_event_id: The id of the last event received, to resume after it.
         filter: Takes an event's type, key and meta; returns whether it is wanted.
         tell_degraded: Whether to include ``stream-degraded`` events.
+        options: See :class:`.SelectOptions`.
 
     Raises:
-        ConfigurationError: If a channel's name is unusable.
+        ConfigurationError: If a channel's name or an option is unusable.
         BrokerUnavailable: If the broker cannot be reached at the start.
     """
     wanted = Subscription(
-        hub, channels, last_event_id=last_event_id, filter=filter, tell_degraded=tell_degraded
+        hub,
+        channels,
+        last_event_id=last_event_id,
+        filter=filter,
+        selection=Selection.of(**options),
+        tell_degraded=tell_degraded,
     )
     return _listen(wanted)
 

@@ -15,6 +15,7 @@ from .channel_view import ChannelView, RequestedChannelView
 from .publishing import (
     disconnect,
     hub,
+    position,
     present,
     publish,
     publish_every,
@@ -37,6 +38,7 @@ __all__ = [
     "hub",
     "is_event_source",
     "last_event_id",
+    "position",
     "present",
     "publish",
     "publish_every",

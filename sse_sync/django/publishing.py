@@ -32,6 +32,7 @@ __all__ = [
     "disconnect",
     "hub",
     "may_read",
+    "position",
     "present",
     "publish",
     "publish_every",
@@ -45,6 +46,14 @@ __all__ = [
 def hub() -> Hub:
     """Return the project's hub: for its statistics, or to :func:`~sse_sync.listen`."""
     return app_hub().hub()
+
+
+def position() -> str:
+    """
+    Return the id after which everything comes that is published from now on. See
+    :meth:`sse_sync.Hub.position`.
+    """
+    return str(hub().position())
 
 
 def publish(channel: str, data: Any, **options: Unpack[PublishOptions]) -> str:
@@ -163,8 +172,9 @@ def subscribe(
             function of the request and a channel, has to allow each; or another function, of a
             channel. A refusal is answered 403, which makes a browser stop; a name that no channel
             can have is answered 400.
-        options: ``filter``, ``snapshot``, ``overflow``, ``max_events``, ``max_bytes`` and
-            ``tell_degraded``; ``user``, ``presence``, ``info``, ``grace`` and ``announce``: see
+        options: ``since``, see :class:`~sse_sync.channels.selection.SelectOptions`; ``filter``,
+            ``snapshot``, ``overflow``, ``max_events``, ``max_bytes`` and ``tell_degraded``;
+            ``user``, ``presence``, ``info``, ``grace`` and ``announce``: see
             :class:`~sse_sync.channels.app.SubscribeOptions`. All others are keywords of
             :class:`EventSourceResponse`.
 

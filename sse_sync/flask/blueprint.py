@@ -9,6 +9,7 @@ import flask
 
 from ..channels.access import AccessRefused, Grant, check_fixed, requested
 from ..channels.app import SubscribeOptions
+from ..channels.selection import SelectOptions
 from .response import preflight
 from .state import current_state
 
@@ -47,11 +48,13 @@ def make_blueprint(
     return endpoint
 
 
+# What may depend on the request: who it is, and what is selected for them.
+_ASKED = {"user", "presence"} | SelectOptions.__optional_keys__
+
+
 def _ask(options: SubscribeOptions) -> SubscribeOptions:
-    # The user may depend on the request.
-    user, presence = options.get("user"), options.get("presence")
-    return {**options, "user": _called(user), "presence": _called(presence)}
-
-
-def _called(value: Any) -> Any:
-    return value() if callable(value) else value
+    asked: Any = {
+        name: value() if name in _ASKED and callable(value) else value
+        for name, value in options.items()
+    }
+    return asked  # type: ignore[no-any-return]

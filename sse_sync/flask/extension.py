@@ -161,6 +161,13 @@ class SSE:
         """Return who is present, ordered by arrival. See :meth:`sse_sync.Hub.present`."""
         return self.hub.present(channel)
 
+    def position(self) -> str:
+        """
+        Return the id after which everything comes that is published from now on. See
+        :meth:`sse_sync.Hub.position`.
+        """
+        return str(self.hub.position())
+
     def subscribe(
         self, *channels: str, authorize: bool = False, **options: Unpack[SubscribeOptions]
     ) -> EventSourceResponse:
@@ -173,8 +180,9 @@ class SSE:
             authorize: Whether the client names the channels, so that the function given to
                 :meth:`authorize` has to allow each. A refusal is answered 403, which makes a
                 browser stop; a name that no channel can have is answered 400.
-            options: ``filter``, ``snapshot``, ``overflow``, ``max_events``, ``max_bytes`` and
-                ``tell_degraded``; ``user``, ``presence``, ``info``, ``grace`` and ``announce``: see
+            options: ``since``, see :class:`~sse_sync.channels.selection.SelectOptions`; ``filter``,
+                ``snapshot``, ``overflow``, ``max_events``, ``max_bytes`` and ``tell_degraded``;
+                ``user``, ``presence``, ``info``, ``grace`` and ``announce``: see
                 :class:`~sse_sync.channels.app.SubscribeOptions`. All others are keywords of
                 :class:`~sse_sync.flask.EventSourceResponse`.
 
@@ -214,8 +222,9 @@ class SSE:
             channels: Names of channels.
             url: The endpoint's URL.
             name: The blueprint's name. Each blueprint of an application needs a different one.
-            options: Keywords of :meth:`subscribe`; ``user`` and ``presence`` may be functions,
-                which are called in the request.
+            options: Keywords of :meth:`subscribe`; ``user``, ``presence`` and those of
+                :class:`~sse_sync.channels.selection.SelectOptions` may be functions, which are
+                called in the request.
         """
         return make_blueprint(self.subscribe, self.check_token, channels, url, name, options)
 

@@ -917,6 +917,15 @@ class AccessContract:
         response = front.get(f"{endpoint}?channel=mine", {"Last-Event-ID": begun.id})
         assert texts(response) == ["hello"]
 
+    def test_since_a_position(self, front):
+        """A client starts where a page was rendered, at a view and at the ready-made endpoint."""
+        since = front.sse.position()
+        front.sse.publish("a", "meanwhile")
+        for url in (front.channel("a", since=since), front.endpoint("a", since=since)):
+            response = front.get(url)
+            first, missed = read_events(response, 2)
+            assert (first.event, first.id, missed.data) == ("stream-open", since, "meanwhile")
+
     def test_signed_token(self, front):
         """A token grants what was signed, and to whom, and nothing else."""
         endpoint = front.endpoint()

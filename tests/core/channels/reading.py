@@ -2,6 +2,7 @@
 
 from sse_sync import EventStream
 from sse_sync.brokers.memory import MemoryBroker
+from sse_sync.channels.selection import Selection, SelectOptions
 from sse_sync.channels.subscription import Subscription
 from sse_sync.testing import read_events
 
@@ -10,10 +11,17 @@ SERVED = {"SERVER_SOFTWARE": "test"}
 
 def opened(hub, *channels, environ=SERVED, on_close=None, options=None, **arguments):
     """A stream that is open and has registered; its first bytes have been read."""
-    subscription = Subscription(hub, channels or ("a",), **arguments)
+    subscription = subscribed(hub, *channels or ("a",), **arguments)
     stream = EventStream(subscription, dict(environ), on_close=on_close, options=options)
     read_events(stream, 0)
     return stream
+
+
+def subscribed(hub, *channels, **arguments):
+    """A subscription with all keywords of subscribe()."""
+    names = SelectOptions.__annotations__.keys() & arguments.keys()
+    selected = {name: arguments.pop(name) for name in names}
+    return Subscription(hub, channels, selection=Selection.of(**selected), **arguments)
 
 
 def events(stream, limit):
