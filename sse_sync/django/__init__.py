@@ -12,6 +12,7 @@ except ModuleNotFoundError as exc:
     ) from None
 
 from .channel_view import ChannelView, RequestedChannelView
+from .links import stream_url
 from .publishing import (
     disconnect,
     hub,
@@ -46,5 +47,6 @@ __all__ = [
     "publish_to_user",
     "reauthorize",
     "sign_channels",
+    "stream_url",
     "subscribe",
 ]

@@ -11,6 +11,7 @@ from ..brokers.presence import Present
 from ..channels.access import AccessRefused, Grant, load_hook
 from ..channels.app import AppHub, SubscribeOptions, response_options
 from ..channels.hub import Hub
+from ..channels.links import stream_query
 from ..channels.presence import user_channel
 from ..channels.publishing import PublishOptions
 from ..channels.schedule import Published, Schedule
@@ -51,7 +52,8 @@ class SSE:
 
     def init_app(self, app: flask.Flask) -> None:
         """
-        Prepare the application.
+        Prepare the application. Its templates get the function ``sse_url``, which is
+        :meth:`stream_url`.
 
         Its configuration keys are ``SSE_`` and the upper-case names in
         :data:`sse_sync.settings.OPTIONS`, such as ``SSE_HEARTBEAT`` and ``SSE_RETRY``. They may be
@@ -77,6 +79,7 @@ class SSE:
             )
 
         app.extensions["sse_sync"] = Setup(app.config, make_hub)
+        app.jinja_env.globals["sse_url"] = self.stream_url
         app.cli.add_command(commands)
         app.wsgi_app = OwnContext(  # type: ignore[method-assign]
             app.wsgi_app, lambda: refuse_misplaced(app.view_functions)
@@ -240,6 +243,37 @@ class SSE:
             RuntimeError: If the application has no secret key.
         """
         return signing.sign_channels(*channels, user=user, ttl=ttl)
+
+    def stream_url(
+        self,
+        endpoint: str,
+        *channels: str,
+        token: bool | str = False,
+        since: Any = None,
+        **values: Any,
+    ) -> str:
+        """
+        Return the URL with which a page opens a stream that begins where the page was rendered.
+
+        Templates call it ``sse_url``:
+
+        .. code-block:: html+jinja
+
+            <body data-events="{{ sse_url('order_events') }}">
+            <body data-events="{{ sse_url('sse.events', 'orders', 'news', token=True) }}">
+
+        Args:
+            endpoint: As for :func:`flask.url_for`.
+            channels: Channels that the client names; none for an endpoint that knows its channels.
+            token: Whether the URL gets a token of :meth:`sign_channels` for the channels, or a
+                token.
+            since: The :meth:`position` before the page's data was read; by default the present one.
+            values: Further arguments of :func:`flask.url_for`.
+        """
+        if token is True:
+            token = self.sign_channels(*channels)
+        query = stream_query(self.hub, channels, token or None, since)
+        return flask.url_for(endpoint, **{**query, **values})
 
     def check_token(self, token: str) -> Grant | None:
         """Return what a token of :meth:`sign_channels` grants, or None if it is not valid."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 
-from flask import Flask, g, jsonify, request
+from flask import Flask, g, jsonify, render_template_string, request
 
 from sse_sync.flask import SSE, EventSourceResponse, last_event_id
 from tests.apps import middleware
@@ -13,6 +14,8 @@ from tests.apps.sources import MARKS, SOURCES, figures, mark, openai_error
 
 logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
 logging.getLogger("sse_sync").setLevel(logging.INFO)
+
+PAGE = Path(__file__).with_name("page.html")
 
 app = Flask(__name__)
 app.config["SECRET_KEY"] = "test"
@@ -65,6 +68,13 @@ def subscribe(name):
         *request.args.getlist("also"),
         max_events=int(request.args.get("max_events", "1000")),
     )
+
+
+@app.get("/page/<name>")
+def page(name):
+    """A page that a browser may keep, with the URL of a stream for whatever follows."""
+    text = PAGE.read_text().replace("URL", "{{ sse_url('subscribe', name=name) }}")
+    return render_template_string(text, name=name), {"Cache-Control": "max-age=600"}
 
 
 @app.get("/publish/<name>")

@@ -1,9 +1,12 @@
 """URLs and views of the Django project of the tests."""
 
+from pathlib import Path
+
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.http import HttpResponse, JsonResponse
+from django.template import engines
 from django.urls import include, path
 from django.utils.decorators import method_decorator
 from django.views import View
@@ -22,6 +25,8 @@ from sse_sync.django import (
     subscribe,
 )
 from tests.apps.sources import MARKS, SOURCES, figures, mark, openai_error
+
+PAGE = Path(__file__).parents[1] / "apps" / "page.html"
 
 
 def stream(request, name):
@@ -107,6 +112,14 @@ def relay(request, name):
     )
 
 
+def page(request, name):
+    """A page that a browser may keep, with the URL of a stream for whatever follows."""
+    tag = "{% load sse_sync %}{% sse_url 'relay' name=name %}"
+    source = PAGE.read_text().replace("URL", tag)
+    text = engines["django"].from_string(source).render({"name": name}, request)
+    return HttpResponse(text, headers={"Cache-Control": "max-age=600"})
+
+
 def announce(request, name):
     """Publish events with numbers; a GET keeps the tests simple."""
     first, count = int(request.GET.get("first", "0")), int(request.GET.get("count", "1"))
@@ -162,7 +175,8 @@ urlpatterns = [
     path("users", users),
     path("connections", connections),
     path("atomic", atomic),
-    path("subscribe/<str:name>", relay),
+    path("subscribe/<str:name>", relay, name="relay"),
+    path("page/<str:name>", page),
     path("publish/<str:name>", announce),
     path("room/<str:name>", room),
     path("present/<str:name>", who),

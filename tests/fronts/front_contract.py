@@ -15,6 +15,7 @@ from datastar_py import ServerSentEventGenerator
 
 from sse_sync import (
     END_ID,
+    BrokerUnavailable,
     CloseReason,
     ConfigurationError,
     EventError,
@@ -82,6 +83,10 @@ class Front(ABC):
     @abstractmethod
     def endpoint(self, *channels, **arguments):
         """Mount the ready-made endpoint for channels, or for those that the client names."""
+
+    @abstractmethod
+    def rendered(self, url, *channels, **arguments):
+        """Return the URL that a template makes with ``sse_url`` of one that was mounted."""
 
     @abstractmethod
     def request(self, query=""):
@@ -925,6 +930,44 @@ class AccessContract:
             response = front.get(url)
             first, missed = read_events(response, 2)
             assert (first.event, first.id, missed.data) == ("stream-open", since, "meanwhile")
+
+    def test_url_in_a_template(self, front):
+        """A page's URL has its channels or a token, and the position of its rendering."""
+        front.authorize(lambda request, channel: channel in ("a", "ä b"))
+        urls = [
+            front.rendered(front.channel("a")),
+            front.rendered(front.endpoint(), "a", "ä b"),
+            front.rendered(front.endpoint(), "a", "secret", token=True),
+        ]
+        assert ["channel" in url for url in urls] == [False, True, False]
+        assert ["token" in url for url in urls] == [False, False, True]
+        for number in range(3):
+            front.sse.publish("a", number)
+        for url in urls:
+            assert texts(front.get(url)) == ["0", "1", "2"], url
+            last = front.sse.position()
+            assert texts(front.get(url, {"Last-Event-ID": last})) == []
+
+    def test_url_since_a_position(self, front):
+        """A page whose data was read earlier says when; a token may be given."""
+        since = front.sse.position()
+        token = front.sse.sign_channels("a", user="ann")
+        front.sse.publish("a", "meanwhile")
+        url = front.rendered(front.endpoint(), token=token, since=since)
+        assert f"token={quote(token)}" in url
+        assert texts(front.get(url)) == ["meanwhile"]
+
+    def test_url_without_a_broker(self, front, monkeypatch, caplog):
+        """The page is rendered all the same, and its stream tells it to load its state."""
+
+        def position():
+            raise BrokerUnavailable("redis", "refused")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(front.hub(), "position", position)
+            url = front.rendered(front.channel("a"))
+        assert "rendered without a position" in caplog.text
+        assert kinds(front.get(url)) == ["stream-reset"]
 
     def test_signed_token(self, front):
         """A token grants what was signed, and to whom, and nothing else."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import html
 import json
 
 import pytest
@@ -11,8 +12,9 @@ from django.core import checks, signing
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.shortcuts import redirect
+from django.template import engines
 from django.test import AsyncClient, Client, RequestFactory, override_settings
-from django.urls import clear_url_caches, include, path
+from django.urls import URLResolver, clear_url_caches, include, path
 from django.utils.translation import gettext_lazy
 
 from sse_sync import END_ID, ConfigurationError, ServerSentEvent, UnsupportedServerError
@@ -75,10 +77,20 @@ class DjangoFront(Front):
         return self._mount(include("sse_sync.django.urls"))
 
     def _mount(self, view):
-        url = f"view-{len(self.urls)}/"
-        self.urls.append(path(url, view))
+        name = f"view-{len(self.urls)}"
+        url = f"{name}/"
+        self.urls.append(path(url, view, name=name))
         clear_url_caches()
         return f"/{url}"
+
+    def rendered(self, url, *channels, **arguments):
+        is_included = isinstance(self.urls[int(url[6:-1])], URLResolver)
+        name = "sse_sync:events" if is_included else url[1:-1]
+        called = [f"'{text}'" for text in (name, *channels)]
+        called += [f"{keyword}={keyword}" for keyword in arguments]
+        source = f'{{% load sse_sync %}}<a href="{{% sse_url {" ".join(called)} %}}">'
+        text = engines["django"].from_string(source).render(arguments)
+        return html.unescape(text[9:-2])
 
     def request(self, query=""):
         return contextlib.nullcontext(RequestFactory().get(f"/?{query}"))

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import functools
+import html
 import threading
 import time
 
@@ -89,6 +90,15 @@ class FlaskFront(Front):
 
     def _url(self):
         return f"/view-{len(self.app.view_functions)}"
+
+    def rendered(self, url, *channels, **arguments):
+        name = url[1:] if url[1:] in self.app.view_functions else f"{url[1:]}.events"
+        called = "sse_url(name, *channels, **arguments)"
+        with self.app.test_request_context():
+            text = flask.render_template_string(
+                f'<a href="{{{{ {called} }}}}">', name=name, channels=channels, arguments=arguments
+            )
+        return html.unescape(text[9:-2])
 
     def request(self, query=""):
         context = self.app.test_request_context(query_string=query)

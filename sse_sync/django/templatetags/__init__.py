@@ -1,0 +1,3 @@
+"""Tags for templates."""
+
+__all__ = ()
