@@ -11,15 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from ..exceptions import ConfigurationError
 from .presence import PresenceStore
 
-__all__ = ["Broker", "History", "Message", "Position", "Publication", "Receiver", "check_channel"]
+__all__ = ["Beginning", "Broker", "History", "Message", "Position", "Publication", "Receiver"]
+__all__ += ["NO_FLOORS", "check_channel", "starts"]
 
 TOKEN_AGE = 600.0
 """Seconds for which a publish is remembered by its token."""
+
+NO_FLOORS: Mapping[str, int] = MappingProxyType({})
+"""For a client that knows its position in the history."""
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _MAX_TEXT = 40  # Longer than any position.
@@ -104,6 +109,15 @@ class Publication:
     """Whether to store it in the history; otherwise only current subscribers get it."""
     token_age: float = TOKEN_AGE
     """Seconds for which the token is remembered, even if the clock is set."""
+
+
+class Beginning(NamedTuple):
+    """Where the latest events begin that a broker has of some channels."""
+
+    position: Position
+    """The position before the first of these events; if there are none, the latest position."""
+    floors: Mapping[str, int]
+    """For each channel, the number after which nothing is missing, for :meth:`Broker.history`."""
 
 
 class History(NamedTuple):
@@ -218,8 +232,27 @@ class Broker(Protocol):
             BrokerUnavailable: If it cannot be determined now.
         """
 
+    def beginning(self, channels: Sequence[str], events: int | None) -> Beginning:
+        """
+        Return where the latest stored events of some channels begin, for a client that has none.
+
+        They may be dropped at any moment, so :meth:`history` may say that some are missing.
+
+        Args:
+            channels: The channels.
+            events: How many events, of all channels together; :obj:`None` for all that are stored
+                and not too old.
+
+        Raises:
+            BrokerUnavailable: If it cannot be determined now.
+        """
+
     def history(
-        self, channels: Sequence[str], after: Position, limit: int | None = None
+        self,
+        channels: Sequence[str],
+        after: Position,
+        limit: int | None = None,
+        floors: Mapping[str, int] = NO_FLOORS,
     ) -> History:
         """
         Return the events of some channels after a position that are still stored.
@@ -230,6 +263,8 @@ class Broker(Protocol):
                 incomplete.
             limit: Bytes of events after which it may stop; :obj:`None` for no limit. If it returns
                 that many, there may be more events after the last one.
+            floors: For a channel, the number up to which its events are not wanted, so that they
+                are not missing.
 
         Raises:
             BrokerUnavailable: If the history cannot be read now.
@@ -264,6 +299,18 @@ def _not_text(channel: object) -> str:
     if isinstance(channel, Mapping):
         return f"{problem}: the channel comes first, as in publish(channel, data)"
     return problem
+
+
+def starts(channels: Iterable[str], after: Position, floors: Mapping[str, int]) -> dict[str, int]:
+    """
+    Return the number after which each channel's events are wanted.
+
+    Args:
+        channels: The channels.
+        after: The position after which all are wanted.
+        floors: See :meth:`Broker.history`.
+    """
+    return {channel: max(after.number, floors.get(channel, 0)) for channel in channels}
 
 
 def to_base36(number: int) -> str:

@@ -11,7 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..exceptions import BrokerClosed
 from ..runtime.process import Clock, monotonic
-from .base import History, Message, Position, Publication, Receiver, to_base36
+from .base import (
+    NO_FLOORS,
+    Beginning,
+    History,
+    Message,
+    Position,
+    Publication,
+    Receiver,
+    starts,
+    to_base36,
+)
 from .presence import MemoryPresenceStore, PresenceEvent
 from .retention import Kept, Retention
 
@@ -121,25 +131,30 @@ class MemoryBroker:
             self._check_open()
             return Position(self._epoch, self._number)
 
+    def beginning(self, channels: Sequence[str], events: int | None) -> Beginning:
+        with self._lock:
+            self._check_open()
+            floors, found = self._stored(channels)
+            wanted = found if events is None else found[-events:]
+            number = wanted[0].position.number - 1 if wanted else self._number
+            return Beginning(Position(self._epoch, number), floors)
+
     def history(
-        self, channels: Sequence[str], after: Position, limit: int | None = None
+        self,
+        channels: Sequence[str],
+        after: Position,
+        limit: int | None = None,
+        floors: Mapping[str, int] = NO_FLOORS,
     ) -> History:
         with self._lock:
             self._check_open()
-            now = int(self._now() * 1_000_000)
+            trimmed, found = self._stored(channels)
+            wanted = starts(trimmed, after, floors)
             complete = after.epoch == self._epoch and after.number <= self._number
-            found: list[Message] = []
-            for name in set(channels):
-                kept = self._channels.get(name)
-                if kept is not None:
-                    self._trim(kept, self._retention.of(name), now)
-                    found += kept.messages
-                trimmed = self._forgotten if kept is None else kept.trimmed
-                complete = complete and trimmed <= after.number
+            complete = complete and all(trimmed[name] <= wanted[name] for name in trimmed)
         if not complete:
             return History([], False)
-        later = [message for message in found if message.position.number > after.number]
-        return History(sorted(later, key=lambda message: message.position), True)
+        return History([m for m in found if m.position.number > wanted[m.channel]], True)
 
     def close(self) -> None:
         with self._lock:
@@ -147,6 +162,19 @@ class MemoryBroker:
             self._channels.clear()
             self._reviews.clear()
             self._subscribed.clear()
+
+    def _stored(self, channels: Sequence[str]) -> tuple[dict[str, int], list[Message]]:
+        # For each channel the number up to which events may have been dropped; and all events.
+        now = int(self._now() * 1_000_000)
+        trimmed = dict.fromkeys(channels, self._forgotten)
+        found: list[Message] = []
+        for name in trimmed:
+            kept = self._channels.get(name)
+            if kept is not None:
+                self._trim(kept, self._retention.of(name), now)
+                trimmed[name] = kept.trimmed
+                found += kept.messages
+        return trimmed, sorted(found, key=lambda message: message.position)
 
     def _announce(self, channel: str, what: PresenceEvent) -> None:
         self.publish(Publication(channel, what.body, what.event, what.key))

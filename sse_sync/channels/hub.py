@@ -6,14 +6,14 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from ..brokers.base import TOKEN_AGE, Broker, History, Position, Publication
+from ..brokers.base import NO_FLOORS, TOKEN_AGE, Beginning, Broker, History, Position, Publication
 from ..brokers.presence import Present
 from ..exceptions import BrokerUnavailable
 from ..jsonable import Dumps
@@ -272,11 +272,19 @@ class Hub:
         """
         return self._broker.position()
 
+    def beginning(self, channels: Sequence[str], events: int | None) -> Beginning:
+        """Return where the latest events of some channels begin. See :meth:`Broker.beginning`."""
+        return self._broker.beginning(channels, events)
+
     def history(
-        self, channels: Sequence[str], after: Position, limit: int | None = None
+        self,
+        channels: Sequence[str],
+        after: Position,
+        limit: int | None = None,
+        floors: Mapping[str, int] = NO_FLOORS,
     ) -> History:
         """Return stored events of some channels after a position. See :meth:`Broker.history`."""
-        return self._broker.history(channels, after, limit)
+        return self._broker.history(channels, after, limit, floors)
 
     def statistics(self) -> HubStatistics:
         """Return figures about this process."""

@@ -26,8 +26,8 @@ class Overflow(enum.Enum):
     DROP_OLDEST = "drop oldest"
     """The oldest event is dropped without telling the client."""
     LATEST = "latest"
-    """Only the latest event of each key is kept; if there are too many keys, the oldest event is
-    dropped."""
+    """Only the latest event of each key of a channel is kept, and every event without a key; if
+    there are too many, the oldest event is dropped."""
 
     @classmethod
     def _missing_(cls, value: object) -> None:
@@ -92,7 +92,7 @@ class Mailbox:
                 return
             name: object = message.position.number
             if self._overflow is Overflow.LATEST and message.key is not None:
-                name = message.key
+                name = message.channel, message.key
                 before = self._events.pop(name, None)
                 if before is not None:
                     self._bytes -= len(before.body)

@@ -14,11 +14,12 @@ The client's last event ID is read in :mod:`sse_sync.request`. What a client is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ..brokers.base import Message, Position
+from ..brokers.base import NO_FLOORS, Message, Position
 from .dispatcher import Subscriber
 from .hub import Hub
+from .selection import ANYTHING, Chosen, Selection
 
 __all__ = ["ChannelReader"]
 
@@ -33,14 +34,33 @@ class ChannelReader:
     Args:
         hub: The hub of the channels.
         channels: Names of channels.
+        selection: Which of their events are wanted.
     """
 
     # Not the subscriber, which holds its reader: neither could be freed without the collector.
-    __slots__ = ("_channels", "_generation", "_hub", "_start", "has_missed", "seen")
+    __slots__ = (
+        *(
+            "_channels",
+            "_chosen",
+            "_floors",
+            "_generation",
+            "_hub",
+            "_selection",
+            "_selects",
+            "_start",
+        ),
+        *("has_missed", "seen"),
+    )
 
-    def __init__(self, hub: Hub, channels: Sequence[str]) -> None:
+    def __init__(self, hub: Hub, channels: Sequence[str], selection: Selection = ANYTHING) -> None:
         self._hub = hub
         self._channels = channels
+        self._selection = selection
+        # While a new client is sent the history: see Broker.history(); and the events chosen.
+        self._floors = NO_FLOORS
+        self._chosen: Chosen | None = None
+        # Whether not all new events are wanted.
+        self._selects = False
         # How often the process had been interrupted when this started, and the position then.
         self._generation = -1
         self._start = Position("", 0)
@@ -70,12 +90,53 @@ class ChannelReader:
         """
         self.has_missed = False
         self._generation = self._hub.dispatcher.interruptions
-        self._start = self._hub.dispatcher.add(subscriber, self._channels)
+        here = self._hub.dispatcher.add(subscriber, self._channels)
+        # This process may have yet to receive what was published before a member joined.
+        first = self._selection.not_before
+        self._start = here if first is None or first.epoch != here.epoch else max(here, first)
         return self._start
 
     def stop(self, subscriber: Subscriber) -> None:
         """Unregister the subscriber. It never blocks. Idempotent."""
         self._hub.dispatcher.remove(subscriber, self._channels)
+
+    def bounded(self, position: Position) -> Position:
+        """
+        Return a client's position, or the later one before which it must not get anything.
+
+        Numbers are compared even if the epochs differ: a store that has begun another may have kept
+        events of the earlier one, with their numbers.
+        """
+        first = self._selection.not_before
+        if first is None or first.number <= position.number:
+            return position
+        return position._replace(number=first.number)
+
+    def beginning(
+        self, limit: int, accepts: Callable[[Message], bool] | None = None
+    ) -> Position | None:
+        """
+        Return the position after which a new client is sent what it is to get of the history, or
+        :obj:`None` if some of that has just been dropped. It may block.
+
+        Args:
+            limit: Bytes of events to read at once, where the history has to be read for this.
+            accepts: Which events count; :obj:`None` for all.
+
+        Raises:
+            BrokerUnavailable: If the history cannot be read now.
+        """
+        replay = self._selection.replay
+        count = replay if isinstance(replay, int) else None
+        is_counted_here = accepts is not None
+        begins, self._floors = self._hub.beginning(
+            self._channels, None if is_counted_here else count
+        )
+        begins = self.bounded(begins)
+        if replay == "all" or (count is not None and not is_counted_here):
+            return begins
+        self._chosen, self._selects = (chosen := Chosen(count, accepts)), True
+        return chosen.choose(lambda after: self.read(after, limit), begins, limit)
 
     def read(self, after: Position, limit: int | None = None) -> list[Message] | None:
         """
@@ -89,13 +150,14 @@ class ChannelReader:
         Raises:
             BrokerUnavailable: If the history cannot be read now.
         """
-        history = self._hub.history(self._channels, after, limit)
+        history = self._hub.history(self._channels, after, limit, self._floors)
         return history.messages if history.complete else None
 
     def caught_up(self) -> None:
         """Record that all of the history up to the start has been followed."""
         if self._start.epoch == self.seen.epoch:
             self.seen = max(self.seen, self._start)
+        self._floors, self._chosen, self._selects = NO_FLOORS, None, False
 
     def present(self) -> Position:
         """
@@ -125,7 +187,7 @@ class ChannelReader:
             if position.number <= seen.number:
                 return []
             self.seen = position
-            return messages
+            return self._wanted(messages) if self._selects else messages
         new = []
         for message in messages:
             position = message.position
@@ -136,4 +198,11 @@ class ChannelReader:
                 seen = position
                 new.append(message)
         self.seen = seen
-        return new
+        return self._wanted(new) if self._selects else new
+
+    def wants(self, message: Message) -> bool:
+        """Return whether a new event is among those that are selected."""
+        return self._chosen is None or message in self._chosen
+
+    def _wanted(self, messages: Sequence[Message]) -> Sequence[Message]:
+        return [message for message in messages if self.wants(message)]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
-from ..brokers.base import Position
+from ..brokers.base import Message, Position
 from ..exceptions import ConfigurationError
+from ..validation import is_whole
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["ANYTHING", "SelectOptions", "Selection"]
+__all__ = ["ANYTHING", "Chosen", "SelectOptions", "Selection"]
 
 
 class SelectOptions(TypedDict, total=False):
@@ -22,6 +24,13 @@ class SelectOptions(TypedDict, total=False):
     since: Position | str | None
     """A position, as :meth:`.Hub.position` returns it, after which a client without a last event ID
     starts. If the history no longer reaches back to it, the client gets a ``stream-reset``."""
+    replay: int | Literal["all", "latest"] | None
+    """What a client without a last event ID gets of the history first: the last events of its
+    channels together, so many; all events; or the latest event of each key of each channel, and all
+    events without a key. What ``filter`` refuses is no event for this."""
+    not_before: Position | str | None
+    """A position before which no client gets anything, whatever last event ID it sends: that at
+    which a member joined."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,15 @@ class Selection:
 
     since: Position | None = None
     """Where a client without a last event ID starts; :obj:`None` for the present."""
+    replay: int | Literal["all", "latest"] | None = None
+    """What a client without a last event ID gets of the history."""
+    not_before: Position | None = None
+    """Before which nothing is sent."""
+
+    @property
+    def is_present(self) -> bool:
+        """Whether a client without a last event ID needs nothing of the history."""
+        return self.since is None and self.replay is None
 
     @classmethod
     def of(cls, **options: Unpack[SelectOptions]) -> Selection:
@@ -42,11 +60,80 @@ class Selection:
         Raises:
             ConfigurationError: If one is unusable.
         """
-        return cls(since=_position("since", options.get("since")))
+        since, replay = _position("since", options.get("since")), options.get("replay")
+        if not (replay in (None, "all", "latest") or (is_whole(replay) and replay > 0)):
+            raise ConfigurationError(
+                "replay", f"must be a number of events, 'all' or 'latest', not {replay!r}"
+            )
+        if since is not None and replay is not None:
+            raise ConfigurationError("replay", "and since both say where a client starts: give one")
+        return cls(since, replay, _position("not_before", options.get("not_before")))
 
 
 ANYTHING = Selection()
 """Every event from the present on."""
+
+
+class Chosen:
+    """
+    The events of the history that a new client gets, where reading it all is the way to know them.
+
+    It keeps their numbers, not the events, which may be larger than what may wait for a client.
+
+    Args:
+        count: How many of the last events; :obj:`None` for the latest of each key of each channel.
+        accepts: Which events count; :obj:`None` for all.
+    """
+
+    def __init__(self, count: int | None, accepts: Callable[[Message], bool] | None) -> None:
+        self._count = count
+        self._accepts = accepts
+        self._numbers: frozenset[int] = frozenset()
+        # Number of the last event that was read. Later ones are not chosen from.
+        self._until = 0
+
+    def __contains__(self, message: Message) -> bool:
+        number = message.position.number
+        return number > self._until or number in self._numbers
+
+    def choose(
+        self,
+        read: Callable[[Position], list[Message] | None],
+        begins: Position,
+        limit: int,
+    ) -> Position | None:
+        """
+        Read the history, and return the position before the first event that is chosen;
+        :obj:`None` if some of it has just been dropped.
+
+        Args:
+            read: Reads events after a position; may stop after ``limit`` bytes.
+            begins: The position after which to begin.
+            limit: Bytes of events.
+        """
+        # The last is the latest.
+        found: dict[object, int] = {}
+        after, size = begins, limit
+        while size >= limit:
+            messages = read(after)
+            if messages is None:
+                return None
+            for message in messages:
+                if self._accepts is None or self._accepts(message):
+                    self._note(found, message)
+            size = sum(len(message.body) for message in messages)
+            after = messages[-1].position if messages else after
+        self._numbers, self._until = frozenset(found.values()), after.number
+        return after._replace(number=min(found.values()) - 1) if found else after
+
+    def _note(self, found: dict[object, int], message: Message) -> None:
+        number = message.position.number
+        by_key = self._count is None and message.key is not None
+        name: object = (message.channel, message.key) if by_key else number
+        found.pop(name, None)
+        found[name] = number
+        if self._count is not None and len(found) > self._count:
+            del found[next(iter(found))]
 
 
 def _position(name: str, value: object) -> Position | None:

@@ -36,6 +36,9 @@ logger = logging.getLogger("sse_sync")
 # Events of at least this many bytes are chunks of their own.
 LARGE = 4096
 
+# How often a new client looks where the history begins, if that is dropped meanwhile.
+ATTEMPTS = 5
+
 Filter = Callable[[str | None, str | None, Mapping[str, Any]], bool]
 """Takes an event's type, key and meta; returns whether this subscriber gets it."""
 
@@ -73,6 +76,10 @@ class Subscription(FeedSource):
             raise ConfigurationError("channels", "must name at least one channel")
         for channel in self.channels:
             check_channel(channel)
+        if self.selection.replay is not None and self.snapshot is not None:
+            raise ConfigurationError(
+                "replay", "and snapshot both give a new client what it lacks: give one"
+            )
         for name in ("max_events", "max_bytes"):
             value = getattr(self, name)
             if not is_whole(value) or value < 1:
@@ -83,7 +90,7 @@ class Subscription(FeedSource):
         """Whether neither the broker nor the application has to be asked first."""
         if self.last_event_id is not None or self.snapshot is not None:
             return False
-        if self.selection.since is not None:
+        if not self.selection.is_present:
             return False
         if self.user_stream is not None and self.user_stream.presence is not None:
             return False
@@ -122,7 +129,7 @@ class ChannelFeed:
         self.reason = CloseReason.FINISHED
         self.subscription = subscription
         """What it relays."""
-        self.reader = ChannelReader(subscription.hub, subscription.channels)
+        self.reader = ChannelReader(subscription.hub, subscription.channels, subscription.selection)
         """The client's place in the history."""
         self.mailbox = Mailbox(
             subscription.max_events, subscription.max_bytes, subscription.overflow
@@ -219,6 +226,8 @@ class ChannelFeed:
             self._return(here, Position.parse(wanted.last_event_id))
         elif wanted.selection.since is not None:
             self._return(here, wanted.selection.since, is_new=True)
+        elif wanted.selection.replay is not None:
+            self._begin_in_history()
         else:
             self.reader.seen = here
             self._say_position("stream-open")
@@ -229,8 +238,16 @@ class ChannelFeed:
     def _return(self, here: Position, after: Position | None, *, is_new: bool = False) -> None:
         if after is None:
             self._reset(here)
-        elif not self._replay(after, is_new=is_new):
+        elif not self._replay(self.reader.bounded(after), is_new=is_new):
             self._reset(self.reader.present())
+
+    def _begin_in_history(self) -> None:
+        accepts = None if self._accepts is None else self._counts
+        for _ in range(ATTEMPTS):
+            after = self.reader.beginning(self.subscription.max_bytes, accepts)
+            if after is not None and self._replay(after, is_new=True):
+                return
+        self._reset(self.reader.present())
 
     def _replay(self, after: Position, *, is_new: bool = False) -> bool:
         # Read as much history as may wait for the client. What arrives meanwhile is in the history,
@@ -268,6 +285,7 @@ class ChannelFeed:
     def _reset(self, here: Position) -> None:
         self._is_replaying = False
         self.reader.seen = here
+        self.reader.caught_up()
         if self._is_plain:
             # There is no event of ours that could say it.
             self._end(CloseReason.INTERRUPTED)
@@ -320,10 +338,13 @@ class ChannelFeed:
         elif overflowed and not self._ready:
             self._end(CloseReason.OVERFLOWED)
 
-    def _follow(self, messages: Sequence[Message]) -> None:
+    def _counts(self, message: Message) -> bool:
         accepts = self._accepts
+        return accepts is None or accepts(message.event, message.key, message.meta or {})
+
+    def _follow(self, messages: Sequence[Message]) -> None:
         for message in self.reader.follow(messages):
-            if accepts is None or accepts(message.event, message.key, message.meta or {}):
+            if self._counts(message):
                 self._ready.append(message.wire)
 
     def _end(self, reason: CloseReason) -> None:

@@ -904,3 +904,46 @@ def test_at_intervals_once_by_all(server):
     assert len(set(moments)) == len(moments)
     # One of them may have begun some events earlier; from there on they got the same.
     assert len(set(one) & set(other)) >= 4
+
+
+@pytest.mark.parametrize("limit", ["EVENTS_AT_ONCE", "BYTES_AT_ONCE", "CHANNELS_AT_ONCE"])
+def test_beginning_in_parts(server, started, monkeypatch, limit):
+    """No script goes through more than so many events, bytes or channels."""
+    broker, _ = started(server, prefix=next(_prefixes), channels={"c3": (20, 60)})
+    names = [f"c{number}" for number in range(7)]
+    positions = [
+        (name, broker.publish(Publication(name, b"data: 12345678\n\n")))
+        for number in range(60)
+        for name in names[: 1 + number % 7]
+    ]
+    of_c3 = [position for name, position in positions if name == "c3"]
+    stored = [position for _, position in positions if position not in of_c3[:-20]]
+    sizes = {"EVENTS_AT_ONCE": 30, "BYTES_AT_ONCE": 500, "CHANNELS_AT_ONCE": 2}
+    monkeypatch.setattr(redis_store, limit, sizes[limit])
+    for events in (1, 45, len(stored), 5000, None):
+        position, floors = broker.beginning(names, events)
+        expected = stored if events is None else stored[-events:]
+        assert position.number == expected[0].number - 1
+        messages, complete = broker.history(names, position, None, floors)
+        assert complete
+        assert [message.position for message in messages] == expected
+
+
+@pytest.mark.parametrize("replay", [3, "all", "latest"])
+def test_next_client_replays_without_reading(server, monkeypatch, replay):
+    """What one new client was sent is kept for the next."""
+    broker = RedisBroker(server.url, prefix=next(_prefixes))
+    with Hub(broker) as hub:
+        for number in range(9):
+            hub.publish("a", str(number), key=str(number % 3))
+
+        def replayed():
+            heard = listen(hub, "a", replay=replay)
+            texts = [next(heard).data for _ in range(10 if replay == "all" else 4)]
+            heard.close()
+            return texts
+
+        first = replayed()
+        assert first == ["", *(str(number) for number in range(0 if replay == "all" else 6, 9))]
+        forbid_reading(monkeypatch, broker)
+        assert replayed() == first

@@ -931,6 +931,19 @@ class AccessContract:
             first, missed = read_events(response, 2)
             assert (first.event, first.id, missed.data) == ("stream-open", since, "meanwhile")
 
+    def test_replay_comes_from_the_application(self, front):
+        """A new client gets what the view or endpoint says, and cannot ask for more itself."""
+        joined = front.sse.publish("a", "1")
+        for number in (2, 3):
+            front.sse.publish("a", number)
+        asked = "?replay=all&since=&match=x&until=x&sender=x"
+        last, all_of_it = front.endpoint("a", replay=1), front.channel("a", replay="all")
+        member = front.channel("a", replay="all", not_before=joined)
+        for url, expected in ((last, ["3"]), (all_of_it, ["1", "2", "3"]), (member, ["2", "3"])):
+            assert texts(front.get(url + asked)) == ["", *expected]
+        epoch = joined.partition("-")[0]
+        assert texts(front.get(member, {"Last-Event-ID": f"{epoch}-1"})) == ["2", "3"]
+
     def test_url_in_a_template(self, front):
         """A page's URL has its channels or a token, and the position of its rendering."""
         front.authorize(lambda request, channel: channel in ("a", "ä b"))

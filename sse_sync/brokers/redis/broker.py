@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from ...exceptions import BrokerUnavailable, ConfigurationError
 from ...runtime.process import Clock, monotonic
-from ..base import History, Position, Publication, Receiver
+from ..base import NO_FLOORS, Beginning, History, Position, Publication, Receiver
 from ..presence import PresenceStore
 from ..retention import Retention
 from .listener import Listener
@@ -109,8 +110,17 @@ class RedisBroker:
     def position(self) -> Position:
         return self._store.position()
 
+    def beginning(self, channels: Sequence[str], events: int | None) -> Beginning:
+        self._store.check_open()
+        with self._reader():
+            return self._store.beginning(list(dict.fromkeys(channels)), events)
+
     def history(
-        self, channels: Sequence[str], after: Position, limit: int | None = None
+        self,
+        channels: Sequence[str],
+        after: Position,
+        limit: int | None = None,
+        floors: Mapping[str, int] = NO_FLOORS,
     ) -> History:
         """
         Return the events after a position. What is read from Redis is cached for the next clients:
@@ -118,22 +128,27 @@ class RedisBroker:
         """
         self._store.check_open()
         names = list(dict.fromkeys(channels))
-        found = self._recent.history(names, after)
+        found = self._recent.history(names, after, floors)
         if found is not None:
             return found
-        if not self._reading.acquire(timeout=READ_PATIENCE):
-            raise BrokerUnavailable(self._nodes.name, "too many clients are replaying history")
-        try:
-            found = self._recent.history(names, after)
+        with self._reader():
+            found = self._recent.history(names, after, floors)
             if found is not None:
                 return found
             known = self._recent.known(names)
-            read = self._store.history(names, after, limit=limit)
+            read = self._store.history(names, after, limit=limit, floors=floors)
             size = sum(len(message.body) for message in read.messages)
             is_all = read.complete and (limit is None or size < limit)
             if is_all and known is not None:
-                self._recent.extend(names, after, read.messages, known)
+                self._recent.extend(names, after, read.messages, known, floors)
             return read
+
+    @contextmanager
+    def _reader(self) -> Iterator[None]:
+        if not self._reading.acquire(timeout=READ_PATIENCE):
+            raise BrokerUnavailable(self._nodes.name, "too many clients are replaying history")
+        try:
+            yield
         finally:
             self._reading.release()
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from ...runtime.process import native_lock
-from ..base import History, Message, Position
+from ..base import NO_FLOORS, History, Message, Position, starts
 
 __all__ = ["Continuity", "ReplayCache"]
 
@@ -127,8 +127,17 @@ class ReplayCache:
             self._last = here
             return Continuity.GAP
 
-    def history(self, channels: Iterable[str], after: Position) -> History | None:
-        """Return the events after a position, or :obj:`None` if not all of them are here."""
+    def history(
+        self, channels: Iterable[str], after: Position, floors: Mapping[str, int] = NO_FLOORS
+    ) -> History | None:
+        """
+        Return the events after a position, or :obj:`None` if not all of them are here.
+
+        Args:
+            channels: The channels.
+            after: The position.
+            floors: See :meth:`.Broker.history`.
+        """
         found: list[Message] = []
         # All channels in one step, or one channel's events could include a later event than
         # another's.
@@ -136,13 +145,13 @@ class ReplayCache:
             last = self._last
             if last is None or last.epoch != after.epoch or after.number > last.number:
                 return None
-            for channel in channels:
+            for channel, start in starts(channels, after, floors).items():
                 since = self._since.get(channel)
-                if since is None or since > after.number:
+                if since is None or since > start:
                     return None
                 # From the end, because most clients miss little.
                 for message in reversed(self._events.get(channel, ())):
-                    if message.position.number <= after.number:
+                    if message.position.number <= start:
                         break
                     found.append(message)
         found.sort(key=_number)
@@ -164,6 +173,7 @@ class ReplayCache:
         after: Position,
         messages: Sequence[Message],
         known: Mapping[str, int],
+        floors: Mapping[str, int] = NO_FLOORS,
     ) -> None:
         """
         Also keep older events that were read from Redis, unless that would be too much.
@@ -173,6 +183,7 @@ class ReplayCache:
             after: Position after which they were read.
             messages: All events of these channels after it, at least up to the known numbers.
             known: Result of :meth:`known` before the reading.
+            floors: With which they were read.
         """
         size = sum(len(message.body) for message in messages)
         with self._lock:
@@ -181,9 +192,9 @@ class ReplayCache:
             room = len(self._order) + len(messages) <= MAX_EVENTS // 2
             if not room or self._bytes + size > MAX_BYTES // 2:
                 return
-            for channel in channels:
+            for channel, start in starts(channels, after, floors).items():
                 # Otherwise it was given up, dropped in part, or extended by another thread.
-                if self._since.get(channel) != known[channel] or known[channel] <= after.number:
+                if self._since.get(channel) != known[channel] or known[channel] <= start:
                     continue
                 older = [
                     m
@@ -194,7 +205,7 @@ class ReplayCache:
                     self._events.setdefault(channel, deque()).extendleft(reversed(older))
                     self._order.extendleft(reversed(older))
                     self._bytes += sum(len(message.body) for message in older)
-                self._since[channel] = after.number
+                self._since[channel] = start
 
     def _drop_oldest(self) -> None:
         dropped = self._order.popleft()

@@ -9,7 +9,7 @@ exactly until the year 2255.
 
 from __future__ import annotations
 
-__all__ = ["HISTORY", "POSITION", "PUBLISH", "PUBLISHING"]
+__all__ = ["BEGINNING", "HISTORY", "POSITION", "PUBLISH", "PUBLISHING"]
 
 # A restarted Redis has another run id, a promoted replica another replication id, and a Redis that
 # had to evict keys may have evicted ours. Each may have lost acknowledged events, so positions from
@@ -140,5 +140,50 @@ for at = 2, #KEYS, 2 do
   if #some == 20 or events <= 0 or bytes <= 0 then break end
 end
 return {1, text(last), found}
+"""
+)
+
+# KEYS: the hash, and for each channel its stream and its floor.
+# ARGV: a new epoch, the number up to which to look or '', how many events are wanted or 0 for all,
+# the number after which to look, how many events and bytes to read; and for each channel the number
+# before which to look or '', for how many microseconds it is remembered that events were dropped,
+# and for how many they are kept.
+#
+# Returns the epoch, the latest number, and for each channel its floor, the numbers of its latest
+# events, latest first, and whether these are enough. Of all events, the first is enough.
+BEGINNING = (
+    _BEGIN
+    + _FLOOR
+    + """
+local last = ARGV[2] == '' and number or tonumber(ARGV[2])
+local most, low = tonumber(ARGV[3]), tonumber(ARGV[4])
+local events, bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
+local found = {}
+for at = 2, #KEYS, 2 do
+  local before, memory, age = ARGV[at * 3 / 2 + 4], ARGV[at * 3 / 2 + 5], ARGV[at * 3 / 2 + 6]
+  -- An event may be stored for longer than it is kept, until the next one is published.
+  local floor = math.max(floor_of(KEYS[at], KEYS[at + 1], tonumber(memory)), now - tonumber(age))
+  floor = math.min(floor, number)
+  local from, numbers, some = '(' .. text(math.max(floor, low)) .. '-0', {}, {}
+  local to = before == '' and text(last) .. '-0' or '(' .. before .. '-0'
+  if most == 0 then
+    some = redis.call('XRANGE', KEYS[at], from, to, 'COUNT', 1)
+    if #some > 0 then table.insert(numbers, string.match(some[1][1], '^%d+')) end
+  end
+  while #numbers < most do
+    some = redis.call('XREVRANGE', KEYS[at], to, from, 'COUNT', 20)
+    for _, each in ipairs(some) do
+      table.insert(numbers, string.match(each[1], '^%d+'))
+      bytes = bytes - string.len(each[2][4])
+    end
+    events = events - #some
+    if #some < 20 or events <= 0 or bytes <= 0 then break end
+    to = '(' .. numbers[#numbers] .. '-0'
+  end
+  local is_all = most == 0 or #some < 20 or #numbers >= most
+  table.insert(found, {text(floor), numbers, is_all and 1 or 0})
+  if not is_all or events <= 0 or bytes <= 0 then break end
+end
+return {epoch, text(number), found}
 """
 )

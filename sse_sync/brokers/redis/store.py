@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...exceptions import BrokerClosed, BrokerUnavailable
-from ..base import History, Message, Position, Publication, to_base36
+from ..base import NO_FLOORS, Beginning, History, Message, Position, Publication, starts, to_base36
 from ..retention import Kept, Retention
+from . import scripts
 from .topology import Node, Topology, redis
 
 __all__ = ["Store"]
@@ -70,12 +71,39 @@ class Store:
             )
         )
 
+    def beginning(self, channels: Sequence[str], events: int | None) -> Beginning:
+        """
+        Return where the latest events of some channels begin.
+
+        Args:
+            channels: The channels.
+            events: How many, of all channels together; :obj:`None` for all.
+        """
+        left: dict[str, int | str] = dict.fromkeys(channels, "")
+        floors: dict[str, int] = {}
+        numbers: list[int] = []
+        here: Position | None = None
+        while left:
+            # What has been found needs nothing earlier.
+            low = numbers[0] if len(numbers) == events else 0
+            here, found = self._latest_page(left, here, events or 0, low)
+            for name, (floor, some, is_all) in zip(list(left), found, strict=False):
+                floors.setdefault(name, int(floor))
+                numbers += map(int, some)
+                del left[name]
+                if not is_all:
+                    left[name] = int(some[-1])
+            numbers = sorted(numbers)[-events if events else 0 :]
+        assert here is not None
+        return Beginning(here._replace(number=numbers[0] - 1) if numbers else here, floors)
+
     def history(
         self,
         channels: Sequence[str],
         after: Position,
         until: Position | None = None,
         limit: int | None = None,
+        floors: Mapping[str, int] = NO_FLOORS,
     ) -> History:
         """
         Return the events of some channels between two positions.
@@ -86,8 +114,9 @@ class Store:
             until: The later position; :obj:`None` for the latest now. Events published while a
                 long history is read are not included.
             limit: Bytes after which it stops; :obj:`None` for no limit.
+            floors: For a channel, the number up to which its events are not wanted.
         """
-        left = dict.fromkeys(channels, after.number)
+        left = starts(channels, after, floors)
         number = until.number if until is not None else None
         found: list[Message] = []
         while left:
@@ -120,7 +149,7 @@ class Store:
                 command that publishes.
         """
         before = [_new_epoch(), self._prefix, self.topic(""), self._publishes]
-        return self._ask(lambda node: node.run(script, [self._meta()], [*before, *args]))
+        return self._run(script, [self._meta()], [*before, *args])
 
     def kept(self, channel: str) -> Kept:
         """Return how much of a channel is kept."""
@@ -150,6 +179,20 @@ class Store:
         if self.closed:
             raise BrokerClosed
 
+    def _latest_page(
+        self, left: Mapping[str, int | str], here: Position | None, events: int, low: int
+    ) -> tuple[Position, list[Any]]:
+        # For each channel the number before which to look; and the position at the start.
+        keys = [self._meta()]
+        args: list[Any] = [_new_epoch(), here.number if here else "", events, low]
+        args += [EVENTS_AT_ONCE, BYTES_AT_ONCE]
+        for name, before in list(left.items())[:CHANNELS_AT_ONCE]:
+            kept = self._retention.of(name)
+            keys += self._keys(name)
+            args += [before, kept.memory, kept.age]
+        epoch, number, found = self._run(scripts.BEGINNING, keys, args)
+        return here or _position((epoch, number)), found
+
     def _page(
         self, left: Mapping[str, int], epoch: str, until: int | None
     ) -> tuple[int, list[Any]] | None:
@@ -161,6 +204,9 @@ class Store:
             args += [after, self._retention.of(name).memory]
         complete, *rest = self._ask(lambda node: node.history(keys=keys, args=args))
         return (int(rest[0]), rest[1]) if complete else None
+
+    def _run(self, script: str, keys: list[Any], args: list[Any]) -> Any:
+        return self._ask(lambda node: node.run(script, keys, args))
 
     def _ask(self, what: Callable[[Node], Any]) -> Any:
         # Twice, because a connection that broke while idle is noticed only now, and another node

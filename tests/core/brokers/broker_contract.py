@@ -160,6 +160,60 @@ class BrokerContract:
         assert [m.position for m in messages] == positions[2:]
         broker.close()
 
+    def test_beginning(self, broker):
+        """The latest events of some channels together begin after a position."""
+        broker.publish(Publication("other", b"data: x\n\n"))
+        positions = [
+            broker.publish(Publication(f"c{n % 3}", b"data: %d\n\n" % n)) for n in range(90)
+        ]
+        latest = broker.publish(Publication("other", b"data: x\n\n"))
+        mine = [position for n, position in enumerate(positions) if n % 3 != 1]
+        for events, expected in ((1, mine[-1:]), (25, mine[-25:]), (60, mine), (None, mine)):
+            position, floors = broker.beginning(["c0", "c2"], events)
+            assert position.number == expected[0].number - 1
+            messages, complete = broker.history(["c0", "c2"], position, None, floors)
+            assert complete
+            assert [message.position for message in messages] == expected
+        position, floors = broker.beginning(["never"], 5)
+        assert position == latest
+        assert broker.history(["never"], position, None, floors) == ([], True)
+
+    @pytest.mark.parametrize("events", [None, 1000])
+    def test_beginning_of_what_was_trimmed(self, make, receiver, events):
+        """It begins with what each channel still has, and nothing of that is missing."""
+        broker = make(history=3, channels={"quiet": (100, 60)})
+        broker.start(receiver)
+        quiet = [broker.publish(Publication("quiet", b"data: q\n\n")) for _ in range(2)]
+        busy = [broker.publish(Publication("busy", b"data: b\n\n")) for _ in range(7)]
+        position, floors = broker.beginning(["quiet", "busy"], events)
+        assert position.number == quiet[0].number - 1
+        messages, complete = broker.history(["quiet", "busy"], position, None, floors)
+        assert complete
+        assert [message.position for message in messages] == quiet + busy[4:]
+        # For a client that knows that position, events of the other channel are missing.
+        assert not broker.history(["quiet", "busy"], position).complete
+        # What is dropped from now on is missing.
+        broker.publish(Publication("busy", b"data: b\n\n"))
+        assert not broker.history(["quiet", "busy"], position, None, floors).complete
+        later = broker.history(["quiet", "busy"], busy[4], None, floors)
+        assert (later.complete, len(later.messages)) == (True, 3)
+        broker.close()
+
+    def test_beginning_of_what_is_too_old(self, make, receiver, wait_until):
+        """An event that is older than what is kept does not come back."""
+        broker = make(channels={"brief": (10, 0.1)})
+        broker.start(receiver)
+        broker.publish(Publication("brief", b"data: 1\n\n"))
+        other = broker.publish(Publication("other", b"data: 2\n\n"))
+        wait_until(
+            lambda: broker.beginning(["brief", "other"], None).position.number == other.number - 1
+        )
+        position, floors = broker.beginning(["brief", "other"], None)
+        messages, complete = broker.history(["brief", "other"], position, None, floors)
+        assert complete
+        assert [message.position for message in messages] == [other]
+        broker.close()
+
     def test_subscription_has_no_gap(self, broker, receiver, wait_until):
         """Every event after the position that subscribe() returns is received."""
         stop = threading.Event()
@@ -247,4 +301,6 @@ class BrokerContract:
             broker.subscribe(["a"])
         with pytest.raises(BrokerClosed):
             broker.history(["a"], Position("a", 1))
+        with pytest.raises(BrokerClosed):
+            broker.beginning(["a"], 1)
         broker.unsubscribe(["a"])

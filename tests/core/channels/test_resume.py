@@ -5,7 +5,7 @@ import contextvars
 import pytest
 
 from sse_sync import ServerSentEvent
-from sse_sync.brokers.base import History, Message, Position
+from sse_sync.brokers.base import NO_FLOORS, History, Message, Position
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.resume import ChannelReader
 from tests.core.channels.reading import Broker, data, events, opened
@@ -92,9 +92,9 @@ def test_replay_while_events_are_published(make_hub, runtime):
     hub.publish("a", "1")
     history = broker.history
 
-    def busy_history(channels, after, limit=None):
+    def busy_history(channels, after, limit=None, floors=NO_FLOORS):
         hub.publish("a", "2")
-        found = history(channels, after, limit)
+        found = history(channels, after, limit, floors)
         hub.publish("a", "3")
         return found
 
@@ -176,9 +176,9 @@ def test_history_is_asked_for_once_registered(make_hub, runtime):
             seen.append("subscribe")
             return super().subscribe(channels)
 
-        def history(self, channels, after, limit=None):
+        def history(self, channels, after, limit=None, floors=NO_FLOORS):
             seen.append("history")
-            return super().history(channels, after, limit)
+            return super().history(channels, after, limit, floors)
 
     hub = make_hub(Noting())
     last = hub.publish("a", "seen")
@@ -269,7 +269,7 @@ class World:
     def remove(self, subscriber, channels):
         self.asked.append(("remove", subscriber, channels))
 
-    def history(self, channels, after, limit=None):
+    def history(self, channels, after, limit=None, floors=NO_FLOORS):
         self.asked.append((channels, after, limit))
         return self.known
 

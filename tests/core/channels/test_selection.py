@@ -2,11 +2,52 @@
 
 import pytest
 
-from sse_sync import ConfigurationError, ServerSentEvent, listen
-from sse_sync.brokers.base import Position
+from sse_sync import ConfigurationError, Overflow, ServerSentEvent, listen
+from sse_sync.brokers.base import NO_FLOORS, History, Position
 from sse_sync.brokers.memory import MemoryBroker
+from sse_sync.channels.resume import ChannelReader
 from sse_sync.channels.selection import Selection
-from tests.core.channels.reading import data, events, opened
+from tests.core.channels.reading import Broker, data, events, opened, subscribed
+
+
+class Paged(MemoryBroker):
+    """A broker that stops after so many bytes, and that may be busy meanwhile."""
+
+    reads = 0
+
+    def history(self, channels, after, limit=None, floors=NO_FLOORS):
+        self.reads += 1
+        self.meanwhile()
+        messages, complete = super().history(channels, after, limit, floors)
+        size = 0
+        for at, message in enumerate(messages, 1):
+            size += len(message.body)
+            if limit is not None and size >= limit:
+                return History(messages[:at], complete)
+        return History(messages, complete)
+
+    def meanwhile(self):
+        """Happens before each reading."""
+
+
+def fill(hub, count, *, first=0, channels="ab", **options):
+    """Publish numbers in turn."""
+    for number in range(first, first + count):
+        hub.publish(channels[number % len(channels)], str(number), **options)
+
+
+def replayed(hub, *channels, environ, count, **arguments):
+    """Return the texts that a new client gets, and check the position that it gets first."""
+    stream = opened(hub, *channels, environ=environ, **arguments)
+    first, *found = events(stream, 1 + count)
+    assert first.event == "stream-open"
+    stream.close()
+    if found:
+        again = opened(hub, *channels, environ=environ, last_event_id=first.id)
+        assert events(again, 1) == found[:1]
+        again.close()
+        assert Position.parse(first.id).number == Position.parse(found[0].id).number - 1
+    return [event.data for event in found]
 
 
 @pytest.mark.parametrize("since", ["", "x", "1 2", 7, True, ["a-1"]])
@@ -80,6 +121,257 @@ def test_since_and_snapshot(hub, environ):
     hub.publish("a", "new")
     assert data(stream, 1) == ["new"]
     stream.close()
+
+
+@pytest.mark.parametrize("replay", [0, -1, True, 1.5, "latest ", "first", [1]])
+def test_unusable_replay(replay):
+    """It is a number, or one of two words."""
+    with pytest.raises(ConfigurationError, match="replay must be a number of events, 'all' or"):
+        Selection.of(replay=replay)
+
+
+def test_replay_and_others(hub):
+    """Only one of them can say what a new client gets first."""
+    with pytest.raises(ConfigurationError, match="replay and since both"):
+        Selection.of(replay=1, since=hub.position())
+    with pytest.raises(ConfigurationError, match="replay and snapshot both"):
+        subscribed(hub, "a", replay=1, snapshot=list)
+
+
+@pytest.mark.parametrize(("replay", "expected"), [(1, 1), (5, 5), (9, 9), (10, 9), ("all", 9)])
+def test_replay(hub, environ, replay, expected):
+    """A new client gets the last events of its channels together, in order, and then live ones."""
+    fill(hub, 9)
+    hub.publish("c", "elsewhere")
+    texts = replayed(hub, "a", "b", environ=environ, count=expected, replay=replay)
+    assert texts == [str(number) for number in range(9 - expected, 9)]
+    stream = opened(hub, "a", "b", environ=environ, replay=replay)
+    events(stream, 1 + expected)
+    fill(hub, 2, first=9)
+    assert data(stream, 2) == ["9", "10"]
+    stream.close()
+
+
+@pytest.mark.parametrize("replay", [7, "all", "latest"])
+def test_replay_of_nothing(hub, environ, replay):
+    """Without a history, a new client starts at the present."""
+    hub.publish("c", "elsewhere")
+    stream = opened(hub, environ=environ, replay=replay)
+    assert events(stream, 1) == [ServerSentEvent("", event="stream-open", id=str(hub.position()))]
+    hub.publish("a", "new")
+    assert data(stream, 1) == ["new"]
+    stream.close()
+
+
+@pytest.mark.parametrize("replay", [7, "all", "latest"])
+def test_replay_is_for_new_clients(hub, environ, replay):
+    """A client that comes back gets what it missed, and nothing else."""
+    fill(hub, 4, channels="a")
+    last = hub.publish("a", "seen")
+    hub.publish("a", "missed")
+    stream = opened(hub, environ=environ, replay=replay, last_event_id=last)
+    assert data(stream, 1) == ["missed"]
+    stream.close()
+    stream = opened(hub, environ=environ, replay=replay, last_event_id="unknown")
+    assert [event.event for event in events(stream, 1)] == ["stream-reset"]
+    hub.publish("a", "new")
+    assert data(stream, 1) == ["new"]
+    stream.close()
+
+
+def test_replay_latest(hub, environ):
+    """It is the last event of each key of each channel, and each event without a key."""
+    for channel, key, text in (
+        ("a", "x", "a x 1"),
+        ("b", "x", "b x"),
+        ("a", None, "no key 1"),
+        ("a", "y", "a y"),
+        ("a", "x", "a x 2"),
+        ("a", None, "no key 2"),
+    ):
+        hub.publish(channel, text, key=key)
+    texts = replayed(hub, "a", "b", environ=environ, count=5, replay="latest")
+    assert texts == ["b x", "no key 1", "a y", "a x 2", "no key 2"]
+
+
+def test_overflow_keeps_the_latest_of_each_channel(hub, runtime):
+    """The same key in another channel is another subject, for a slow client, too."""
+    stream = opened(hub, "a", "b", overflow=Overflow.LATEST)
+    events(stream, 1)
+    for channel, text in (("a", "1"), ("b", "2"), ("a", "3")):
+        hub.publish(channel, text, key="x")
+    assert data(stream, 2) == ["2", "3"]
+    stream.close()
+
+
+@pytest.mark.parametrize(("replay", "expected"), [(2, "37"), ("latest", "137")])
+def test_filter_comes_first(hub, environ, replay, expected):
+    """Events that this client does not get do not count."""
+    for number in range(9):
+        hub.publish("a", str(number), key=str(number % 4), meta={"is mine": number in (1, 3, 7)})
+    hub.publish("a", "hidden", key="1")
+
+    def mine(event, key, meta):
+        return meta.get("is mine")
+
+    if replay == "latest":
+        expected = "17"  # The third is an earlier one of the seventh's key.
+    texts = []
+    stream = opened(hub, environ=environ, replay=replay, filter=mine)
+    first, *found = events(stream, 1 + len(expected))
+    texts = [event.data for event in found]
+    assert "".join(texts) == expected
+    assert Position.parse(first.id).number < Position.parse(found[0].id).number
+    stream.close()
+
+
+@pytest.mark.parametrize("replay", [150, "all", "latest"])
+def test_replay_in_rounds(make_hub, environ, replay):
+    """A history that is larger than what may wait for a client is read in parts."""
+    broker = Paged()
+    hub = make_hub(broker)
+    fill(hub, 200)
+    expected = [str(number) for number in range(50 if replay == 150 else 0, 200)]
+    stream = opened(hub, "a", "b", environ=environ, replay=replay, max_bytes=300)
+    assert data(stream, 10) == ["", *expected[:9]]
+    fill(hub, 1, first=200)
+    assert data(stream, len(expected) - 8) == [*expected[9:], "200"]
+    assert broker.reads > 5
+    stream.close()
+
+
+def test_latest_is_reduced_while_reading(make_hub, environ):
+    """However much there was of each key, one event of it is sent."""
+    hub = make_hub(Paged())
+    for number in range(300):
+        hub.publish("a", str(number), key=str(number % 3 if number > 5 else number))
+    stream = opened(hub, environ=environ, replay="latest", max_bytes=100)
+    assert data(stream, 7) == ["", "3", "4", "5", "297", "298", "299"]
+    stream.close()
+
+
+def test_replay_of_channels_with_different_histories(make_hub, environ):
+    """A busy channel that has dropped much does not cost a quiet one its events."""
+    hub = make_hub(Paged(history=20))
+    fill(hub, 5, channels="a")
+    fill(hub, 50, first=5, channels="b")
+    expected = [*"01234", *(str(number) for number in range(35, 55))]
+    stream = opened(hub, "a", "b", environ=environ, replay="all", max_bytes=40)
+    assert data(stream, 26) == ["", *expected]
+    stream.close()
+
+
+@pytest.mark.parametrize("replay", [5, "all", "latest"])
+@pytest.mark.parametrize(("times", "event"), [(2, "stream-open"), (1000, "stream-reset")])
+def test_history_is_dropped_meanwhile(make_hub, environ, replay, times, event):
+    """A new client looks again where the history begins; sooner or later it is told to reload."""
+    broker = Paged(history=5)
+    hub = make_hub(broker)
+    fill(hub, 9, channels="a")
+
+    def meanwhile():
+        if broker.reads <= times:
+            hub.publish("a", f"meanwhile {broker.reads}")
+
+    broker.meanwhile = meanwhile
+    stream = opened(hub, environ=environ, replay=replay)
+    assert events(stream, 1)[0].event == event
+    broker.meanwhile = lambda: None
+    if times == 2:
+        assert data(stream, 5) == ["6", "7", "8", "meanwhile 1", "meanwhile 2"]
+    hub.publish("a", "new")
+    assert data(stream, 1) == ["new"]
+    stream.close()
+
+
+@pytest.mark.parametrize("replay", [3, "all", "latest"])
+def test_replay_of_what_arrives_meanwhile(make_hub, runtime, replay):
+    """What is published while a new client reads the history comes once."""
+    broker = Paged()
+    hub = make_hub(broker)
+    fill(hub, 3, channels="a")
+
+    def meanwhile():
+        if broker.reads < 4:
+            hub.publish("a", f"meanwhile {broker.reads}")
+
+    broker.meanwhile = meanwhile
+    stream = opened(hub, replay=replay)
+    found = [event.data for event in events(stream, 4)]
+    hub.publish("a", "new")
+    found += data(stream, broker.reads + 1)
+    expected = ["", "0", "1", "2", *(f"meanwhile {n}" for n in range(1, broker.reads + 1)), "new"]
+    assert found == expected
+    stream.close()
+
+
+@pytest.mark.parametrize("replay", [3, "all", "latest"])
+def test_interrupted_replay(make_hub, runtime, replay):
+    """A client whose process was cut off during its replay continues where it was."""
+    broker = Paged()
+    hub = make_hub(broker)
+    fill(hub, 9, channels="a")
+    stream = opened(hub, replay=replay, max_bytes=25)
+    count = 3 if replay == 3 else 9
+    begun = data(stream, 2)
+    hub.dispatcher.interrupted()
+    rest = data(stream, count - 1)
+    assert [*begun, *rest] == ["", *(str(number) for number in range(9 - count, 9))]
+    stream.close()
+
+
+def test_not_before(hub, environ):
+    """Nothing from before that position is sent, however a client asks for it."""
+    forged = hub.position()
+    fill(hub, 3, channels="a")
+    joined = hub.position()
+    hub.publish("a", "later")
+    for arguments in (
+        {"last_event_id": str(forged)},
+        {"last_event_id": str(joined._replace(number=1))},
+        {"since": forged},
+        {"replay": 9},
+        {"replay": "all"},
+        {"replay": "latest"},
+    ):
+        stream = opened(hub, environ=environ, not_before=joined, **arguments)
+        found = events(stream, 1 if "last_event_id" in arguments else 2)
+        assert found[-1].data == "later", arguments
+        stream.close()
+    last = hub.publish("a", "seen")
+    hub.publish("a", "missed")
+    stream = opened(hub, environ=environ, not_before=str(joined), last_event_id=last)
+    assert data(stream, 1) == ["missed"]
+    stream.close()
+
+
+def test_not_before_in_another_epoch(hub):
+    """Events from before an earlier epoch's position may still be there, with their numbers."""
+    reader = ChannelReader(hub, ["a"], Selection.of(not_before=Position("old", 50)))
+    assert reader.bounded(Position("new", 7)) == Position("new", 50)
+    assert reader.bounded(Position("new", 70)) == Position("new", 70)
+
+
+def test_not_before_what_this_process_has_received(make_hub, runtime):
+    """What was published before a member joined is not sent because it arrives late."""
+    broker = Broker()
+    hub = make_hub(broker)
+    first = opened(hub)
+    events(first, 1)
+    broker.is_connected = False
+    last = hub.publish("a", "before")
+    joined = hub.position()
+    late = hub.history(["a"], joined._replace(number=joined.number - 1)).messages
+    assert [str(message.position) for message in late] == [last]
+    stream = opened(hub, not_before=joined)
+    broker.is_connected = True
+    broker.receive(late)
+    hub.publish("a", "after")
+    opening, after = events(stream, 2)
+    assert (opening.id, after.data) == (str(joined), "after")
+    assert data(first, 2) == ["before", "after"]
+    stream.close()
+    first.close()
 
 
 def test_listen_since(hub, runtime):

@@ -10,10 +10,10 @@ from sse_sync import EventStream, EventStreamParser
 from sse_sync.brokers.base import Position
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.hub import Hub
-from sse_sync.channels.subscription import Subscription
 from sse_sync.runtime.process import system_epoll
 from sse_sync.runtime.reactor import Reactor
 from sse_sync.streams.handoff.takeover import OFFER
+from tests.core.channels.reading import subscribed
 from tests.core.streams.handoff.clients import OPTIONS, Client
 
 CHANNELS = ("a", "b")
@@ -51,6 +51,11 @@ class Browser:
 
     def __init__(self, world):
         self.world = world
+        # What a new client gets of the history, and how much of it at once.
+        self.arguments = {
+            "replay": world.chance.choice((None, 5, "all")),
+            "max_bytes": world.chance.choice((1 << 20, 3000)),
+        }
         self.got = []
         self.last_id = None
         self.client = None
@@ -61,7 +66,7 @@ class Browser:
         self.client = Client(buffer=4096)
         self.client.on_take = self.world.something_small
         self.parser = EventStreamParser()
-        wanted = Subscription(self.world.hub, CHANNELS, last_event_id=self.last_id)
+        wanted = subscribed(self.world.hub, *CHANNELS, last_event_id=self.last_id, **self.arguments)
         environ = {"SERVER_SOFTWARE": "test", OFFER: self.client}
         stream = EventStream(wanted, environ, options=OPTIONS)
         with contextlib.suppress(Blocked):

@@ -5,10 +5,10 @@ import pytest
 from sse_sync import EventStream, statistics
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.hub import Hub
-from sse_sync.channels.subscription import Subscription
 from sse_sync.runtime.process import system_epoll
 from sse_sync.runtime.reactor import Reactor
 from sse_sync.streams.handoff.takeover import OFFER
+from tests.core.channels.reading import subscribed
 from tests.core.streams.handoff.clients import OPTIONS, Client
 
 
@@ -49,7 +49,7 @@ def handed(hub, turn):
         client = client or Client()
         clients.append(client)
         channels = channels or ("a",)
-        subscription = Subscription(hub, channels, user_stream=user_stream, **arguments)
+        subscription = subscribed(hub, *channels, user_stream=user_stream, **arguments)
         environ = {"SERVER_SOFTWARE": "test", OFFER: client, "PATH_INFO": "/events"}
         stream = EventStream(subscription, environ, options=options, user_stream=user_stream)
         client.head = b"".join(stream)

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from sse_sync import CloseReason, EventStream, statistics
+from sse_sync import CloseReason, EventStream, EventStreamParser, statistics
 from sse_sync.channels.subscription import Subscription
 from sse_sync.closing import End
 from sse_sync.streams import stream as stream_module
@@ -336,3 +336,14 @@ def test_no_more_descriptors(hub, runtime, turn):
         assert b"data: 7" in next(stream)
         assert hub.dispatcher.shared == {}
         stream.close()
+
+
+@pytest.mark.parametrize("replay", [5, "all", "latest"])
+def test_replay_before_a_hand_off(hub, handed, turn, replay):
+    """A new client gets the history with its request, and what follows after that."""
+    publish(hub, 0, 9)
+    client = handed(replay=replay, max_bytes=50)
+    publish(hub, 9, 3)
+    turn()
+    replayed = [int(event.data) for event in EventStreamParser().feed(client.head) if event.data]
+    assert replayed + client.numbers() == list(range(4 if replay == 5 else 0, 12))
