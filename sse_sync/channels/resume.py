@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from ..brokers.base import NO_FLOORS, Message, Position
 from .dispatcher import Subscriber
 from .hub import Hub
-from .selection import ANYTHING, Chosen, Selection
+from .selection import ANYTHING, Chosen, Selection, matches
 
 __all__ = ["ChannelReader"]
 
@@ -60,7 +60,7 @@ class ChannelReader:
         self._floors = NO_FLOORS
         self._chosen: Chosen | None = None
         # Whether not all new events are wanted.
-        self._selects = False
+        self._selects = bool(selection.match)
         # How often the process had been interrupted when this started, and the position then.
         self._generation = -1
         self._start = Position("", 0)
@@ -126,17 +126,23 @@ class ChannelReader:
         Raises:
             BrokerUnavailable: If the history cannot be read now.
         """
-        replay = self._selection.replay
+        replay, match = self._selection.replay, self._selection.match
         count = replay if isinstance(replay, int) else None
-        is_counted_here = accepts is not None
+        is_counted_here = accepts is not None or match
         begins, self._floors = self._hub.beginning(
             self._channels, None if is_counted_here else count
         )
         begins = self.bounded(begins)
         if replay == "all" or (count is not None and not is_counted_here):
             return begins
-        self._chosen, self._selects = (chosen := Chosen(count, accepts)), True
-        return chosen.choose(lambda after: self.read(after, limit), begins, limit)
+
+        def counts(message: Message) -> bool:
+            return matches(match, message.meta) and (accepts is None or accepts(message))
+
+        chosen = Chosen(count)
+        first = chosen.choose(lambda after: self.read(after, limit), counts, begins, limit)
+        self._chosen, self._selects = chosen, True
+        return first
 
     def read(self, after: Position, limit: int | None = None) -> list[Message] | None:
         """
@@ -157,7 +163,8 @@ class ChannelReader:
         """Record that all of the history up to the start has been followed."""
         if self._start.epoch == self.seen.epoch:
             self.seen = max(self.seen, self._start)
-        self._floors, self._chosen, self._selects = NO_FLOORS, None, False
+        self._floors, self._chosen = NO_FLOORS, None
+        self._selects = bool(self._selection.match)
 
     def present(self) -> Position:
         """
@@ -172,7 +179,7 @@ class ChannelReader:
 
     def follow(self, messages: Sequence[Message]) -> Sequence[Message]:
         """
-        Advance :attr:`seen`, and return the events that are new.
+        Advance :attr:`seen`, and return the events that are new and wanted.
 
         It stops at an event of another epoch: the interruption before that event has not been
         reported yet, and until then clients must not get a later position.
@@ -202,6 +209,9 @@ class ChannelReader:
 
     def wants(self, message: Message) -> bool:
         """Return whether a new event is among those that are selected."""
+        match = self._selection.match
+        if match and not matches(match, message.meta):
+            return False
         return self._chosen is None or message in self._chosen
 
     def _wanted(self, messages: Sequence[Message]) -> Sequence[Message]:

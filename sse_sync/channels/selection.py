@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from ..brokers.base import Message, Position
 from ..exceptions import ConfigurationError
@@ -13,7 +13,12 @@ from ..validation import is_whole
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["ANYTHING", "Chosen", "SelectOptions", "Selection"]
+__all__ = ["ANYTHING", "Chosen", "Match", "SelectOptions", "Selection", "matches"]
+
+
+Match = tuple[tuple[str, bool, Any], ...]
+"""Names and values in an event's meta, and whether the value is a JSON ``true`` or ``false``, which
+Python takes for numbers."""
 
 
 class SelectOptions(TypedDict, total=False):
@@ -27,10 +32,13 @@ class SelectOptions(TypedDict, total=False):
     replay: int | Literal["all", "latest"] | None
     """What a client without a last event ID gets of the history first: the last events of its
     channels together, so many; all events; or the latest event of each key of each channel, and all
-    events without a key. What ``filter`` refuses is no event for this."""
+    events without a key. What ``match`` and ``filter`` refuse is no event for this."""
     not_before: Position | str | None
     """A position before which no client gets anything, whatever last event ID it sends: that at
     which a member joined."""
+    match: Mapping[str, str | float | bool | None] | None
+    """What an event's ``meta`` must have for the client to get it, such as ``{"tenant": 7}``; it
+    may have more. An event without that meta does not match."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,8 @@ class Selection:
     """What a client without a last event ID gets of the history."""
     not_before: Position | None = None
     """Before which nothing is sent."""
+    match: Match = ()
+    """What the meta of an event must have."""
 
     @property
     def is_present(self) -> bool:
@@ -67,7 +77,8 @@ class Selection:
             )
         if since is not None and replay is not None:
             raise ConfigurationError("replay", "and since both say where a client starts: give one")
-        return cls(since, replay, _position("not_before", options.get("not_before")))
+        not_before = _position("not_before", options.get("not_before"))
+        return cls(since, replay, not_before, _match(options.get("match")))
 
 
 ANYTHING = Selection()
@@ -82,12 +93,10 @@ class Chosen:
 
     Args:
         count: How many of the last events; :obj:`None` for the latest of each key of each channel.
-        accepts: Which events count; :obj:`None` for all.
     """
 
-    def __init__(self, count: int | None, accepts: Callable[[Message], bool] | None) -> None:
+    def __init__(self, count: int | None) -> None:
         self._count = count
-        self._accepts = accepts
         self._numbers: frozenset[int] = frozenset()
         # Number of the last event that was read. Later ones are not chosen from.
         self._until = 0
@@ -99,6 +108,7 @@ class Chosen:
     def choose(
         self,
         read: Callable[[Position], list[Message] | None],
+        counts: Callable[[Message], bool],
         begins: Position,
         limit: int,
     ) -> Position | None:
@@ -108,6 +118,7 @@ class Chosen:
 
         Args:
             read: Reads events after a position; may stop after ``limit`` bytes.
+            counts: Tells which of them count.
             begins: The position after which to begin.
             limit: Bytes of events.
         """
@@ -119,7 +130,7 @@ class Chosen:
             if messages is None:
                 return None
             for message in messages:
-                if self._accepts is None or self._accepts(message):
+                if counts(message):
                     self._note(found, message)
             size = sum(len(message.body) for message in messages)
             after = messages[-1].position if messages else after
@@ -134,6 +145,45 @@ class Chosen:
         found[name] = number
         if self._count is not None and len(found) > self._count:
             del found[next(iter(found))]
+
+
+def matches(match: Match, meta: object) -> bool:
+    """
+    Return whether an event's meta has all that is wanted.
+
+    Args:
+        match: What is wanted.
+        meta: The event's.
+    """
+    if not isinstance(meta, Mapping):
+        return not match
+    for name, is_flag, value in match:
+        found = meta.get(name, _MISSING)
+        if found != value or isinstance(found, bool) != is_flag:
+            return False
+    return True
+
+
+# Equal to nothing that JSON can express.
+_MISSING = object()
+
+
+def _match(value: object) -> Match:
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping) or not all(map(_is_pair, value.items())):
+        raise ConfigurationError(
+            "match",
+            "must be a dictionary of names in an event's meta to text, numbers, True, False or"
+            f" None, not {value!r}",
+        )
+    return tuple(sorted((name, isinstance(each, bool), each) for name, each in value.items()))
+
+
+def _is_pair(pair: tuple[object, object]) -> bool:
+    name, value = pair
+    is_scalar = value is None or isinstance(value, (str, int, float))
+    return isinstance(name, str) and is_scalar and value == value  # NaN is no JSON.
 
 
 def _position(name: str, value: object) -> Position | None:

@@ -22,6 +22,7 @@ from ...brokers.base import Message
 from ...channels.dispatcher import degraded_event
 from ...channels.hub import Hub
 from ...channels.resume import ChannelReader
+from ...channels.selection import Selection
 from ...closing import CloseReason, End
 from ...event import ServerSentEvent
 from ...exceptions import BrokerUnavailable
@@ -90,7 +91,7 @@ class Fanout:
         self._is_writing = False
         self.is_over = False
         """Whether no connection can join any longer."""
-        self._reader = ChannelReader(hub, key.channels)
+        self._reader = ChannelReader(hub, key.channels, Selection(match=key.match))
         # Events that arrive while the fan-out opens or catches up; None the rest of the time.
         self._held: list[Message] | None = []
         self._is_open = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...channels.mailbox import Overflow
+from ...channels.selection import Match
 from ...channels.subscription import Subscription
 from ...settings import Options
 from ..dialect import Dialect
@@ -22,6 +23,8 @@ class FanoutKey:
     """Whether they are framed in HTTP/1.1 chunks."""
     bounds: tuple[int, int, Overflow]
     """How many events and bytes may wait for a client, and what happens beyond that."""
+    match: Match
+    """What the meta of their events must have."""
     tell_degraded: bool
     """Whether clients get ``stream-degraded`` events."""
     has_snapshot: bool
@@ -50,6 +53,7 @@ class FanoutKey:
             channels=subscription.channels,
             chunked=chunked,
             bounds=(subscription.max_events, subscription.max_bytes, subscription.overflow),
+            match=subscription.selection.match,
             tell_degraded=subscription.tell_degraded and not dialect.is_plain,
             has_snapshot=subscription.snapshot is not None,
             heartbeat=options.heartbeat,

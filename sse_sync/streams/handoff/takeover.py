@@ -154,7 +154,7 @@ class HandOff:
             self.feed.stop()
         self._replace_stream(connection, is_given=is_given)
         # Last, because it may end at once.
-        earlier = _between(self.feed.mailbox, seen, joined, key)
+        earlier = self._between(seen, joined, key)
         fanout.reactor.call_soon(partial(connection.begin, earlier))
         return connection
 
@@ -203,6 +203,15 @@ class HandOff:
         if self.user_stream is not None:
             self.user_stream.pass_on(connection, connection.channels)
 
+    def _between(self, seen: int, joined: int, key: FanoutKey) -> Mailbox | None:
+        # The events that the client lacks and the fan-out will not bring.
+        mailbox, reader = self.feed.mailbox, self.feed.reader
+        if not len(mailbox) and not mailbox.overflowed:
+            return None
+        earlier = Mailbox(*key.bounds)
+        earlier.pour_from(mailbox, after=seen, until=joined, wants=reader.wants)
+        return earlier
+
     def _stay(self) -> None:
         client = self.watchdog.client
         if client is not None and client.fd < 0:
@@ -214,12 +223,3 @@ class HandOff:
         streams.stays(self.stream)
         if admission().is_over(streams, self.options.max_streams):
             self.stream.end_with(End(CloseReason.NO_ROOM))
-
-
-def _between(mailbox: Mailbox, seen: int, joined: int, key: FanoutKey) -> Mailbox | None:
-    # The events that the client lacks and the fan-out will not bring.
-    if not len(mailbox) and not mailbox.overflowed:
-        return None
-    earlier = Mailbox(*key.bounds)
-    earlier.pour_from(mailbox, after=seen, until=joined)
-    return earlier

@@ -6,7 +6,7 @@ from sse_sync import ConfigurationError, Overflow, ServerSentEvent, listen
 from sse_sync.brokers.base import NO_FLOORS, History, Position
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.resume import ChannelReader
-from sse_sync.channels.selection import Selection
+from sse_sync.channels.selection import Selection, matches
 from tests.core.channels.reading import Broker, data, events, opened, subscribed
 
 
@@ -372,6 +372,104 @@ def test_not_before_what_this_process_has_received(make_hub, runtime):
     assert data(first, 2) == ["before", "after"]
     stream.close()
     first.close()
+
+
+@pytest.mark.parametrize(
+    "match", ["tenant", ["tenant"], {1: 2}, {"a": [1]}, {"a": {"b": 1}}, {"a": float("nan")}, 7]
+)
+def test_unusable_match(match):
+    """It names values of JSON, none of which has parts."""
+    with pytest.raises(ConfigurationError, match="match must be a dictionary of names"):
+        Selection.of(match=match)
+
+
+@pytest.mark.parametrize(
+    ("match", "meta", "expected"),
+    [
+        ({"a": 1}, {"a": 1}, True),
+        ({"a": 1}, {"a": 1, "b": 2}, True),
+        ({"a": 1}, {"a": 1.0}, True),
+        ({"a": 1}, {"a": True}, False),
+        ({"a": 1}, {"a": "1"}, False),
+        ({"a": 1}, {"a": [1]}, False),
+        ({"a": 1}, {}, False),
+        ({"a": 1}, None, False),
+        ({"a": 1}, [1], False),
+        ({"a": 1, "b": "x"}, {"a": 1}, False),
+        ({"a": 1, "b": "x"}, {"b": "x", "a": 1}, True),
+        ({"a": True}, {"a": True}, True),
+        ({"a": True}, {"a": 1}, False),
+        ({"a": False}, {"a": 0}, False),
+        ({"a": None}, {"a": None}, True),
+        ({"a": None}, {}, False),
+        ({}, None, True),
+        (None, None, True),
+    ],
+)
+def test_matches(match, meta, expected):
+    """All names are there, with equal values of JSON."""
+    assert matches(Selection.of(match=match).match, meta) == expected
+
+
+def test_equal_matches():
+    """Streams share a fan-out if they want the same; true is not one."""
+    one = Selection.of(match={"a": 1, "b": 2}).match
+    assert one == Selection.of(match={"b": 2, "a": 1}).match
+    assert hash(one) == hash(Selection.of(match={"b": 2.0, "a": 1}).match)
+    assert Selection.of(match={"a": 1}).match != Selection.of(match={"a": True}).match
+
+
+def of_tenants(hub, first, count):
+    """Publish numbers for tenants 0, 1 and 2 in turn, and others for nobody."""
+    for number in range(first, first + count):
+        meta = {"tenant": number % 3, "n": number}
+        hub.publish("a", str(number), key=str(number % 2), meta=meta)
+        hub.publish("a", "for nobody")
+
+
+@pytest.mark.parametrize(
+    ("replay", "expected"), [(2, ["4", "7"]), ("all", ["1", "4", "7"]), ("latest", ["4", "7"])]
+)
+def test_match(hub, environ, replay, expected):
+    """It selects from what a client missed, from what it is replayed, and from what is live."""
+    before = hub.position()
+    of_tenants(hub, 0, 9)
+    stream = opened(hub, environ=environ, replay=replay, match={"tenant": 1})
+    assert data(stream, 1 + len(expected)) == ["", *expected]
+    back = opened(hub, environ=environ, last_event_id=str(before), match={"tenant": 1})
+    assert data(back, 3) == ["1", "4", "7"]
+    of_tenants(hub, 9, 3)
+    for each in (stream, back):
+        assert data(each, 1) == ["10"]
+        each.close()
+
+
+def test_match_and_filter(hub, environ):
+    """A filter is asked only about what matches."""
+    asked = []
+    stream = opened(
+        hub,
+        environ=environ,
+        match={"tenant": 1},
+        filter=lambda event, key, meta: asked.append(meta["n"]) or meta["n"] > 1,
+    )
+    events(stream, 1)
+    of_tenants(hub, 0, 6)
+    assert data(stream, 1) == ["4"]
+    assert asked == [1, 4]
+    stream.close()
+
+
+def test_match_after_an_interruption(hub, runtime):
+    """What matched nothing has been seen, so that it need not be in the history later."""
+    stream = opened(hub, match={"tenant": 1})
+    events(stream, 1)
+    of_tenants(hub, 0, 2)
+    assert data(stream, 1) == ["1"]
+    hub.dispatcher.interrupted()
+    of_tenants(hub, 2, 3)
+    assert data(stream, 1) == ["4"]
+    stream.close()
 
 
 def test_listen_since(hub, runtime):

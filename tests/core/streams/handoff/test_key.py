@@ -5,16 +5,16 @@ import contextvars
 import pytest
 
 from sse_sync import Overflow
-from sse_sync.channels.subscription import Subscription
 from sse_sync.event import encode
 from sse_sync.settings import Options
 from sse_sync.streams.dialect import dialect_of
 from sse_sync.streams.handoff.key import FanoutKey
+from tests.core.channels.reading import subscribed
 
 
 def key(hub, channels=("a", "b"), *, options=(), chunked=True, plain=False, **arguments):
     options = Options().replace(dict(options))
-    wanted = Subscription(hub, channels, **arguments)
+    wanted = subscribed(hub, *channels, **arguments)
     dialect = dialect_of(options, plain, None, encode, contextvars.copy_context())
     return FanoutKey.of(wanted, options, dialect, chunked=chunked)
 
@@ -36,6 +36,7 @@ def test_alike(hub):
         {"max_bytes": 700},
         {"overflow": Overflow.LATEST},
         {"tell_degraded": True},
+        {"match": {"tenant": 1}},
         {"snapshot": list},
         {"options": {"heartbeat": 7.0}},
         {"options": {"heartbeat": None}},
@@ -59,6 +60,12 @@ def test_different(hub, difference):
 def test_what_makes_no_difference(hub, options):
     """What concerns one stream alone, or only its beginning, does not keep it from sharing."""
     assert key(hub, options=options) == key(hub)
+
+
+@pytest.mark.parametrize("selected", [{"replay": 5}, {"not_before": "a-1"}, {"since": "a-1"}])
+def test_where_a_client_started(hub, selected):
+    """It does not matter later."""
+    assert key(hub, **selected) == key(hub)
 
 
 def test_snapshots(hub):

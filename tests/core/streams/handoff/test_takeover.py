@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from functools import partial
 
 import pytest
 
@@ -347,3 +348,22 @@ def test_replay_before_a_hand_off(hub, handed, turn, replay):
     turn()
     replayed = [int(event.data) for event in EventStreamParser().feed(client.head) if event.data]
     assert replayed + client.numbers() == list(range(4 if replay == 5 else 0, 12))
+
+
+def test_match_across_a_hand_off(hub, handed, turn):
+    """Clients of different tenants are handed off, each to a fan-out that has its events alone."""
+
+    def of_tenants(first):
+        for number in range(first, first + 6):
+            publish(hub, number, meta={"tenant": number % 3})
+
+    clients = []
+    for tenant in (1, 2):
+        clients.append(Client())
+        # What arrives during the hand-off is selected from, too.
+        clients[-1].on_take = partial(of_tenants, 10 * tenant)
+        handed(client=clients[-1], match={"tenant": tenant})
+    of_tenants(30)
+    turn()
+    assert clients[0].numbers() == [10, 13, 22, 25, 31, 34]
+    assert clients[1].numbers() == [20, 23, 32, 35]
