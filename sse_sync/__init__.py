@@ -10,9 +10,9 @@ from __future__ import annotations
 from .brokers.presence import Present
 from .channels.app import connect
 from .channels.hub import Hub, HubStatistics
+from .channels.listening import listen
 from .channels.mailbox import Overflow
 from .channels.presence import user_channel
-from .channels.subscription import listen
 from .closing import END_ID, CloseReason
 from .event import ServerSentEvent, comment
 from .event_text import EventText

@@ -16,7 +16,7 @@ from typing import Any
 
 from .channels.app import connect
 from .channels.hub import Hub
-from .channels.subscription import listen
+from .channels.listening import listen
 from .exceptions import SSEError
 from .jsonable import Dumps
 

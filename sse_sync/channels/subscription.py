@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import contextvars
-import dataclasses
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .. import runtime
 from ..brokers.base import Message, Position, check_channel
 from ..closing import CloseReason
-from ..event import ServerSentEvent, encode
+from ..event import ServerSentEvent
 from ..exceptions import BrokerUnavailable, ConfigurationError
 from ..feed import Encode, FeedSource
-from ..parser import EventStreamParser
 from ..runtime import Signal
 from ..validation import is_whole
 from .dispatcher import degraded_event
 from .hub import Hub
 from .mailbox import MAX_CHUNK, Mailbox, Overflow
 from .resume import ChannelReader
-from .selection import ANYTHING, Selection, SelectOptions
+from .selection import ANYTHING, Selection
 from .user_stream import UserStream
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    pass
 
-__all__ = ["ChannelFeed", "Filter", "Subscription", "listen"]
+__all__ = ["ChannelFeed", "Filter", "Subscription"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -361,65 +358,6 @@ class ChannelFeed:
             logger.error(
                 "the subscription to %s failed; ending the stream", channels, exc_info=error
             )
-
-
-def listen(
-    hub: Hub,
-    *channels: str,
-    last_event_id: str | None = None,
-    filter: Filter | None = None,
-    tell_degraded: bool = False,
-    **options: Unpack[SelectOptions],
-) -> Iterator[ServerSentEvent]:
-    """
-    Iterate over the events of some channels as they arrive, for scripts and workers. It never ends.
-
-    Like a stream's client, the caller also gets ``stream-open`` and ``stream-reset`` events.
-
-    Args:
-        hub: The hub of the channels.
-        channels: Names of channels.
-        last_event_id: The id of the last event received, to resume after it.
-        filter: Takes an event's type, key and meta; returns whether it is wanted.
-        tell_degraded: Whether to include ``stream-degraded`` events.
-        options: See :class:`.SelectOptions`.
-
-    Raises:
-        ConfigurationError: If a channel's name or an option is unusable.
-        BrokerUnavailable: If the broker cannot be reached at the start.
-    """
-    wanted = Subscription(
-        hub,
-        channels,
-        last_event_id=last_event_id,
-        filter=filter,
-        selection=Selection.of(**options),
-        tell_degraded=tell_degraded,
-    )
-    return _listen(wanted)
-
-
-def _listen(wanted: Subscription) -> Iterator[ServerSentEvent]:
-    signal = runtime.current().signal()
-    parser = EventStreamParser()
-    while True:
-        feed = wanted.open(signal, encode, contextvars.copy_context())
-        try:
-            feed.start()
-            while not feed.done:
-                chunk = feed.take()
-                if chunk is None:
-                    feed.wait()
-                    continue
-                for event in parser.feed(chunk):
-                    if event.id is not None:
-                        wanted = dataclasses.replace(wanted, last_event_id=event.id)
-                    yield event
-            if feed.error is not None:
-                raise feed.error
-            # The caller was slower than the events, and resumes as a client does.
-        finally:
-            feed.stop()
 
 
 def _join(chunks: deque[bytes]) -> bytes:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sse_sync import ConfigurationError, Overflow, ServerSentEvent, listen
+from sse_sync import ConfigurationError, Overflow, ServerSentEvent
 from sse_sync.brokers.base import NO_FLOORS, History, Position
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.resume import ChannelReader
@@ -470,12 +470,3 @@ def test_match_after_an_interruption(hub, runtime):
     of_tenants(hub, 2, 3)
     assert data(stream, 1) == ["4"]
     stream.close()
-
-
-def test_listen_since(hub, runtime):
-    """Scripts start there, too."""
-    since = hub.position()
-    hub.publish("a", "missed")
-    heard = listen(hub, "a", since=since)
-    assert [next(heard).event, next(heard).data] == ["stream-open", "missed"]
-    heard.close()

@@ -13,10 +13,8 @@ from sse_sync import (
     EventStream,
     Overflow,
     ServerSentEvent,
-    listen,
     statistics,
 )
-from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.subscription import Subscription
 from sse_sync.settings import Options
 from sse_sync.streams.hooks import Hooks
@@ -261,38 +259,6 @@ def test_clients_are_told_of_trouble(hub, environ):
     assert [event.event for event in events(late, 2)] == ["stream-open", "stream-degraded"]
     for each in (stream, other, late):
         each.close()
-
-
-def test_listen(hub, runtime):
-    """A script gets the events of channels as a client does, and resumes."""
-    heard = listen(hub, "a", "b")
-    opened_at = next(heard)
-    assert opened_at.event == "stream-open"
-    first = hub.publish("a", "1", event="n")
-    hub.publish("b", "2")
-    hub.publish("c", "3")
-    event = next(heard)
-    assert (event.event, event.data, event.id) == ("n", "1", first)
-    heard.close()
-    assert hub.statistics().subscriptions == 0
-    again = listen(hub, "a", "b", last_event_id=first)
-    assert next(again).data == "2"
-    for _ in range(1500):
-        hub.publish("a", "more")
-    with pytest.raises(ConfigurationError):
-        listen(hub)
-    again.close()
-
-
-def test_slow_listener(make_hub, runtime):
-    """A slow script misses no event that is still stored."""
-    hub = make_hub(MemoryBroker(history=5000))
-    heard = listen(hub, "a")
-    next(heard)
-    for number in range(3000):
-        hub.publish("a", str(number))
-    assert [next(heard).data for _ in range(3000)] == [str(number) for number in range(3000)]
-    heard.close()
 
 
 @pytest.mark.parametrize(

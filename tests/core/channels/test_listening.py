@@ -1,0 +1,47 @@
+"""Channels as an iterator."""
+
+import pytest
+
+from sse_sync import ConfigurationError, listen
+from sse_sync.brokers.memory import MemoryBroker
+
+
+def test_listen(hub, runtime):
+    """A script gets the events of channels as a client does, and resumes."""
+    heard = listen(hub, "a", "b")
+    opened_at = next(heard)
+    assert opened_at.event == "stream-open"
+    first = hub.publish("a", "1", event="n")
+    hub.publish("b", "2")
+    hub.publish("c", "3")
+    event = next(heard)
+    assert (event.event, event.data, event.id) == ("n", "1", first)
+    heard.close()
+    assert hub.statistics().subscriptions == 0
+    again = listen(hub, "a", "b", last_event_id=first)
+    assert next(again).data == "2"
+    for _ in range(1500):
+        hub.publish("a", "more")
+    with pytest.raises(ConfigurationError):
+        listen(hub)
+    again.close()
+
+
+def test_slow_listener(make_hub, runtime):
+    """A slow script misses no event that is still stored."""
+    hub = make_hub(MemoryBroker(history=5000))
+    heard = listen(hub, "a")
+    next(heard)
+    for number in range(3000):
+        hub.publish("a", str(number))
+    assert [next(heard).data for _ in range(3000)] == [str(number) for number in range(3000)]
+    heard.close()
+
+
+def test_listen_since(hub, runtime):
+    """Scripts start there, too."""
+    since = hub.position()
+    hub.publish("a", "missed")
+    heard = listen(hub, "a", since=since)
+    assert [next(heard).event, next(heard).data] == ["stream-open", "missed"]
+    heard.close()
