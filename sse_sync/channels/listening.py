@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .. import runtime
+from ..closing import CloseReason
 from ..event import ServerSentEvent, encode
 from ..parser import EventStreamParser
 from .hub import Hub
@@ -29,7 +30,8 @@ def listen(
     **options: Unpack[SelectOptions],
 ) -> Iterator[ServerSentEvent]:
     """
-    Iterate over the events of some channels as they arrive, for scripts and workers. It never ends.
+    Iterate over the events of some channels as they arrive, for scripts and workers. It ends only
+    if ``until`` says when.
 
     Like a stream's client, the caller also gets ``stream-open`` and ``stream-reset`` events.
 
@@ -63,8 +65,7 @@ def _listen(wanted: Subscription) -> Iterator[ServerSentEvent]:
         feed = wanted.open(signal, encode, contextvars.copy_context())
         try:
             feed.start()
-            while not feed.done:
-                chunk = feed.take()
+            while (chunk := feed.take()) is not None or not feed.done:
                 if chunk is None:
                     feed.wait()
                     continue
@@ -74,6 +75,8 @@ def _listen(wanted: Subscription) -> Iterator[ServerSentEvent]:
                     yield event
             if feed.error is not None:
                 raise feed.error
+            if feed.reason is CloseReason.FINISHED:
+                return
             # The caller was slower than the events, and resumes as a client does.
         finally:
             feed.stop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from collections.abc import Callable
 
 from ..brokers.base import Message
 from ..exceptions import ConfigurationError
@@ -137,29 +136,16 @@ class Mailbox:
                 taken.append(message)
         return taken
 
-    def pour_from(
-        self,
-        other: Mailbox,
-        *,
-        after: int = 0,
-        until: int | None = None,
-        wants: Callable[[Message], bool] | None = None,
-    ) -> None:
+    def pour_from(self, other: Mailbox) -> None:
         """
         Move events from another mailbox to the end of this one, and empty the other. If the other
         has overflowed, so has this one.
 
         Args:
             other: The other mailbox.
-            after: Number of the position after which events are wanted.
-            until: Number of the last position wanted; :obj:`None` for all.
-            wants: Which of them are wanted; :obj:`None` for all.
         """
         for message in other.take():
-            number = message.position.number
-            is_between = number > after and (until is None or number <= until)
-            if is_between and (wants is None or wants(message)):
-                self.put(message)
+            self.put(message)
         self.overflowed = self.overflowed or other.overflowed
 
     def clear(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -39,6 +39,9 @@ class SelectOptions(TypedDict, total=False):
     match: Mapping[str, str | float | bool | None] | None
     """What an event's ``meta`` must have for the client to get it, such as ``{"tenant": 7}``; it
     may have more. An event without that meta does not match."""
+    until: str | Iterable[str] | None
+    """An event type, or several. The stream ends after the first such event that the client gets,
+    for good: like that of a generator that has returned."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Selection:
     """Before which nothing is sent."""
     match: Match = ()
     """What the meta of an event must have."""
+    until: frozenset[str] = frozenset()
+    """Event types after which the stream ends."""
 
     @property
     def is_present(self) -> bool:
@@ -78,7 +83,8 @@ class Selection:
         if since is not None and replay is not None:
             raise ConfigurationError("replay", "and since both say where a client starts: give one")
         not_before = _position("not_before", options.get("not_before"))
-        return cls(since, replay, not_before, _match(options.get("match")))
+        match, until = _match(options.get("match")), _types(options.get("until"))
+        return cls(since, replay, not_before, match, until)
 
 
 ANYTHING = Selection()
@@ -184,6 +190,15 @@ def _is_pair(pair: tuple[object, object]) -> bool:
     name, value = pair
     is_scalar = value is None or isinstance(value, (str, int, float))
     return isinstance(name, str) and is_scalar and value == value  # NaN is no JSON.
+
+
+def _types(until: object) -> frozenset[str]:
+    types = [until] if isinstance(until, str) else until if until is not None else []
+    is_good = isinstance(types, Iterable) and not isinstance(types, (bytes, Mapping))
+    found = list(types) if is_good else []  # type: ignore[call-overload]
+    if not is_good or not all(isinstance(each, str) and each for each in found):
+        raise ConfigurationError("until", f"must be an event type, or several, not {until!r}")
+    return frozenset(found)
 
 
 def _position(name: str, value: object) -> Position | None:

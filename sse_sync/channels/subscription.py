@@ -105,8 +105,8 @@ class ChannelFeed:
 
     # Slots, because with thousands of streams each dictionary is a cache miss per event.
     __slots__ = (
-        *("_accepts", "_context", "_degraded", "_encode", "_is_plain", "_is_replaying", "_ready"),
-        *("_signal", "done", "error", "mailbox", "reader", "reason", "subscription"),
+        *("_accepts", "_asks", "_context", "_degraded", "_encode", "_is_plain", "_is_replaying"),
+        *("_ready", "_signal", "done", "error", "mailbox", "reader", "reason", "subscription"),
         "__weakref__",
     )
 
@@ -133,6 +133,8 @@ class ChannelFeed:
         )
         """Events that have arrived, and have not been filtered yet."""
         self._accepts = subscription.filter
+        # Whether events have to be looked at one by one.
+        self._asks = bool(subscription.filter or subscription.selection.until)
         self._signal = signal
         self._encode = encode
         self._context = context
@@ -169,7 +171,7 @@ class ChannelFeed:
                     self._context.run(self._collect)
             except Exception as exc:
                 self._fail(exc)
-        if self._degraded is not None:
+        if self._degraded is not None and not self.done:
             degraded, self._degraded = self._degraded, None
             self._ready.append(degraded_event(degraded))
         ready = self._ready
@@ -312,7 +314,7 @@ class ChannelFeed:
         return not (
             self._ready
             or self.done
-            or self._accepts is not None
+            or self._asks
             or self.mailbox.overflowed
             or self.reader.has_missed
             or self._is_replaying
@@ -340,9 +342,13 @@ class ChannelFeed:
         return accepts is None or accepts(message.event, message.key, message.meta or {})
 
     def _follow(self, messages: Sequence[Message]) -> None:
+        until = self.subscription.selection.until
         for message in self.reader.follow(messages):
             if self._counts(message):
                 self._ready.append(message.wire)
+                if message.event in until:
+                    self._end(CloseReason.FINISHED)
+                    break
 
     def _end(self, reason: CloseReason) -> None:
         self.reason = reason

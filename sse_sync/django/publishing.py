@@ -172,7 +172,7 @@ def subscribe(
             function of the request and a channel, has to allow each; or another function, of a
             channel. A refusal is answered 403, which makes a browser stop; a name that no channel
             can have is answered 400.
-        options: ``since``, ``replay``, ``not_before`` and ``match``, see
+        options: ``since``, ``replay``, ``not_before``, ``match`` and ``until``, see
             :class:`~sse_sync.channels.selection.SelectOptions`; ``filter``, ``snapshot``,
             ``overflow``, ``max_events``, ``max_bytes`` and ``tell_degraded``; ``user``,
             ``presence``, ``info``, ``grace`` and ``announce``: see

@@ -183,7 +183,7 @@ class SSE:
             authorize: Whether the client names the channels, so that the function given to
                 :meth:`authorize` has to allow each. A refusal is answered 403, which makes a
                 browser stop; a name that no channel can have is answered 400.
-            options: ``since``, ``replay``, ``not_before`` and ``match``, see
+            options: ``since``, ``replay``, ``not_before``, ``match`` and ``until``, see
                 :class:`~sse_sync.channels.selection.SelectOptions`; ``filter``, ``snapshot``,
                 ``overflow``, ``max_events``, ``max_bytes`` and ``tell_degraded``; ``user``,
                 ``presence``, ``info``, ``grace`` and ``announce``: see

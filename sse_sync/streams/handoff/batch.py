@@ -26,6 +26,9 @@ class Recipient(Protocol):
     def fell_behind(self, frame: bytes, sent: int) -> None:
         """Keep what could not be written."""
 
+    def finish(self) -> object:
+        """Write what is kept, and end: nothing after that is wanted."""
+
     def broke(self) -> None:
         """Record that nothing more can be written."""
 

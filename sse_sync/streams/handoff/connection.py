@@ -61,17 +61,8 @@ class HandoffConnection:
 
     __slots__ = (
         *("_end", "_expires", "_expiry", "_fanout", "_fd", "_has_begun", "_is_closed"),
-        *(
-            "_is_ending",
-            "_is_reset",
-            "_leftover",
-            "_mailbox",
-            "_record",
-            "_seen",
-            "_since",
-            "_socket",
-        ),
-        *("_timer", "_user_stream", "send"),
+        *("_is_ending", "_is_finishing", "_is_reset", "_leftover", "_mailbox", "_record"),
+        *("_seen", "_since", "_socket", "_timer", "_user_stream", "send"),
     )
 
     send: Callable[[bytes], int]
@@ -104,6 +95,8 @@ class HandoffConnection:
         # written.
         self._end: End | None = None
         self._is_ending = False
+        # Whether it ends as soon as everything that it has kept is written.
+        self._is_finishing = False
         # Whether a reset has to tell that the body is not complete.
         self._is_reset = False
         self._has_begun = self._is_closed = False
@@ -158,12 +151,13 @@ class HandoffConnection:
             self._seen = seen
         return joined.number
 
-    def begin(self, earlier: Mailbox | None) -> bool:
+    def begin(self, earlier: Mailbox | None, *, is_last: bool) -> bool:
         """
         Watch the client, and send what has been kept. A job of the reactor.
 
         Args:
             earlier: Events from before the batches.
+            is_last: Whether these end the stream, so that the batches are not wanted.
         """
         self._has_begun = True
         if self._is_closed:
@@ -174,10 +168,11 @@ class HandoffConnection:
             self._expiry = reactor.call_at(self._expires, self._expire)
         if self._end is not None:
             return self._say_goodbye()  # What it has to send may have a gap.
+        if is_last:
+            self._mailbox = None
         if earlier is not None:
             self._pour_into(earlier)
-        self._catch_up()
-        return False
+        return self.finish() if is_last else self._catch_up()
 
     def _pour_into(self, earlier: Mailbox) -> None:
         self._record.events += len(earlier)
@@ -194,6 +189,14 @@ class HandoffConnection:
             self._mailbox = Mailbox(*self._fanout.key.bounds)
             self.send = self._keep
             self._wait_until_writable()
+
+    def finish(self) -> bool:
+        if self._end is None:
+            self._is_finishing = True
+            self.send = len
+            self._fanout.leave(self)
+            self._catch_up()
+        return False
 
     def broke(self) -> None:
         """Record that the client is gone."""
@@ -268,6 +271,8 @@ class HandoffConnection:
             self._close_when_read()
         elif self._mailbox is not None and self._mailbox.overflowed:
             self.end_with(End(CloseReason.OVERFLOWED))
+        elif self._is_finishing:
+            self.end_with(self._fanout.key.finish or End(CloseReason.FINISHED))
         else:
             self._mailbox = None
             if not self._seen and self._end is None:

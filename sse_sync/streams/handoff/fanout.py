@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ...brokers.base import Message
@@ -219,8 +220,10 @@ class Fanout:
 
     def _add_batch(self, text: bytes, messages: list[Message] | None = None, **kind: bool) -> None:
         if self._recipients:
-            frame = framed(text, self.key.chunked)
-            self._batches.append(Batch(frame, messages, iter(list(self._recipients)), **kind))
+            frame, everybody = framed(text, self.key.chunked), list(self._recipients)
+            is_last = messages is not None and self._is_alone(messages[0])
+            recipients = _finishing(everybody) if is_last else iter(everybody)
+            self._batches.append(Batch(frame, messages, recipients, **kind))
             self.bytes += len(frame)
             self.events += len(messages or ())
 
@@ -228,14 +231,18 @@ class Fanout:
         # Make batches of what is pending, for the present recipients and not for later ones.
         while self._pending:
             some, size = [self._pending[0]], len(self._pending[0].wire)
-            for message in self._pending[1:]:
+            for message in () if self._is_alone(some[0]) else self._pending[1:]:
                 size += len(message.wire)
-                if size > MAX_BATCH:
+                if size > MAX_BATCH or self._is_alone(message):
                     break
                 some.append(message)
             del self._pending[: len(some)]
             body = b"".join([m.wire for m in some]) if len(some) > 1 else some[0].wire
             self._add_batch(body, some)
+
+    def _is_alone(self, message: Message) -> bool:
+        # Whether it is a batch by itself: the last one of its recipients.
+        return message.event in self.key.until
 
     def _write(self) -> bool:
         # A job of the reactor.
@@ -343,6 +350,13 @@ class Fanout:
         for recipient in recipients:
             recipient.end_with(End(reason))
         self.close_if_unused()
+
+
+def _finishing(recipients: list[Recipient]) -> Iterator[Recipient]:
+    # Whoever writes asks for the next one when the last has been written to.
+    for recipient in recipients:
+        yield recipient
+        recipient.finish()
 
 
 def fanout_for(hub: Hub, key: FanoutKey, reactor: Reactor) -> Fanout:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ...channels.mailbox import Overflow
 from ...channels.selection import Match
 from ...channels.subscription import Subscription
+from ...closing import CloseReason, End
 from ...settings import Options
 from ..dialect import Dialect
 
@@ -25,6 +26,10 @@ class FanoutKey:
     """How many events and bytes may wait for a client, and what happens beyond that."""
     match: Match
     """What the meta of their events must have."""
+    until: frozenset[str]
+    """Event types after which they end."""
+    finish: End | None
+    """How they end then; :obj:`None` if nothing ends them so."""
     tell_degraded: bool
     """Whether clients get ``stream-degraded`` events."""
     has_snapshot: bool
@@ -49,11 +54,15 @@ class FanoutKey:
             dialect: What the library itself says in it.
             chunked: Whether it is framed in HTTP/1.1 chunks.
         """
+        until = subscription.selection.until
+        finish = End(CloseReason.FINISHED, final=not options.reconnect) if until else None
         return cls(
             channels=subscription.channels,
             chunked=chunked,
             bounds=(subscription.max_events, subscription.max_bytes, subscription.overflow),
             match=subscription.selection.match,
+            until=until,
+            finish=finish,
             tell_degraded=subscription.tell_degraded and not dialect.is_plain,
             has_snapshot=subscription.snapshot is not None,
             heartbeat=options.heartbeat,

@@ -45,3 +45,13 @@ def test_listen_since(hub, runtime):
     heard = listen(hub, "a", since=since)
     assert [next(heard).event, next(heard).data] == ["stream-open", "missed"]
     heard.close()
+
+
+def test_listen_until(hub, runtime):
+    """Then it ends, with all that came before."""
+    hub.publish("a", "1")
+    hub.publish("a", "2", event="done")
+    hub.publish("a", "3")
+    texts = [event.data for event in listen(hub, "a", replay="all", until="done")]
+    assert texts == ["", "1", "2"]
+    assert hub.statistics().subscriptions == 0

@@ -2,11 +2,13 @@
 
 import pytest
 
-from sse_sync import ConfigurationError, Overflow, ServerSentEvent
+from sse_sync import END_ID, CloseReason, ConfigurationError, Overflow, ServerSentEvent
 from sse_sync.brokers.base import NO_FLOORS, History, Position
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.resume import ChannelReader
 from sse_sync.channels.selection import Selection, matches
+from sse_sync.settings import Options
+from sse_sync.testing import read_events
 from tests.core.channels.reading import Broker, data, events, opened, subscribed
 
 
@@ -469,4 +471,83 @@ def test_match_after_an_interruption(hub, runtime):
     hub.dispatcher.interrupted()
     of_tenants(hub, 2, 3)
     assert data(stream, 1) == ["4"]
+    stream.close()
+
+
+@pytest.mark.parametrize("until", ["", b"done", 7, [1], ["done", ""], {"done": 1}])
+def test_unusable_until(until):
+    """It is an event type, or several."""
+    with pytest.raises(ConfigurationError, match="until must be an event type, or several"):
+        Selection.of(until=until)
+
+
+def ended(stream):
+    """Return what a stream sends until it ends, and check that it has ended for good."""
+    *found, end = read_events(stream)
+    assert (end.event, end.id) == ("stream-end", END_ID)
+    return [event.data for event in found]
+
+
+@pytest.mark.parametrize("until", ["done", ["failed", "done"]])
+def test_until(hub, environ, until):
+    """The stream ends after the event, for good."""
+    reasons = []
+    stream = opened(hub, environ=environ, until=until, on_close=reasons.append)
+    events(stream, 1)
+    for event in ("step", "done", "step"):
+        hub.publish("a", event, event=event)
+    assert ended(stream) == ["step", "done"]
+    stream.close()
+    assert reasons == [CloseReason.FINISHED]
+    assert hub.statistics().subscriptions == 0
+
+
+@pytest.mark.parametrize("arguments", [{"replay": "all"}, {"replay": "all", "max_bytes": 20}])
+@pytest.mark.parametrize("is_back", [True, False])
+def test_until_in_the_history(make_hub, environ, arguments, is_back):
+    """Whoever comes when all is done gets it all, and the end."""
+    hub = make_hub(Paged())
+    before = hub.position()
+    for event in ("step", "step", "done", "step"):
+        hub.publish("a", event, event=event)
+    last = {"last_event_id": str(before)} if is_back else {}
+    stream = opened(hub, environ=environ, until="done", **arguments, **last)
+    assert ended(stream) == [*([] if is_back else [""]), "step", "step", "done"]
+    stream.close()
+
+
+def test_until_for_those_who_come_later(hub, runtime):
+    """A client that has had the event, or that is new, waits for the next."""
+    last = hub.publish("a", "done", event="done")
+    streams = [opened(hub, until="done"), opened(hub, until="done", last_event_id=last)]
+    assert data(streams[0], 1) == [""]
+    for stream in streams:
+        hub.publish("a", "again", event="done")
+        assert ended(stream)[-1] == "again"
+        stream.close()
+
+
+def test_until_what_the_client_gets(hub, environ):
+    """An event that is selected for others does not end this stream."""
+    stream = opened(
+        hub,
+        environ=environ,
+        until="done",
+        match={"job": 1},
+        filter=lambda event, key, meta: meta.get("n") != 1,
+    )
+    events(stream, 1)
+    for job, n in ((2, 0), (1, 1), (1, 2)):
+        hub.publish("a", f"{job} {n}", event="done", meta={"job": job, "n": n})
+    assert ended(stream) == ["1 2"]
+    stream.close()
+
+
+def test_until_and_reconnect(hub, environ):
+    """Like a generator's, the stream's end may be one after which the client comes back."""
+    options = Options().replace({"reconnect": True})
+    stream = opened(hub, environ=environ, until="done", options=options)
+    events(stream, 1)
+    hub.publish("a", "x", event="done")
+    assert [event.data for event in read_events(stream)] == ["x"]
     stream.close()

@@ -56,14 +56,18 @@ class Browser:
             "replay": world.chance.choice((None, 5, "all")),
             "max_bytes": world.chance.choice((1 << 20, 3000)),
             "match": world.chance.choice((None, {"is even": True})),
+            "until": world.chance.choice((None, "done")),
         }
         self.got = []
         self.last_id = None
+        self.has_ended = False
         self.client = None
         self.parser = None
 
     def connect(self):
         self.disconnect()
+        if self.has_ended:
+            return
         self.client = Client(buffer=4096)
         self.client.on_take = self.world.something_small
         self.parser = EventStreamParser()
@@ -81,8 +85,10 @@ class Browser:
             self.last_id = event.id or self.last_id
             if event.event == "stream-open":
                 self.began = Position.parse(event.id)
+            elif event.event == "stream-end":
+                self.has_ended = True
             else:
-                assert event.event is None, event
+                assert event.event in (None, "done"), event
                 self.got.append(int(event.data.strip()))
 
     def read(self, most=1 << 20):
@@ -93,9 +99,13 @@ class Browser:
             self.take(self.parser.feed(self.client.body[known:]))
 
     def disconnect(self):
+        if self.arguments["until"] and self.got and self.got[-1] in self.world.done:
+            # Cut off before it was told to stop, it would wait for the next such event.
+            self.has_ended = True
         if self.client is not None:
             # What was sent and not read is lost, as on a real connection.
             self.client.socket.close()
+            self.client.ours.close()  # If the stream ended with its request.
             self.client = None
 
 
@@ -108,6 +118,7 @@ class World:
         self.broker = Lagging(now=lambda: runtime.now)
         self.hub = Hub(self.broker, clock=lambda: runtime.now)
         self.published = []
+        self.done = []
         self.is_quiet = False
         self.browsers = [Browser(self) for _ in range(4)]
 
@@ -115,7 +126,11 @@ class World:
         number = len(self.published)
         text = str(number).rjust(self.chance.choice((1, 1, 700)))
         meta = {"is even": number % 2 == 0}
-        self.published.append(self.hub.publish(self.chance.choice(CHANNELS), text, meta=meta))
+        event = "done" if self.chance.random() < 0.1 else None
+        if event:
+            self.done.append(number)
+        channel = self.chance.choice(CHANNELS)
+        self.published.append(self.hub.publish(channel, text, event=event, meta=meta))
 
     def something_small(self):
         """Happens between any two steps of a stream."""
@@ -187,7 +202,12 @@ def test_every_event_once_and_in_order(runtime, monkeypatch, seed):
         for browser in world.browsers:
             first = sum(number <= browser.began.number for number in ids)
             step = 2 if browser.arguments["match"] else 1
-            assert browser.got == list(range(first + first % step, len(ids), step))
+            wanted = list(range(first + first % step, len(ids), step))
+            ends = [number for number in world.done if number in wanted]
+            if browser.arguments["until"] and ends:
+                wanted = wanted[: wanted.index(ends[0]) + 1]
+                assert browser.has_ended
+            assert browser.got == wanted
     finally:
         for browser in world.browsers:
             browser.disconnect()

@@ -337,3 +337,110 @@ def test_end_of_a_client_that_has_left(hub, handed, turn):
     client.socket.close()
     turn()
     assert statistics().closed == {CloseReason.DISMISSED: 1}
+
+
+def finish(hub, number, event="done"):
+    """Publish the event that ends streams, and one that comes too late."""
+    publish(hub, number, event=event)
+    publish(hub, number + 1)
+
+
+def got(client):
+    """Return the numbers that a client got, and the kind of the last event."""
+    found = client.read()
+    return [int(event.data) for event in found if event.data], found[-1].event
+
+
+@pytest.mark.parametrize("reconnect", [True, False])
+def test_until(hub, handed, turn, reconnect):
+    """Clients get the event, and the end; others of the channel stay."""
+    options = OPTIONS.replace({"reconnect": reconnect})
+    clients = [handed(until="done", options=options) for _ in range(3)]
+    other = handed(options=options)
+    publish(hub, 0, 2)
+    finish(hub, 2)
+    turn()
+    for client in clients:
+        assert got(client) == ([0, 1, 2], "done" if reconnect else "stream-end")
+        assert client.has_ended
+        assert client.raw.endswith(b"0\r\n\r\n") != reconnect
+    assert got(other)[0] == [0, 1, 2, 3]
+    assert (statistics().open, statistics().closed) == (1, {CloseReason.FINISHED: 3})
+
+
+@pytest.mark.parametrize("client", [Client, lambda **how: Client(chunked=False, **how)])
+def test_until_for_a_slow_client(hub, handed, turn, client):
+    """It first gets everything that it has not read yet; then the event, and the end."""
+    slow = handed(client=client(buffer=4096), until="done")
+    publish(hub, 0, 30, size=2000)
+    turn()
+    finish(hub, 30)
+    turn()
+    publish(hub, 32)
+    # Nobody else is left, and it needs the hub no more.
+    assert hub.statistics().subscriptions == 0
+    assert statistics().open == 1
+    for _ in range(200):
+        slow.pull(500)
+        turn(2)
+    assert got(slow) == ([*range(31)], "stream-end")
+    assert slow.has_ended
+    assert statistics().closed == {CloseReason.FINISHED: 1}
+
+
+def test_until_for_a_client_that_is_too_slow(hub, handed, turn):
+    """If it lacks the event, it has not finished: it comes back for it."""
+    slow = handed(client=Client(buffer=4096), until="done", max_events=5)
+    publish(hub, 0, 30, size=2000)
+    turn()
+    publish(hub, 30, 30, size=2000)
+    finish(hub, 60)
+    turn()
+    for _ in range(200):
+        slow.pull(5000)
+        turn(2)
+    found = got(slow)[0]
+    assert found == list(range(len(found)))
+    assert statistics().closed == {CloseReason.OVERFLOWED: 1}
+
+
+def test_until_for_a_client_that_does_not_read(hub, handed, turn, runtime):
+    """It is cut off after the write timeout, like any other."""
+    handed(client=Client(buffer=4096), until="done", options=OPTIONS.replace({"write_timeout": 5}))
+    publish(hub, 0, 30, size=2000)
+    finish(hub, 30)
+    turn()
+    runtime.advance(6)
+    turn()
+    assert statistics().closed == {CloseReason.CLIENT_GONE: 1}
+
+
+def test_until_while_the_server_stops(hub, handed, turn):
+    """Whoever has not got everything yet has to come back."""
+    slow = handed(client=Client(buffer=4096), until="done")
+    publish(hub, 0, 30, size=2000)
+    finish(hub, 30)
+    turn()
+    registry().end_all(CloseReason.SERVER_STOPPING)
+    for _ in range(100):
+        slow.pull(5000)
+        turn(2)
+    assert "stream-end" not in [event.event for event in slow.read()]
+    assert statistics().closed == {CloseReason.SERVER_STOPPING: 1}
+
+
+@pytest.mark.parametrize("earlier", [0, 3])
+def test_until_during_a_hand_off(hub, handed, turn, earlier):
+    """The event may arrive between the request and the fan-out."""
+    others = [handed(until="done") for _ in range(2)]
+    client = Client()
+
+    def on_take():
+        publish(hub, 0, earlier)
+        finish(hub, earlier)
+
+    client.on_take = on_take
+    handed(client=client, until="done")
+    for each in (*others, client):
+        assert got(each) == ([*range(earlier + 1)], "stream-end")
+    assert statistics().closed == {CloseReason.FINISHED: 3}

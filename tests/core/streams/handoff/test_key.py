@@ -37,6 +37,7 @@ def test_alike(hub):
         {"overflow": Overflow.LATEST},
         {"tell_degraded": True},
         {"match": {"tenant": 1}},
+        {"until": "done"},
         {"snapshot": list},
         {"options": {"heartbeat": 7.0}},
         {"options": {"heartbeat": None}},
@@ -60,6 +61,12 @@ def test_different(hub, difference):
 def test_what_makes_no_difference(hub, options):
     """What concerns one stream alone, or only its beginning, does not keep it from sharing."""
     assert key(hub, options=options) == key(hub)
+
+
+def test_how_a_stream_finishes(hub):
+    """Whether clients come back matters only if an event can finish their streams."""
+    assert key(hub, until="done", options={"reconnect": True}) != key(hub, until="done")
+    assert key(hub, until=["done", "failed"]) == key(hub, until=["failed", "done", "done"])
 
 
 @pytest.mark.parametrize("selected", [{"replay": 5}, {"not_before": "a-1"}, {"since": "a-1"}])
