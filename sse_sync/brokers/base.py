@@ -78,6 +78,8 @@ class Message:
     """Any JSON value, for filters."""
     kept: bool = True
     """Whether it is stored in the history."""
+    sender: str | None = None
+    """The name of the stream that does not get it."""
     _wire: bytes | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -109,6 +111,8 @@ class Publication:
     """Whether to store it in the history; otherwise only current subscribers get it."""
     token_age: float = TOKEN_AGE
     """Seconds for which the token is remembered, even if the clock is set."""
+    sender: str | None = None
+    """The name of the stream that does not get it."""
 
 
 class Beginning(NamedTuple):

@@ -220,4 +220,6 @@ class MemoryBroker:
 
 
 def _message(new: Publication, position: Position) -> Message:
-    return Message(new.channel, position, new.body, new.event, new.key, new.meta, new.keep)
+    return Message(
+        new.channel, position, new.body, new.event, new.key, new.meta, new.keep, new.sender
+    )

@@ -138,8 +138,8 @@ class Hub:
             channel: The channel to publish to.
             data: Text, or a value to be sent as JSON.
             dumps: Encodes the data as JSON.
-            options: ``event``, ``key``, ``meta``, ``token``, ``retry_for`` and ``keep``; see
-                :class:`PublishOptions`.
+            options: ``event``, ``key``, ``meta``, ``token``, ``retry_for``, ``keep`` and
+                ``sender``; see :class:`PublishOptions`.
 
         Returns:
             The event's id.

@@ -12,6 +12,7 @@ from ..event import OWN_TYPES, ServerSentEvent, warn_of_type
 from ..exceptions import ConfigurationError, EventError
 from ..jsonable import Dumps
 from ..validation import is_number
+from .selection import check_sender
 
 __all__ = ["PublishOptions", "check_publish_options", "make_publication"]
 
@@ -42,6 +43,8 @@ class PublishOptions(TypedDict, total=False):
     keep: bool
     """Whether clients that come back get it, too; by default they do. Otherwise only current
     subscribers get it, such as that somebody is typing, and it takes no room in the history."""
+    sender: str | None
+    """Whose event it is: the stream with the same ``sender`` does not get it."""
 
 
 def check_publish_options(options: PublishOptions) -> None:
@@ -53,7 +56,7 @@ def check_publish_options(options: PublishOptions) -> None:
 
     Raises:
         TypeError: If one is unknown.
-        ConfigurationError: If the token or the time to retry is unusable.
+        ConfigurationError: If the token, the time to retry or the sender is unusable.
     """
     for name in options.keys() - PublishOptions.__optional_keys__:
         hint = ": write event= instead" if name == "type" else ""
@@ -64,6 +67,7 @@ def check_publish_options(options: PublishOptions) -> None:
     retry_for = options.get("retry_for", 0.0)
     if not is_number(retry_for) or not 0 <= retry_for <= MAX_RETRY:
         raise ConfigurationError("retry_for", f"must be 0 to {MAX_RETRY:.0f} seconds")
+    check_sender(options.get("sender"))
 
 
 def make_publication(
@@ -81,7 +85,7 @@ def make_publication(
 
     Raises:
         TypeError: If an option is unknown.
-        ConfigurationError: If the channel, the token or the time to retry is unusable.
+        ConfigurationError: If the channel, the token, the time to retry or the sender is unusable.
         EventError: If the data, the event type or the meta cannot be sent, or are larger than
             1 MiB together.
     """
@@ -91,7 +95,8 @@ def make_publication(
     if event in OWN_TYPES:
         warn_of_type(event)
     body = ServerSentEvent(data if data is not None else "", event=event).encode(dumps)
-    size = len(body) + _size_beside(key, meta)
+    sender = check_sender(options.get("sender"))
+    size = len(body) + _size_beside(key, meta) + len(sender or "")
     if size > MAX_EVENT:
         raise EventError(
             "data",
@@ -102,7 +107,7 @@ def make_publication(
     if token is None and options.get("retry_for"):
         token = secrets.token_hex(8)  # However many attempts it takes, it is stored once.
     keep = options.get("keep", True)
-    return Publication(channel, body, event, key, meta, token, keep, token_age)
+    return Publication(channel, body, event, key, meta, token, keep, token_age, sender)
 
 
 def _size_beside(key: str | None, meta: Mapping[str, Any] | None) -> int:

@@ -60,7 +60,7 @@ class ChannelReader:
         self._floors = NO_FLOORS
         self._chosen: Chosen | None = None
         # Whether not all new events are wanted.
-        self._selects = bool(selection.match)
+        self._selects = bool(selection.match or selection.sender)
         # How often the process had been interrupted when this started, and the position then.
         self._generation = -1
         self._start = Position("", 0)
@@ -164,7 +164,7 @@ class ChannelReader:
         if self._start.epoch == self.seen.epoch:
             self.seen = max(self.seen, self._start)
         self._floors, self._chosen = NO_FLOORS, None
-        self._selects = bool(self._selection.match)
+        self._selects = bool(self._selection.match or self._selection.sender)
 
     def present(self) -> Position:
         """
@@ -209,8 +209,10 @@ class ChannelReader:
 
     def wants(self, message: Message) -> bool:
         """Return whether a new event is among those that are selected."""
-        match = self._selection.match
-        if match and not matches(match, message.meta):
+        selection = self._selection
+        if selection.match and not matches(selection.match, message.meta):
+            return False
+        if message.sender is not None and message.sender == selection.sender:
             return False
         return self._chosen is None or message in self._chosen
 

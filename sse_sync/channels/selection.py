@@ -13,7 +13,7 @@ from ..validation import is_whole
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["ANYTHING", "Chosen", "Match", "SelectOptions", "Selection", "matches"]
+__all__ = ["ANYTHING", "Chosen", "Match", "SelectOptions", "Selection", "check_sender", "matches"]
 
 
 Match = tuple[tuple[str, bool, Any], ...]
@@ -23,7 +23,8 @@ Python takes for numbers."""
 
 class SelectOptions(TypedDict, total=False):
     """
-    Which events a client gets. All of it comes from the application, and nothing from the request.
+    Which events a client gets. All but ``sender`` has to come from the application, and not from
+    the request.
     """
 
     since: Position | str | None
@@ -42,6 +43,10 @@ class SelectOptions(TypedDict, total=False):
     until: str | Iterable[str] | None
     """An event type, or several. The stream ends after the first such event that the client gets,
     for good: like that of a generator that has returned."""
+    sender: str | None
+    """What the client calls itself, such as a random name that its page has made up: it does not
+    get events that are published with the same ``sender``. This may come from the request, because
+    all it can do is to hide events from the client. An empty one hides nothing."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class Selection:
     """What the meta of an event must have."""
     until: frozenset[str] = frozenset()
     """Event types after which the stream ends."""
+    sender: str | None = None
+    """Whose events are not sent to it."""
 
     @property
     def is_present(self) -> bool:
@@ -84,7 +91,7 @@ class Selection:
             raise ConfigurationError("replay", "and since both say where a client starts: give one")
         not_before = _position("not_before", options.get("not_before"))
         match, until = _match(options.get("match")), _types(options.get("until"))
-        return cls(since, replay, not_before, match, until)
+        return cls(since, replay, not_before, match, until, check_sender(options.get("sender")))
 
 
 ANYTHING = Selection()
@@ -151,6 +158,19 @@ class Chosen:
         found[name] = number
         if self._count is not None and len(found) > self._count:
             del found[next(iter(found))]
+
+
+def check_sender(sender: object) -> str | None:
+    """
+    Return a sender, or :obj:`None` if it is empty: clients that have not named themselves are not
+    all the same one.
+
+    Raises:
+        ConfigurationError: If it is not text.
+    """
+    if sender is not None and not isinstance(sender, str):
+        raise ConfigurationError("sender", f"must be text, not {type(sender).__name__}")
+    return sender or None
 
 
 def matches(match: Match, meta: object) -> bool:

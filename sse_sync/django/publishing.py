@@ -67,8 +67,8 @@ def publish(channel: str, data: Any, **options: Unpack[PublishOptions]) -> str:
         channel: The channel to publish to.
         data: Text, or a value that becomes JSON with
             :class:`~django.core.serializers.json.DjangoJSONEncoder`.
-        options: ``event``, ``key``, ``meta``, ``token``, ``retry_for`` and ``keep``; see
-            :class:`~sse_sync.channels.publishing.PublishOptions`.
+        options: ``event``, ``key``, ``meta``, ``token``, ``retry_for``, ``keep`` and
+            ``sender``; see :class:`~sse_sync.channels.publishing.PublishOptions`.
 
     Returns:
         The event's id.
@@ -172,8 +172,8 @@ def subscribe(
             function of the request and a channel, has to allow each; or another function, of a
             channel. A refusal is answered 403, which makes a browser stop; a name that no channel
             can have is answered 400.
-        options: ``since``, ``replay``, ``not_before``, ``match`` and ``until``, see
-            :class:`~sse_sync.channels.selection.SelectOptions`; ``filter``, ``snapshot``,
+        options: ``since``, ``replay``, ``not_before``, ``match``, ``until`` and ``sender``,
+            see :class:`~sse_sync.channels.selection.SelectOptions`; ``filter``, ``snapshot``,
             ``overflow``, ``max_events``, ``max_bytes`` and ``tell_degraded``; ``user``,
             ``presence``, ``info``, ``grace`` and ``announce``: see
             :class:`~sse_sync.channels.app.SubscribeOptions`. All others are keywords of

@@ -111,8 +111,8 @@ class SSE:
         Args:
             channel: The channel to publish to.
             data: Text, or a value that becomes JSON with ``app.json``.
-            options: ``event``, ``key``, ``meta``, ``token``, ``retry_for`` and ``keep``; see
-                :class:`~sse_sync.channels.publishing.PublishOptions`.
+            options: ``event``, ``key``, ``meta``, ``token``, ``retry_for``, ``keep`` and
+                ``sender``; see :class:`~sse_sync.channels.publishing.PublishOptions`.
 
         Returns:
             The event's id.
@@ -183,8 +183,8 @@ class SSE:
             authorize: Whether the client names the channels, so that the function given to
                 :meth:`authorize` has to allow each. A refusal is answered 403, which makes a
                 browser stop; a name that no channel can have is answered 400.
-            options: ``since``, ``replay``, ``not_before``, ``match`` and ``until``, see
-                :class:`~sse_sync.channels.selection.SelectOptions`; ``filter``, ``snapshot``,
+            options: ``since``, ``replay``, ``not_before``, ``match``, ``until`` and ``sender``,
+                see :class:`~sse_sync.channels.selection.SelectOptions`; ``filter``, ``snapshot``,
                 ``overflow``, ``max_events``, ``max_bytes`` and ``tell_degraded``; ``user``,
                 ``presence``, ``info``, ``grace`` and ``announce``: see
                 :class:`~sse_sync.channels.app.SubscribeOptions`. All others are keywords of

@@ -944,6 +944,26 @@ class AccessContract:
         epoch = joined.partition("-")[0]
         assert texts(front.get(member, {"Last-Event-ID": f"{epoch}-1"})) == ["2", "3"]
 
+    def test_not_to_the_sender(self, front):
+        """A page that names itself in its stream's URL does not get its own events."""
+
+        def room(request):
+            return front.subscribe(request, "room", sender=front.query(request).get("tab"))
+
+        url = front.view(room)
+        mine, other, nobody = (front.opened(f"{url}?tab={tab}") for tab in ("a", "b", ""))
+        front.sse.publish("room", "hello", sender="a")
+        front.sse.publish("room", "all", sender="")
+        assert texts(mine) == ["all"]
+        assert texts(other) == texts(nobody) == ["hello", "all"]
+
+    def test_selected_stream(self, front):
+        """The ready-made endpoint selects, too, and ends the stream."""
+        url = front.endpoint("jobs", match={"job": 7}, until=["done", "failed"], replay="all")
+        for job, event in ((7, "step"), (8, "done"), (7, "done"), (7, "step")):
+            front.sse.publish("jobs", job, event=event, meta={"job": job})
+        assert kinds(front.get(url)) == ["stream-open", "step", "done", "stream-end"]
+
     def test_url_in_a_template(self, front):
         """A page's URL has its channels or a token, and the position of its rendering."""
         front.authorize(lambda request, channel: channel in ("a", "ä b"))

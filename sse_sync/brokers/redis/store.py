@@ -46,7 +46,12 @@ class Store:
     def publish(self, publication: Publication) -> Position:
         """Store and publish an event."""
         new = publication
-        header = [new.event, new.key, new.meta, *([] if new.keep else [False])]
+        # What is usual is left out at the end, as it was before there was a sender.
+        header: list[Any] = [new.event, new.key, new.meta]
+        if new.sender is not None:
+            header += [new.keep, new.sender]
+        elif not new.keep:
+            header.append(False)
         token = f"given:{new.token}" if new.token is not None else secrets.token_hex(8)
         known_for = ATTEMPT_AGE if new.token is None else new.token_age
         keys = [self._meta(), *self._keys(new.channel), f"{self._prefix}:token:{token}"]
@@ -169,10 +174,10 @@ class Store:
         epoch, number, header, body = data.split(b"\n", 3)
         # Thousands of these are kept, so they share their common strings.
         position = Position(sys.intern(epoch.decode()), int(number))
-        event, key, meta, *kept = json.loads(header)
+        event, key, meta, *more = json.loads(header)
         if event is not None:
             event = sys.intern(event)
-        return Message(sys.intern(self.channel(topic)), position, body, event, key, meta, *kept)
+        return Message(sys.intern(self.channel(topic)), position, body, event, key, meta, *more)
 
     def check_open(self) -> None:
         """Raise :exc:`BrokerClosed` if it is closed."""

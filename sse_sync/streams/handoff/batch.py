@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from ...brokers.base import Message
 from ...closing import End
 
-__all__ = ["Batch", "Recipient", "framed"]
+__all__ = ["Batch", "Recipient", "framed", "one_by_one"]
 
 
 class Recipient(Protocol):
@@ -28,6 +28,9 @@ class Recipient(Protocol):
 
     def finish(self) -> object:
         """Write what is kept, and end: nothing after that is wanted."""
+
+    def passed_over(self, size: int) -> None:
+        """Record that an event of so many bytes is not for it."""
 
     def broke(self) -> None:
         """Record that nothing more can be written."""
@@ -55,3 +58,26 @@ class Batch:
 def framed(body: bytes, chunked: bool) -> bytes:
     """Return bytes as a server sends them: as an HTTP/1.1 chunk (RFC 9112, 7.1), or unchanged."""
     return b"%x\r\n%b\r\n" % (len(body), body) if chunked else body
+
+
+def one_by_one(
+    everybody: Mapping[Recipient, str | None], sender: str | None, size: int, *, is_last: bool
+) -> Iterator[Recipient]:
+    """
+    Iterate over the recipients of one event that needs a look at each of them.
+
+    Whoever writes asks for the next recipient when the last has been written to.
+
+    Args:
+        everybody: The recipients, each with the sender whose events it does not get.
+        sender: Whose event it is.
+        size: Its bytes.
+        is_last: Whether it is the last event of each recipient.
+    """
+    for recipient, own in everybody.items():
+        if own is not None and own == sender:
+            recipient.passed_over(size)
+            continue
+        yield recipient
+        if is_last:
+            recipient.finish()

@@ -126,13 +126,14 @@ class HandoffConnection:
 
     # The beginning.
 
-    def join(self, fanout: Fanout, seen: int) -> int | None:
+    def join(self, fanout: Fanout, seen: int, sender: str | None = None) -> int | None:
         """
         Join a fan-out, and keep its batches until :meth:`begin`.
 
         Args:
             fanout: The fan-out.
             seen: Number of the position up to which the client has received everything.
+            sender: Whose events the client does not get.
 
         Returns:
             Number of the position after which the fan-out brings everything; :obj:`None` if the
@@ -140,7 +141,7 @@ class HandoffConnection:
         """
         self._fanout = fanout
         self.send = self._keep
-        joined = fanout.join(self)
+        joined = fanout.join(self, sender)
         if joined is None:
             return None
         # The fan-out's totals are added at the end: subtract what it sent before this one joined.
@@ -197,6 +198,10 @@ class HandoffConnection:
             self._fanout.leave(self)
             self._catch_up()
         return False
+
+    def passed_over(self, size: int) -> None:
+        self._record.events -= 1
+        self._record.bytes -= size
 
     def broke(self) -> None:
         """Record that the client is gone."""

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from ...brokers.base import Message
@@ -31,7 +30,7 @@ from ...runtime.background import BackgroundTask
 from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor
 from ..heartbeat import HEARTBEAT, Heartbeat
-from .batch import Batch, Recipient, framed
+from .batch import Batch, Recipient, framed, one_by_one
 from .key import FanoutKey
 
 __all__ = ["Fanout", "fanout_for"]
@@ -86,7 +85,8 @@ class Fanout:
         """Bytes sent to all recipients since then."""
         # Nothing blocks or calls out while this is held.
         self._lock = native_lock()
-        self._recipients: dict[Recipient, None] = {}
+        # Each with the sender whose events it does not get.
+        self._recipients: dict[Recipient, str | None] = {}
         self._pending: list[Message] = []
         self._batches: deque[Batch] = deque()
         self._is_writing = False
@@ -142,9 +142,13 @@ class Fanout:
             shared.pop(name, None)  # Another thread may be closing it, too.
         self._heartbeat.stop()
 
-    def join(self, recipient: Recipient) -> Joined | None:
+    def join(self, recipient: Recipient, sender: str | None = None) -> Joined | None:
         """
         Write to a connection from the next event on.
+
+        Args:
+            recipient: The connection.
+            sender: Whose events it does not get.
 
         Returns:
             Where that is; :obj:`None` if the fan-out is closed, because its last recipient has just
@@ -155,7 +159,7 @@ class Fanout:
                 return None
             # It does not receive what arrived earlier.
             self._cut()
-            self._recipients[recipient] = None
+            self._recipients[recipient] = sender
             return Joined(self._reader.seen.number, self.events, self.bytes)
 
     def leave(self, recipient: Recipient) -> None:
@@ -220,9 +224,11 @@ class Fanout:
 
     def _add_batch(self, text: bytes, messages: list[Message] | None = None, **kind: bool) -> None:
         if self._recipients:
-            frame, everybody = framed(text, self.key.chunked), list(self._recipients)
-            is_last = messages is not None and self._is_alone(messages[0])
-            recipients = _finishing(everybody) if is_last else iter(everybody)
+            frame = framed(text, self.key.chunked)
+            recipients = iter(list(self._recipients))
+            if messages is not None and self._is_alone(messages[0]):
+                everybody, is_last = dict(self._recipients), messages[0].event in self.key.until
+                recipients = one_by_one(everybody, messages[0].sender, len(frame), is_last=is_last)
             self._batches.append(Batch(frame, messages, recipients, **kind))
             self.bytes += len(frame)
             self.events += len(messages or ())
@@ -241,8 +247,8 @@ class Fanout:
             self._add_batch(body, some)
 
     def _is_alone(self, message: Message) -> bool:
-        # Whether it is a batch by itself: the last one of its recipients.
-        return message.event in self.key.until
+        # Whether it is a batch by itself: not for all recipients, or the last one that they get.
+        return message.sender is not None or message.event in self.key.until
 
     def _write(self) -> bool:
         # A job of the reactor.
@@ -350,13 +356,6 @@ class Fanout:
         for recipient in recipients:
             recipient.end_with(End(reason))
         self.close_if_unused()
-
-
-def _finishing(recipients: list[Recipient]) -> Iterator[Recipient]:
-    # Whoever writes asks for the next one when the last has been written to.
-    for recipient in recipients:
-        yield recipient
-        recipient.finish()
 
 
 def fanout_for(hub: Hub, key: FanoutKey, reactor: Reactor) -> Fanout:

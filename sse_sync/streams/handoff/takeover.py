@@ -140,9 +140,9 @@ class HandOff:
         connection = HandoffConnection(
             sock, fanout, self.record, self.user_stream, self.watchdog.expires
         )
-        seen = self.feed.reader.seen.number
+        seen, sender = self.feed.reader.seen.number, self.feed.subscription.selection.sender
         try:
-            while (joined := connection.join(fanout, seen)) is None:
+            while (joined := connection.join(fanout, seen, sender)) is None:
                 # The last of the others has just left.
                 fanout = find_fanout()
             is_given = self._is_given(joined)

@@ -63,6 +63,17 @@ class BrokerContract:
             Message("b", third, b"data: 3\n\n", None, None, None),
         ]
 
+    @pytest.mark.parametrize("keep", [True, False])
+    def test_sender(self, broker, receiver, wait_until, keep):
+        """Whose event it is travels beside it, and is stored with it."""
+        start = broker.subscribe(["a"])
+        position = broker.publish(Publication("a", b"data: 1\n\n", keep=keep, sender="tab"))
+        wait_until(lambda: receiver.messages)
+        expected = Message("a", position, b"data: 1\n\n", kept=keep, sender="tab")
+        assert receiver.messages == [expected]
+        broker.unsubscribe(["a"])
+        assert broker.history(["a"], start).messages == ([expected] if keep else [])
+
     def test_positions_increase_across_channels(self, broker):
         """Each position is later than all before, whatever its channel."""
         positions = [broker.publish(Publication(f"c{n % 3}", b"data: x\n\n")) for n in range(50)]

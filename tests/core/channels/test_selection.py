@@ -551,3 +551,55 @@ def test_until_and_reconnect(hub, environ):
     hub.publish("a", "x", event="done")
     assert [event.data for event in read_events(stream)] == ["x"]
     stream.close()
+
+
+def test_sender(hub, environ):
+    """A client does not get its own events, whether missed, replayed or live; others do."""
+    before = hub.position()
+
+    def send(*texts):
+        for text in texts:
+            hub.publish("a", text, sender=text.partition(" ")[0] or None)
+
+    send("ann 1", "bob 1", " 1")
+    streams = [
+        opened(hub, environ=environ, sender="ann", replay="all"),
+        opened(hub, environ=environ, sender="ann", last_event_id=str(before)),
+        opened(hub, environ=environ, sender="", replay="all"),
+    ]
+    got = [data(streams[0], 3), data(streams[1], 2), data(streams[2], 4)]
+    send("ann 2", "bob 2", " 2")
+    for stream, mine in zip(streams, got, strict=True):
+        mine += data(stream, 3 if stream is streams[2] else 2)
+        stream.close()
+    others = ["bob 1", " 1", "bob 2", " 2"]
+    everything = ["", "ann 1", "bob 1", " 1", "ann 2", "bob 2", " 2"]
+    assert got == [["", *others], others, everything]
+
+
+@pytest.mark.parametrize("sender", [7, b"ann", ["ann"]])
+def test_unusable_sender(hub, sender):
+    """It is text, at both ends."""
+    with pytest.raises(ConfigurationError, match="sender must be text, not"):
+        Selection.of(sender=sender)
+    with pytest.raises(ConfigurationError, match="sender must be text, not"):
+        hub.publish("a", "x", sender=sender)
+
+
+def test_clients_without_a_name(hub, environ):
+    """An empty name is nobody's: it hides nothing from others without one."""
+    stream = opened(hub, environ=environ, sender="")
+    events(stream, 1)
+    hub.publish("a", "x", sender="")
+    assert data(stream, 1) == ["x"]
+    stream.close()
+
+
+def test_own_event_does_not_end_the_stream(hub, environ):
+    """What a client does not get ends nothing."""
+    stream = opened(hub, environ=environ, sender="ann", until="done")
+    events(stream, 1)
+    hub.publish("a", "own", event="done", sender="ann")
+    hub.publish("a", "other", event="done", sender="bob")
+    assert ended(stream) == ["other"]
+    stream.close()

@@ -281,3 +281,56 @@ def test_history_that_cannot_be_read(hub, handed, turn, monkeypatch):
     assert [event.event for event in client.read()] == [None, "stream-error"]
     assert client.has_ended
     assert hub.dispatcher.shared == {}
+
+
+def test_sender(hub, handed, turn, caplog):
+    """Clients share a fan-out whoever they are, and none gets its own events."""
+    caplog.set_level("INFO", "sse_sync")
+    ann, bob, nobody = handed(sender="ann"), handed(sender="bob"), handed()
+    assert len(hub.dispatcher.shared) == 1
+    publish(hub, 0, 2)
+    publish(hub, 2, sender="ann")
+    publish(hub, 3, 2)
+    publish(hub, 5, sender="bob")
+    publish(hub, 6, sender="somebody else")
+    turn()
+    assert ann.numbers() == [0, 1, 3, 4, 5, 6]
+    assert bob.numbers() == [0, 1, 2, 3, 4, 6]
+    assert nobody.numbers() == list(range(7))
+    # Events that everybody gets are still written together.
+    assert nobody.raw.count(b"\r\n") == 2 * 5
+    for client in (ann, nobody):
+        sent = len(client.raw)
+        client.socket.close()
+        turn()
+        # With what its request had sent: stream-open, after two lines.
+        count = 1 + (6 if client is ann else 7)
+        assert f"{count} events, {len(client.head) + sent:,} bytes".replace(",", "") in (
+            caplog.text.replace(",", "")
+        )
+
+
+def test_sender_that_is_slow(hub, handed, turn):
+    """Nor does a client get them that has yet to read others."""
+    ann, bob = (handed(client=Client(buffer=4096), sender=name) for name in ("ann", "bob"))
+    for number in range(40):
+        publish(hub, number, size=2000, sender=(None, "ann", "bob")[number % 3])
+        turn(1)
+    for _ in range(200):
+        turn(2)
+        ann.pull(5000)
+        bob.pull(5000)
+    assert ann.numbers() == [number for number in range(40) if number % 3 != 1]
+    assert bob.numbers() == [number for number in range(40) if number % 3 != 2]
+
+
+def test_sender_during_a_hand_off(hub, handed, turn):
+    """Nor one that is being handed off."""
+    other, client = handed(), Client()
+    client.on_take = lambda: [publish(hub, n, sender="ann" if n % 2 else None) for n in range(6)]
+    handed(client=client, sender="ann")
+    publish(hub, 6)
+    publish(hub, 7, sender="ann")
+    turn()
+    assert client.numbers() == [0, 2, 4, 6]
+    assert other.numbers() == list(range(8))

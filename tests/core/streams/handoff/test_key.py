@@ -69,7 +69,9 @@ def test_how_a_stream_finishes(hub):
     assert key(hub, until=["done", "failed"]) == key(hub, until=["failed", "done", "done"])
 
 
-@pytest.mark.parametrize("selected", [{"replay": 5}, {"not_before": "a-1"}, {"since": "a-1"}])
+@pytest.mark.parametrize(
+    "selected", [{"replay": 5}, {"sender": "ann"}, {"not_before": "a-1"}, {"since": "a-1"}]
+)
 def test_where_a_client_started(hub, selected):
     """It does not matter later."""
     assert key(hub, **selected) == key(hub)
