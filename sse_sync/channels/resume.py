@@ -128,7 +128,7 @@ class ChannelReader:
         """
         replay, match = self._selection.replay, self._selection.match
         count = replay if isinstance(replay, int) else None
-        is_counted_here = accepts is not None or match
+        is_counted_here = accepts is not None or bool(match)
         begins, self._floors = self._hub.beginning(
             self._channels, None if is_counted_here else count
         )

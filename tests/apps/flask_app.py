@@ -70,6 +70,18 @@ def subscribe(name):
     )
 
 
+@app.get("/selected/<name>")
+def selected(name):
+    """Relay what the history has of a channel, and what follows, until it is done."""
+    return sse.subscribe(
+        name,
+        replay="all",
+        match={"visible": True},
+        until="done",
+        sender=request.args.get("tab"),
+    )
+
+
 @app.get("/page/<name>")
 def page(name):
     """A page that a browser may keep, with the URL of a stream for whatever follows."""
@@ -82,7 +94,12 @@ def publish(name):
     """Publish events with numbers; a GET keeps the tests simple."""
     first, count = int(request.args.get("first", "0")), int(request.args.get("count", "1"))
     padding = "x" * int(request.args.get("size", "0"))
-    ids = [sse.publish(name, f"{n}{padding}", event="n") for n in range(first, first + count)]
+    options = {
+        "event": request.args.get("event", "n"),
+        "meta": {"visible": "hidden" not in request.args},
+        "sender": request.args.get("tab"),
+    }
+    ids = [sse.publish(name, f"{n}{padding}", **options) for n in range(first, first + count)]
     return jsonify(ids)
 
 

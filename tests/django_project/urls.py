@@ -112,6 +112,18 @@ def relay(request, name):
     )
 
 
+def selected(request, name):
+    """Relay what the history has of a channel, and what follows, until it is done."""
+    return subscribe(
+        request,
+        name,
+        replay="all",
+        match={"visible": True},
+        until="done",
+        sender=request.GET.get("tab"),
+    )
+
+
 def page(request, name):
     """A page that a browser may keep, with the URL of a stream for whatever follows."""
     tag = "{% load sse_sync %}{% sse_url 'relay' name=name %}"
@@ -124,7 +136,12 @@ def announce(request, name):
     """Publish events with numbers; a GET keeps the tests simple."""
     first, count = int(request.GET.get("first", "0")), int(request.GET.get("count", "1"))
     padding = "x" * int(request.GET.get("size", "0"))
-    ids = [publish(name, f"{n}{padding}", event="n") for n in range(first, first + count)]
+    options = {
+        "event": request.GET.get("event", "n"),
+        "meta": {"visible": "hidden" not in request.GET},
+        "sender": request.GET.get("tab"),
+    }
+    ids = [publish(name, f"{n}{padding}", **options) for n in range(first, first + count)]
     return JsonResponse(ids, safe=False)
 
 
@@ -177,6 +194,7 @@ urlpatterns = [
     path("atomic", atomic),
     path("subscribe/<str:name>", relay, name="relay"),
     path("page/<str:name>", page),
+    path("selected/<str:name>", selected),
     path("publish/<str:name>", announce),
     path("room/<str:name>", room),
     path("present/<str:name>", who),

@@ -766,6 +766,21 @@ def test_tokens_of_ones_own():
         assert response.status_code == 200
 
 
+def test_endpoint_that_asks_what_to_select():
+    """A ready-made endpoint may find in the request what is selected for it."""
+    sse, app = SSE(), flask.Flask("tenants")
+    sse.init_app(app)
+    endpoint = sse.blueprint(
+        "room", match=lambda: {"tenant": flask.request.headers["X-Tenant"]}, replay=lambda: 5
+    )
+    app.register_blueprint(endpoint)
+    with app.app_context():
+        for tenant in "aba":
+            sse.publish("room", tenant, meta={"tenant": tenant})
+    with app.test_client().get("/events", headers={"X-Tenant": "a"}) as response:
+        assert [event.data for event in read_events(response)] == ["", "a", "a"]
+
+
 def test_endpoint_of_users():
     """A ready-made endpoint finds the user in the request."""
     sse, app = SSE(), flask.Flask("users")

@@ -51,6 +51,31 @@ def test_fan_out(server, key):
             assert [int(event.data) for event in events] == list(range(200))
 
 
+def test_selected(server, key):
+    """The history, live events, and the end, for clients that are handed off and others."""
+    server.get(f"/publish/{key}?count=3")
+    server.get(f"/publish/{key}?first=90&hidden=1")
+    url = f"/selected/{key}?tab="
+    with contextlib.ExitStack() as stack:
+        mine, other = (stack.enter_context(server.stream(url + tab)) for tab in ("mine", "other"))
+        for stream in (mine, other):
+            assert next(stream).event == "stream-open"
+            assert numbers(stream, 3) == [0, 1, 2]
+        server.get(f"/publish/{key}?first=3")
+        server.get(f"/publish/{key}?first=91&hidden=1")
+        server.get(f"/publish/{key}?first=4&tab=mine")
+        server.get(f"/publish/{key}?first=5&event=done&tab=mine")
+        assert numbers(other, 3) == [3, 4, 5]
+        assert [event.event for event in other] == ["stream-end"]
+        server.get(f"/publish/{key}?first=6&event=done")
+        assert numbers(mine, 2) == [3, 6]
+        assert [event.event for event in mine] == ["stream-end"]
+    with server.stream(url) as late:
+        assert next(late).event == "stream-open"
+        assert numbers(late, 6) == [0, 1, 2, 3, 4, 5]
+        assert [event.event for event in late] == ["stream-end"]
+
+
 def test_resume(server, key):
     """A client that reconnects gets what it missed, and nothing twice."""
     with server.stream(f"/subscribe/{key}") as stream:

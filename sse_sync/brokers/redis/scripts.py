@@ -164,23 +164,24 @@ for at = 2, #KEYS, 2 do
   -- An event may be stored for longer than it is kept, until the next one is published.
   local floor = math.max(floor_of(KEYS[at], KEYS[at + 1], tonumber(memory)), now - tonumber(age))
   floor = math.min(floor, number)
-  local from, numbers, some = '(' .. text(math.max(floor, low)) .. '-0', {}, {}
+  local from, numbers, some, ask = '(' .. text(math.max(floor, low)) .. '-0', {}, {}, 0
   local to = before == '' and text(last) .. '-0' or '(' .. before .. '-0'
   if most == 0 then
     some = redis.call('XRANGE', KEYS[at], from, to, 'COUNT', 1)
     if #some > 0 then table.insert(numbers, string.match(some[1][1], '^%d+')) end
   end
   while #numbers < most do
-    some = redis.call('XREVRANGE', KEYS[at], to, from, 'COUNT', 20)
+    ask = math.min(20, most - #numbers)
+    some = redis.call('XREVRANGE', KEYS[at], to, from, 'COUNT', ask)
     for _, each in ipairs(some) do
       table.insert(numbers, string.match(each[1], '^%d+'))
       bytes = bytes - string.len(each[2][4])
     end
     events = events - #some
-    if #some < 20 or events <= 0 or bytes <= 0 then break end
+    if #some < ask or events <= 0 or bytes <= 0 then break end
     to = '(' .. numbers[#numbers] .. '-0'
   end
-  local is_all = most == 0 or #some < 20 or #numbers >= most
+  local is_all = #numbers >= most or #some < ask
   table.insert(found, {text(floor), numbers, is_all and 1 or 0})
   if not is_all or events <= 0 or bytes <= 0 then break end
 end
