@@ -14,9 +14,10 @@ from pathlib import Path
 
 from benchmarks import cpus
 from benchmarks.clients import programs
-from benchmarks.servers import KINDS, present
+from benchmarks.servers import ASYNC_SOURCES, KINDS, present
 
-ALL = tuple(KINDS)
+# Those that publish to a channel or something like it.
+ALL = tuple(name for name in KINDS if name not in ASYNC_SOURCES)
 
 
 @dataclass(frozen=True)

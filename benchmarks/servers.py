@@ -208,6 +208,20 @@ class ByHand(Gunicorn):
     around = 29
 
 
+class AsyncGevent(Gunicorn):
+    """Asynchronous sources on gunicorn's own gevent worker."""
+
+    app = "benchmarks.async_app:app"
+    around = 8
+
+
+class AsyncThreads(AsyncGevent):
+    """Asynchronous sources, with a thread for each stream."""
+
+    worker = ("-k", "sse_sync.gunicorn.ThreadWorker", "--threads", "130")
+    most = 100
+
+
 class Nchan(Server):
     """nginx with the nchan module; the publisher is outside."""
 
@@ -319,6 +333,13 @@ class SSEStarlette(Uvicorn):
     around = 10
 
 
+class FastAPI(Uvicorn):
+    """FastAPI, with a queue for each client and no library."""
+
+    app = "benchmarks.peers.fastapi_app:app"
+    around = 8
+
+
 class BetterSSE(Server):
     """better-sse on Node."""
 
@@ -349,7 +370,12 @@ KINDS = {
     "flask-sse": FlaskSSE,
     "sse-starlette": SSEStarlette,
     "django-eventstream": DjangoEventstream,
+    "async-gevent": AsyncGevent,
+    "async-threads": AsyncThreads,
+    "fastapi": FastAPI,
 }
+ASYNC_SOURCES = ("async-gevent", "async-threads", "fastapi")
+"""Those that are only in :mod:`benchmarks.async_sources`."""
 
 
 def present(names):

@@ -85,11 +85,14 @@ class SourceError(SSEError, TypeError):
         super().__init__(source, advice)
         self.kind = type(source).__name__
         """Name of its type."""
+        self.name: str | None = getattr(source, "__qualname__", None)
+        """Name of the function or generator that it is."""
         self.advice = advice
         """What to return instead."""
 
     def __str__(self) -> str:
-        return f"{self.kind!r} object is not a source of events: {self.advice}"
+        what = f"{self.kind!r} object" if self.name is None else f"{self.kind} {self.name!r}"
+        return f"{what} is not a source of events: {self.advice}"
 
 
 class ConfigurationError(SSEError, ValueError):

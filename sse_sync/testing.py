@@ -230,8 +230,9 @@ class FakeRuntime:
         """Whether a sleeping task can be interrupted."""
         self.reactor: Reactor = _FakeReactor(None, lambda: self.now)
         """Keeps the time; it watches no sockets."""
-        self._ready: deque[_FakeTask] = deque()
+        self._ready: deque[_FakeTask | _FakeCall] = deque()
         self._current: _FakeTask | None = None
+        self._event_loop: Any = None
 
     def signal(self) -> _FakeSignal:
         return _FakeSignal(self)
@@ -241,6 +242,16 @@ class FakeRuntime:
         task = _FakeTask(self, function, name)
         self._ready.append(task)
         return task
+
+    def event_loop(self) -> Any:
+        """Return an event loop with the same clock, without sockets and threads."""
+        from .fake_loop import FakeLoop  # Only now: it imports asyncio.
+
+        if self._event_loop is None:
+            self._event_loop = FakeLoop(
+                self.reactor, lambda call: self._ready.append(_FakeCall(call))
+            )
+        return self._event_loop
 
     def sleep(self, seconds: float) -> None:
         """
@@ -315,6 +326,11 @@ class _FakeReactor(Reactor):
                     " later: it goes by another clock than this runtime's"
                 )
         return again
+
+
+class _FakeCall:
+    def __init__(self, run: Callable[[], None]) -> None:
+        self.run = run
 
 
 class _FakeSignal:

@@ -27,7 +27,7 @@ from .streams.admission import admission
 from .streams.dialect import ErrorEvents
 from .streams.hooks import Hooks
 from .streams.registry import registry
-from .streams.source import Source, iterate
+from .streams.source import Source, discard, iterate
 from .streams.stream import EventStream
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ __all__ = [
     "Value",
     "answer",
     "application",
+    "call",
     "check_view",
     "is_event_source",
     "is_refused",
@@ -182,14 +183,32 @@ def check_view(view: object, options: Mapping[str, Any]) -> None:
         options: See :class:`~sse_sync.channels.app.ResponseOptions`.
 
     Raises:
-        SourceError: If the view is asynchronous, or a class.
+        SourceError: If the view is a class.
         ConfigurationError: If an option is unknown or unusable.
     """
     Options().replace(stream_options(options))
     if isinstance(view, type):
         raise SourceError(view, "decorate the class's method instead, such as get()")
-    if inspect.iscoroutinefunction(view) or inspect.isasyncgenfunction(view):
-        raise SourceError(view, "use a plain generator; WSGI has no event loop")
+
+
+def call(view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """
+    Return what a view returns.
+
+    An ``async def`` view runs on the event loop of the async sources, because the clients and
+    connections that it opens belong to the loop, and are used by the source that it returns.
+
+    Args:
+        view: The view.
+        args: What to call it with.
+        kwargs: What to call it with.
+    """
+    result = view(*args, **kwargs)
+    if not inspect.iscoroutine(result):
+        return result
+    from .streams.async_source import run_coroutine  # Only now: it imports asyncio.
+
+    return run_coroutine(result)
 
 
 def report_late_answer(error: BaseException, status: int) -> None:
@@ -298,9 +317,7 @@ def _user_stream(
 def _discard(source: Source | FeedSource) -> None:
     # Nothing of the generator has run, and nothing will.
     if not isinstance(source, FeedSource):
-        close = getattr(iterate(source), "close", None)
-        if close is not None:
-            close()
+        discard(iterate(source))
 
 
 def _merged(given: list[tuple[str, str]], ours: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 
 from sse_starlette import EventSourceResponse
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from benchmarks.pace import paced_async
 
 QUEUES: set[asyncio.Queue] = set()
+LEFT: list[float] = []
 
 
 async def ping(request):
@@ -28,6 +30,7 @@ async def subscriber(inbox):
             yield {"data": await inbox.get()}
     finally:
         QUEUES.discard(inbox)
+        LEFT.append(time.monotonic())
 
 
 async def events(request):
@@ -46,4 +49,10 @@ async def publish(request):
     return PlainTextResponse("ok")
 
 
-app = Starlette(routes=[Route("/ping", ping), Route("/events", events), Route("/publish", publish)])
+async def left(request):
+    """Return when the sources ended."""
+    return JSONResponse(LEFT)
+
+
+VIEWS = (ping, events, publish, left)
+app = Starlette(routes=[Route(f"/{view.__name__}", view) for view in VIEWS])

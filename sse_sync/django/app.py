@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from asgiref.sync import SyncToAsync
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.core.signals import setting_changed
@@ -18,7 +19,10 @@ from ..channels.app import AppHub
 from ..channels.schedule import Schedule
 from ..settings import Options
 
-__all__ = ["app_hub", "close_connections", "configured", "dumps", "schedule", "without_request"]
+__all__ = [
+    *("app_hub", "close_async_connections", "close_connections", "configured", "dumps"),
+    *("schedule", "without_request"),
+]
 
 logger = logging.getLogger("sse_sync")
 
@@ -67,6 +71,12 @@ def close_connections() -> None:
                 connection.close()
             except DatabaseError:
                 logger.exception("closing the database connection %s failed", connection.alias)
+
+
+def close_async_connections() -> None:
+    """Close the database connections of asynchronous queries, which share one thread."""
+    # Nothing else would do so on WSGI, not even after an error has made one unusable.
+    SyncToAsync.single_thread_executor.submit(close_connections)
 
 
 def _reload(*, setting: str, **kwargs: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
@@ -20,7 +20,7 @@ from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
 from ..wsgi import answer, is_refused, report_late_answer
-from .app import app_hub, close_connections, configured, dumps
+from .app import app_hub, close_async_connections, close_connections, configured, dumps
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -89,7 +89,7 @@ class EventSourceResponse(StreamingHttpResponse):
             encode=_encode,
             hooks=Hooks(
                 before=close_connections,
-                after_source=close_connections,
+                after_source=_closing(source),
                 on_close=on_close,
                 after=_report_late_answer,
             ),
@@ -154,6 +154,11 @@ def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
             "ASGI", "run the project's WSGI application, for example with gunicorn -k gevent"
         )
     return environ
+
+
+def _closing(source: object) -> Callable[[], object]:
+    is_async = isinstance(source, AsyncIterable)
+    return close_async_connections if is_async else close_connections
 
 
 def _encode(item: object) -> bytes:

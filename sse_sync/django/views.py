@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from django.http import HttpRequest
 
 from .. import wsgi
+from ..streams.source import is_source
 from ..wsgi import Default, Value
 from .preflights import is_preflight, preflight
 from .response import EventSourceResponse, wsgi_environ
@@ -33,7 +34,7 @@ def event_stream(**options: Unpack[ResponseOptions]) -> Callable[[View], View]: 
 
 def event_stream(view: Any = None, **options: Any) -> Any:
     """
-    Turn a view that is a generator, or returns one, into an event stream.
+    Turn a view that is a generator, asynchronous or not, or returns one, into an event stream.
 
     Anything else that the view returns, such as a redirect, is sent unchanged. The
     decorator works on functions and on methods of a class-based view, above and below other
@@ -49,7 +50,7 @@ def event_stream(view: Any = None, **options: Any) -> Any:
             request.
 
     Raises:
-        SourceError: If the view is asynchronous, or a class.
+        SourceError: If the view is a class.
         ConfigurationError: If an option is unknown or unusable.
     """
     if view is None:
@@ -65,8 +66,8 @@ def event_stream(view: Any = None, **options: Any) -> Any:
         response = EventSourceResponse.for_finished_client(request, **options)
         if response is not None:
             return response
-        result = view(*args, **kwargs)
-        if isinstance(result, Iterator):
+        result = wsgi.call(view, *args, **kwargs)
+        if is_source(result):
             whose = user(request) if callable(user) else user
             return EventSourceResponse(request, result, user=whose, **options)
         return result

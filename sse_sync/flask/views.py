@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
@@ -12,6 +12,7 @@ import flask
 
 from .. import wsgi
 from ..exceptions import SourceError
+from ..streams.source import is_source
 from ..wsgi import Default, Value
 from .response import EventSourceResponse, preflight
 
@@ -39,7 +40,7 @@ def event_stream(**options: Unpack[ResponseOptions]) -> Callable[[View], View]: 
 
 def event_stream(view: Any = None, **options: Any) -> Any:
     """
-    Turn a view that is a generator, or returns one, into an event stream.
+    Turn a view that is a generator, asynchronous or not, or returns one, into an event stream.
 
     Anything else that the view returns, such as a redirect, is sent unchanged. The
     decorator works on functions, on methods of a :class:`~flask.views.MethodView`, and in the list
@@ -55,7 +56,7 @@ def event_stream(view: Any = None, **options: Any) -> Any:
             called in the request.
 
     Raises:
-        SourceError: If the view is asynchronous, or a class.
+        SourceError: If the view is a class.
         ConfigurationError: If an option is unknown or unusable.
     """
     if view is None:
@@ -70,11 +71,11 @@ def event_stream(view: Any = None, **options: Any) -> Any:
         response = EventSourceResponse.for_finished_client(**options)
         if response is not None:
             return response
-        result = view(*args, **kwargs)
-        if isinstance(result, Iterator):
+        result = wsgi.call(view, *args, **kwargs)
+        if is_source(result):
             whose = user() if callable(user) else user
             return EventSourceResponse(result, user=whose, **options)
-        if isinstance(result, tuple) and result and isinstance(result[0], Iterator):
+        if isinstance(result, tuple) and result and is_source(result[0]):
             raise SourceError(
                 result, "return the generator alone; for headers, return EventSourceResponse(...)"
             )

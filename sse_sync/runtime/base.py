@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .reactor import Reactor
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Runtime", "Signal", "Task"]
 
@@ -63,4 +66,10 @@ class Runtime(Protocol):
         Args:
             function: What to run. It must not raise.
             name: Its name in lists of threads.
+        """
+
+    def event_loop(self) -> asyncio.AbstractEventLoop:
+        """
+        Return the event loop of all async sources, which starts with the first call. It may run in
+        another thread, so use only its ``call_soon_threadsafe()``.
         """

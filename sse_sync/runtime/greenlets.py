@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent import monkey
@@ -16,6 +16,9 @@ from greenlet import getcurrent
 from .base import Runtime, Task
 from .process import system_epoll
 from .reactor import Reactor
+
+if TYPE_CHECKING:
+    from .hub_loop import HubLoop
 
 __all__ = [
     "GeventReactor",
@@ -247,6 +250,7 @@ class GeventRuntime:
         self.reactor: Reactor = GeventReactor(self.hub)
         """Watches sockets and timers for all streams of the hub."""
         self._waker = Waker(hub)
+        self._event_loop: HubLoop | None = None
 
     def signal(self) -> GreenletSignal:
         return GreenletSignal(self._waker)
@@ -260,3 +264,11 @@ class GeventRuntime:
         # From another thread, where the greenlet would belong to a hub that nobody runs.
         self.hub.loop.run_callback_threadsafe(lambda: gevent.spawn(function))
         return _Unreachable()
+
+    def event_loop(self) -> HubLoop:
+        """Return the event loop, which runs in a greenlet of this hub."""
+        from .hub_loop import HubLoop  # Only now, because asyncio takes memory and time.
+
+        if self._event_loop is None:
+            self._event_loop = HubLoop(self.hub, self.signal())
+        return self._event_loop

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Clock", "after_fork", "monotonic", "native_lock", "system_epoll"]
+__all__ = ["Clock", "after_fork", "monotonic", "native_lock", "original", "system_epoll"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -57,7 +57,7 @@ def native_lock() -> threading.Lock:
     re-entrant because the garbage collector may meanwhile call a finalizer that waits: with a
     simple lock, the next greenlet that takes it would block the whole thread for ever.
     """
-    allocate: Callable[[], Any] = _saved("threading", "_CRLock") or threading.RLock
+    allocate: Callable[[], Any] = original("threading", "_CRLock") or threading.RLock
     lock: threading.Lock = allocate()
     return lock
 
@@ -65,11 +65,12 @@ def native_lock() -> threading.Lock:
 def system_epoll() -> Callable[[], Any] | None:
     """Return the function that makes an epoll object, or :obj:`None` if the system has none."""
     # Patching deletes functions that do not cooperate, but saves them.
-    epoll: Callable[[], Any] | None = getattr(select, "epoll", None) or _saved("select", "epoll")
+    epoll: Callable[[], Any] | None = getattr(select, "epoll", None) or original("select", "epoll")
     return epoll
 
 
-def _saved(module: str, name: str) -> Any:
+def original(module: str, name: str) -> Any:
+    """Return what gevent has replaced or removed, or :obj:`None` if it has not."""
     if "gevent.monkey" not in sys.modules:
         return None
     return sys.modules["gevent.monkey"].saved.get(module, {}).get(name)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .process import monotonic, system_epoll
 from .reactor import Reactor
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["ThreadReactor", "ThreadRuntime", "ThreadSignal", "ThreadTask"]
 
@@ -102,6 +106,8 @@ class ThreadRuntime:
     def __init__(self) -> None:
         self.reactor: Reactor = ThreadReactor()
         """Watches sockets and timers for all streams of the process."""
+        self._starting = threading.Lock()
+        self._event_loop: asyncio.AbstractEventLoop | None = None
 
     def signal(self) -> ThreadSignal:
         return ThreadSignal()
@@ -110,3 +116,12 @@ class ThreadRuntime:
         """Run a function in a daemon thread."""
         threading.Thread(target=function, name=name, daemon=True).start()
         return ThreadTask()
+
+    def event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the event loop, which runs in a daemon thread."""
+        from .event_loop import start_loop  # Only now, because asyncio takes memory and time.
+
+        with self._starting:
+            if self._event_loop is None:
+                self._event_loop = start_loop()
+            return self._event_loop

@@ -30,7 +30,7 @@ CLEANUP_PATIENCE = 0.5
 # Seconds between two looks at what nobody signals.
 LOOK_EVERY = 0.01
 
-# Seconds that a stopping gevent server allows for a source's cleanup.
+# Seconds that a stopping server allows for the cleanup of a source that it has interrupted.
 STOP_PATIENCE = 1.0
 
 
@@ -101,23 +101,30 @@ class Watchdog:
             self._signal.set()
 
     def wait_for_source(
-        self, is_over: Callable[[], bool], reason: CloseReason, *, has_callback: bool
+        self,
+        is_over: Callable[[], bool],
+        reason: CloseReason,
+        *,
+        has_callback: bool,
+        is_async: bool = False,
     ) -> None:
         """
         Wait in the stream's own thread or greenlet for its source's cleanup, unless it takes long.
 
         The application's callback shares the view's context with the source, including perhaps a
-        database session, so it runs after the cleanup. And a stopping gevent worker exits as soon
-        as its requests end.
+        database session, so it runs after the cleanup. And a stopping worker exits as soon as its
+        requests end, so what can be interrupted is waited for: greenlets and asynchronous sources.
 
         Args:
             is_over: Returns whether the source has ended; called whenever the stream is woken.
             reason: Why the stream has ended.
             has_callback: Whether the application has a callback.
+            is_async: Whether the source is asynchronous.
         """
         if self.runtime is None:
             return
-        is_stopping = reason is CloseReason.SERVER_STOPPING and bool(self.runtime.exits)
+        can_interrupt = is_async or bool(self.runtime.exits)
+        is_stopping = reason is CloseReason.SERVER_STOPPING and can_interrupt
         if is_over() or not (is_stopping or has_callback):
             return
         self._wait(is_over, STOP_PATIENCE if is_stopping else CLEANUP_PATIENCE)

@@ -11,7 +11,7 @@ has ended), the reactor does (a heartbeat is due, the client is gone), and so do
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from .. import runtime as _runtime
@@ -34,7 +34,7 @@ from .heartbeat import HEARTBEAT
 from .hooks import Hooks
 from .record import StreamRecord, log_end
 from .registry import registry
-from .source import Source, iterate, run_beside, run_inline, where_is
+from .source import Source, discard, iterate, run_beside, run_inline, where_is
 from .state import State
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class EventStream:
     runs in the iterating thread.
 
     Args:
-        source: Generator or other iterable of text, :class:`~sse_sync.ServerSentEvent` or
-            values to send as JSON.
+        source: Generator or other iterable, asynchronous or not, of text,
+            :class:`~sse_sync.ServerSentEvent` or values to send as JSON.
         environ: The request's WSGI environ; :obj:`None` means a test client, and so does one made
             by hand without ``wsgi.input``, see :func:`sse_sync.server.find_server`.
         options: How the stream behaves.
@@ -350,8 +350,7 @@ class EventStream:
         return words.text
 
     def _close_unopened(self) -> None:
-        # Closing a generator that never started runs none of its code.
-        getattr(self._source, "close", lambda: None)()
+        discard(self._source)
         self._leave()
         self._leave()
 
@@ -365,7 +364,9 @@ class EventStream:
             streams.lingers_no_more(self)
         streams.closed(self, reason)
         self._watchdog.wait_for_source(
-            lambda: feed.done, reason, has_callback=self._hooks.on_close is not None
+            *(lambda: feed.done, reason),
+            has_callback=self._hooks.on_close is not None,
+            is_async=isinstance(self._source, AsyncIterator),
         )
         try:
             record = self._record

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from pathlib import Path
 
 from flask import Flask, g, jsonify, render_template_string, request
 
-from sse_sync.flask import SSE, EventSourceResponse, last_event_id
+from sse_sync.flask import SSE, EventSourceResponse, event_stream, last_event_id
 from tests.apps import middleware
+from tests.apps.async_sources import ASYNC_SOURCES
 from tests.apps.sources import MARKS, SOURCES, figures, mark, openai_error
 
 logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
@@ -48,7 +50,7 @@ def stream(name):
     """Serve one of the sources."""
     g.key = request.args.get("key", "")
     return EventSourceResponse(
-        SOURCES[name](g.key), on_close=lambda reason: mark(g.key, reason.name)
+        {**SOURCES, **ASYNC_SOURCES}[name](g.key), on_close=lambda reason: mark(g.key, reason.name)
     )
 
 
@@ -58,6 +60,23 @@ def api(name):
     key = request.args.get("key", "")
     error = openai_error if "error" in request.args else None
     return EventSourceResponse(SOURCES[name](key), plain=True, error=error)
+
+
+@app.get("/async/generator")
+@event_stream
+async def generator():
+    """A view that is an asynchronous generator, and uses the request."""
+    for _ in range(2):
+        yield {"path": request.path, "key": request.args["key"]}
+        await asyncio.sleep(0)
+
+
+@app.get("/async/view")
+@event_stream
+async def view():
+    """An asynchronous view that returns one."""
+    await asyncio.sleep(0)
+    return ASYNC_SOURCES[request.args["source"]](request.args["key"])
 
 
 @app.route("/subscribe/<name>", methods=["GET", "POST"])

@@ -26,6 +26,7 @@ COVERED = {
     "feed.py": ("core/streams/test_source.py", "it only says what a feed is"),
     "runtime/__init__.py": ("core/runtime/test_threads.py", "it only chooses"),
     "runtime/greenlets.py": ("processes/test_greenlets.py", "patching cannot be undone"),
+    "runtime/hub_loop.py": ("processes/test_hub_loop.py", "patching cannot be undone"),
 }
 # Folders that are tested elsewhere, because they need a server or a framework.
 FOLDERS = {

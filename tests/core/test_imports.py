@@ -15,12 +15,22 @@ ORDER = [
     *("exceptions", "fields", "jsonable", "event_text", "event", "parser", "proxies"),
     *("validation", "settings", "request", "server"),
     *("cors", "closing", "runtime", "feed"),
-    *("brokers", "channels", "streams", "wsgi", "testing", "cli", "__init__", "__main__"),
+    *(
+        "brokers",
+        "channels",
+        "streams",
+        "wsgi",
+        "fake_loop",
+        "testing",
+        "cli",
+        "__init__",
+        "__main__",
+    ),
 ]
 # For one framework or one server each: they import the core, but not each other.
 FRONTS = {
     "flask": {"flask", "werkzeug", "click", "itsdangerous"},
-    "django": {"django"},
+    "django": {"django", "asgiref"},
     "gunicorn": {"gunicorn"},
 }
 # The runtime is chosen when it is needed, not at import.
@@ -28,6 +38,7 @@ LAZY = {("runtime", "runtime.threads"), ("runtime", "runtime.greenlets")}
 # Modules of the core that need more than the standard library.
 DRIVERS = {
     "runtime.greenlets": {"gevent", "greenlet"},
+    "runtime.hub_loop": {"gevent", "greenlet"},
     "brokers.redis.topology": {"redis"},
     "gunicorn.gevent_worker": {"gevent", "gunicorn"},
 }

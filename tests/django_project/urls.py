@@ -1,7 +1,9 @@
 """URLs and views of the Django project of the tests."""
 
+import asyncio
 from pathlib import Path
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.db import connection, transaction
@@ -24,6 +26,7 @@ from sse_sync.django import (
     publish,
     subscribe,
 )
+from tests.apps.async_sources import ASYNC_SOURCES
 from tests.apps.sources import MARKS, SOURCES, figures, mark, openai_error
 
 PAGE = Path(__file__).parents[1] / "apps" / "page.html"
@@ -33,7 +36,45 @@ def stream(request, name):
     """Serve one of the sources."""
     key = request.GET.get("key", "")
     return EventSourceResponse(
-        request, SOURCES[name](key), on_close=lambda reason: mark(key, reason.name)
+        request,
+        {**SOURCES, **ASYNC_SOURCES}[name](key),
+        on_close=lambda reason: mark(key, reason.name),
+    )
+
+
+@event_stream
+async def async_generator(request):
+    """A view that is an asynchronous generator, and uses the request."""
+    for _ in range(2):
+        yield {"path": request.path, "key": request.GET["key"]}
+        await asyncio.sleep(0)
+
+
+@event_stream
+async def async_view(request):
+    """An asynchronous view that returns one."""
+    await asyncio.sleep(0)
+    return ASYNC_SOURCES[request.GET["source"]](request.GET["key"])
+
+
+@event_stream
+async def async_users(request):
+    """Read the database in an asynchronous generator."""
+    async for user in User.objects.order_by("username"):
+        yield user.username
+
+
+def async_connection(request):
+    """Return whether the connection of asynchronous queries is open, before and after one."""
+    is_open = sync_to_async(lambda: connection.connection is not None)
+
+    async def source():
+        yield {"open": await is_open()}
+        await sync_to_async(lambda: connection.ensure_connection())()
+        yield {"open": await is_open()}
+
+    return EventSourceResponse(
+        request, source(), on_close=lambda reason: mark(request.GET["key"], reason.name)
     )
 
 
@@ -186,6 +227,10 @@ urlpatterns = [
     path("api/<name>", api),
     path("api/<str:name>", api),
     path("stream/<str:name>", stream),
+    path("async/generator", async_generator),
+    path("async/view", async_view),
+    path("async/users", async_users),
+    path("async/connection", async_connection),
     path("private", private),
     path("class/<int:number>", ClassView.as_view()),
     path("dispatch", DispatchView.as_view()),

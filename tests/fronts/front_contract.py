@@ -1,5 +1,6 @@
 """What every front has to do. Run by a test module for each framework, with an adapter."""
 
+import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
@@ -247,14 +248,53 @@ class StreamContract:
         with front.request() as request, pytest.raises(SourceError, match="yield it from"):
             front.response(request, source)
 
-    def test_bad_views(self, front):
-        """An asynchronous view is refused when it is decorated."""
+    def test_async_generator(self, front):
+        """An asynchronous generator is a view, with the request and one context of its own."""
 
         async def view(request):
-            """Asynchronous by mistake."""
+            yield front.query(request)["who"]
+            await asyncio.sleep(0)
+            yield {"day": date(2026, 1, 2)}
 
-        with pytest.raises(SourceError, match="WSGI has no event loop"):
-            front.event_stream(view)
+        response = front.get(front.stream(view) + "?who=me")
+        who, day, _ = read_events(response)
+        assert who == ServerSentEvent("me")
+        assert "2026" in day.data
+
+    def test_async_view(self, front):
+        """An asynchronous view returns a source of the same event loop, or another response."""
+        loops = []
+
+        async def numbers():
+            loops.append(asyncio.get_running_loop())
+            yield "here"
+
+        async def maybe(request):
+            await asyncio.sleep(0)
+            loops.append(asyncio.get_running_loop())
+            if "away" in front.query(request):
+                return front.redirect()
+            if "error" in front.query(request):
+                front.forbid()
+            return numbers()
+
+        url = front.stream(maybe)
+        assert front.get(f"{url}?away=1").status_code == 302
+        assert front.get(f"{url}?error=1").status_code == 403
+        loops.clear()
+        assert texts(front.get(url), 1) == ["here"]
+        assert len(loops) == 2
+        assert loops[0] is loops[1]
+
+    def test_coroutine_is_no_source(self, front):
+        """A coroutine that nobody has awaited is refused by its name."""
+
+        async def answer():
+            """Has neither yield nor await."""
+
+        with front.request() as request, pytest.raises(SourceError) as caught:
+            front.response(request, answer())
+        assert "answer' is not a source of events: yield in the function" in str(caught.value)
 
     def test_plain(self, front):
         """Who sends a POST, or is said to be no EventSource, gets the view's own events only."""

@@ -6,7 +6,7 @@ import html
 import json
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import SyncToAsync, async_to_sync
 from django.contrib.auth.models import User
 from django.core import checks, signing
 from django.core.exceptions import PermissionDenied
@@ -29,7 +29,7 @@ from sse_sync.django import (
     last_event_id,
     subscribe,
 )
-from sse_sync.django.app import schedule
+from sse_sync.django.app import close_connections, schedule
 from sse_sync.django.checks import check_settings
 from sse_sync.testing import read_events
 from tests.apps.sources import MARKS
@@ -210,6 +210,14 @@ def test_database_in_the_generator(client):
     assert json.loads(event.data) == {"joined": expected, "name": "ann"}
     assert (event.id, end.id) == (str(user.pk), END_ID)
     assert connection.in_atomic_block
+
+
+@pytest.mark.django_db(transaction=True)
+def test_database_in_an_async_generator(client):
+    """Asynchronous queries run in a thread of their own, which sees what was committed."""
+    User.objects.create_user("ann")
+    assert read_events(client.get("/async/users"))[0] == ServerSentEvent("ann")
+    SyncToAsync.single_thread_executor.submit(close_connections).result(10)
 
 
 @pytest.mark.django_db(transaction=True)

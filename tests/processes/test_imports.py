@@ -33,3 +33,22 @@ def test_missing_framework(front):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert f'pip install "sse-sync[{front}]"' in done.stdout
+
+
+def test_asyncio_only_for_async_sources():
+    """A stream of an ordinary generator, on a server, does without asyncio; another needs it."""
+    code = (
+        "import sys, sse_sync, sse_sync.wsgi\n"
+        "def stream(source):\n"
+        "    return list(sse_sync.EventStream(source, {'SERVER_SOFTWARE': 'test'}))\n"
+        "def words(): yield 'a'\n"
+        "async def async_words(): yield 'a'\n"
+        "assert len(stream(words())) == 3\n"
+        "print('asyncio' in sys.modules)\n"
+        "assert stream(async_words()) == stream(words())\n"
+        "print('asyncio' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["False", "True"]

@@ -129,27 +129,6 @@ def test_not_a_source(source):
         EventStream(source)
 
 
-async def coroutine():
-    """A view that is asynchronous by mistake."""
-
-
-async def async_generator():
-    """A generator that is asynchronous by mistake."""
-    yield 1
-
-
-def test_async_source():
-    """Asynchronous sources are refused with advice."""
-    unawaited = coroutine()
-    with pytest.raises(SourceError, match="WSGI has no event loop"):
-        EventStream(unawaited)
-    unawaited.close()
-    with pytest.raises(SourceError, match="WSGI has no event loop"):
-        EventStream(async_generator())
-    with pytest.raises(SourceError, match="call it, and pass"):
-        EventStream(async_generator)
-
-
 def test_interrupted_once(runtime):
     """A finally that blocks is not interrupted again."""
     seen = []

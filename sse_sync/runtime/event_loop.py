@@ -1,0 +1,44 @@
+"""The asyncio event loop of async sources: with threads, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+
+__all__ = ["run_for_ever", "start_loop"]
+
+logger = logging.getLogger("sse_sync")
+
+# A forked child has the loop but not its thread. It must not finalize the loop's tasks, which
+# would run the ends of its parent's generators.
+_started: list[asyncio.AbstractEventLoop] = []
+
+
+def start_loop() -> asyncio.AbstractEventLoop:
+    """Return a new event loop, which runs in a daemon thread until it is stopped."""
+    # Of the kind that the application has chosen, such as uvloop's.
+    loop = asyncio.new_event_loop()
+    _started.append(loop)
+    threading.Thread(
+        target=run_for_ever, args=(loop,), name="sse-sync event loop", daemon=True
+    ).start()
+    return loop
+
+
+def run_for_ever(loop: asyncio.AbstractEventLoop) -> None:
+    """
+    Run an event loop until it is stopped, and close it.
+
+    Args:
+        loop: The loop. Whatever a task raises, the sources of other streams need it.
+    """
+    while True:
+        try:
+            loop.run_forever()
+            break
+        except BaseException:
+            # SystemExit or KeyboardInterrupt in a task that a source has started.
+            logger.exception("a task tried to end the event loop of all async sources; it goes on")
+    loop.close()
+    _started.remove(loop)
