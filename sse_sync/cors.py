@@ -16,7 +16,7 @@ from .settings import Options
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["READING", "cors_headers", "is_forged", "preflight_headers"]
+__all__ = ["READING", "cors_headers", "forgery", "preflight_headers"]
 
 READING = ("GET", "HEAD")
 """Methods of an event source; whatever else starts a stream may also change something."""
@@ -51,22 +51,37 @@ def cors_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, 
     return headers
 
 
-def is_forged(environ: WSGIEnvironment, options: Options) -> bool:
+def forgery(environ: WSGIEnvironment, options: Options) -> str:
     """
-    Return whether a page of another origin uses its visitor's cookies for more than reading,
-    though it is not listed. A framework's own protection may have been turned off for API clients,
-    and a browser asks for no permission before a form's POST.
+    Return what is wrong with a request in which a page of an origin that is not listed sends
+    something with its visitor's cookies; an empty text if nothing is.
+
+    A framework's own protection may have been turned off for API clients, and a browser asks for no
+    permission before a form's POST.
     """
     if environ.get("REQUEST_METHOD", "GET") in READING or not environ.get("HTTP_COOKIE"):
-        return False
+        return ""
     origin = environ.get("HTTP_ORIGIN")
     if origin is None or environ.get("HTTP_SEC_FETCH_SITE") == "same-origin":
-        return False
-    # The scheme is not compared: behind a proxy the server may not know it. No page can set either
-    # header without permission. HTTP/1.0 has no Host (PEP 3333, "URL Reconstruction").
-    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME")
-    hosts = (host, environ.get("HTTP_X_FORWARDED_HOST"))
-    return urlsplit(origin).netloc not in hosts and origin not in options.cors_origins
+        return ""
+    # Neither scheme nor port is compared: behind a proxy the server may not know them. A page
+    # cannot set Host, and needs a permission for X-Forwarded-Host. HTTP/1.0 has no Host (PEP 3333).
+    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")
+    hosts = [host, *environ.get("HTTP_X_FORWARDED_HOST", "").split(",")]
+    own = _host_of(origin)
+    if origin in options.cors_origins or (own and own in [_host_of(f"//{each}") for each in hosts]):
+        return ""
+    return (
+        f"The origin {origin!r} is neither that of this request's host, {host!r}, nor in"
+        " CORS_ORIGINS. A proxy must pass the Host header on."
+    )
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url.strip()).hostname or ""
+    except ValueError:
+        return ""
 
 
 def preflight_headers(
@@ -86,8 +101,9 @@ def preflight_headers(
     """
     changes = {name: arguments[name] for name in arguments if name.startswith("cors_")}
     asked = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
-    names = (*READING, *([asked] if asked in _SENDING else []))
-    allowed = ", ".join(name for name in names if methods is None or name in methods)
+    if methods is None:
+        methods = {*READING, asked or ""}
+    allowed = ", ".join(name for name in (*READING, *_SENDING) if name in methods)
     headers = [
         ("Allow", f"{allowed}, OPTIONS"),
         *cors_headers(environ, options.replace(changes)),

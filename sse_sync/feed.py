@@ -40,6 +40,9 @@ class Feed(Protocol):
     def take(self) -> bytes | None:
         """Return the next chunk, or :obj:`None` if there is none yet."""
 
+    def rest(self) -> bytes:
+        """Return what the source gave before it was stopped, and has not been taken."""
+
     def wait(self) -> None:
         """Wait until there may be something to take, or something else to do."""
 

@@ -34,8 +34,10 @@ class Server:
     passes_connection: bool = False
     """Whether the server leaves the ``Connection`` header to the application."""
     can_break_off: bool = False
-    """Whether the server writes at once, frames HTTP/1.1 bodies in chunks, and takes a broken
-    connection calmly; so that a body can end without its last chunk."""
+    """Whether a body can end without its last chunk: the server writes at once, frames HTTP/1.1
+    bodies in chunks, and logs nothing when the connection breaks."""
+    can_break_off_tls: bool = False
+    """The same for what came over TLS, to the server itself or to a proxy."""
     may_never_close: bool = False
     """Whether the server may leave a response that it has iterated to its end unclosed."""
     knows_processes: bool = True
@@ -139,6 +141,7 @@ SERVERS: tuple[Server, ...] = (
         _has("gunicorn.socket"),
         _fileno_of("gunicorn.socket"),
         can_break_off=True,
+        can_break_off_tls=True,
     ),
     # gunicorn/workers/ggevent.py, PyWSGIHandler.get_environ.
     Server(

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import inspect
 import logging
-import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .channels.app import AppHub, stream_options
 from .channels.subscription import Subscription
-from .closing import END_ID
-from .cors import READING, cors_headers, is_forged
+from .closing import END_ID, spread
+from .cors import READING, cors_headers, forgery
 from .event import OWN_TYPES, ServerSentEvent, encode, warn_of_type
 from .exceptions import ConfigurationError, SourceError
 from .feed import Encode, FeedSource
 from .request import is_event_source, last_event_id
 from .server import find_server
 from .settings import Options, StreamOptions
-from .streams.admission import admission
+from .streams.admission import Refusal, admission
 from .streams.dialect import ErrorEvents
+from .streams.handoff.takeover import OFFER
 from .streams.hooks import Hooks
 from .streams.registry import registry
 from .streams.source import Source, discard, iterate
@@ -45,9 +45,9 @@ __all__ = [
     "call",
     "check_view",
     "is_event_source",
-    "is_refused",
     "last_event_id",
     "last_event_id_as",
+    "refusal",
     "report_late_answer",
 ]
 
@@ -91,7 +91,8 @@ def answer(
     * 204 for an event source whose stream had finished, which makes it stop;
     * 403 for a page of another origin that sends something with its visitor's cookies, and is not
       in ``CORS_ORIGINS``;
-    * 503 for anything that is no event source and that the process cannot serve now;
+    * 429 for other clients than event sources, if their user or address has as many streams as it
+      may; and 503 for them if the process cannot serve them now;
     * 505 under gunicorn's HTTP/2, where one stream would block all others of its connection.
 
     Args:
@@ -112,9 +113,13 @@ def answer(
             several processes, and the broker is ``memory``.
     """
     is_plain = _is_plain(environ, plain, error)
-    result = _refused(environ, options, is_plain)
+    is_passing = isinstance(source, Subscription) and (hooks is None or hooks.on_close is None)
+    result = _refused(environ, options, is_plain, passing=is_passing and OFFER in environ)
     if result is None:
         user_stream = _user_stream(environ, source, options, app_hub, user)
+        if is_plain and user_stream is not None and not user_stream.has_room():
+            result = _unavailable(429, "Too many event streams of this user or address.\n", options)
+    if result is None:
         if not is_plain and not isinstance(source, FeedSource):
             encode = _minding_types(encode)  # Events of channels were looked at when published.
         stream = EventStream(
@@ -128,24 +133,24 @@ def answer(
         )
         result = Answer(200, _stream_headers(environ), stream)
     else:
-        if result.status == 503:
-            registry().refused()
         _discard(source)
-    result.headers.extend(cors_headers(environ, options))
+    result = _counted(result, environ, options)
     given = list(headers)
     return replace(result, headers=_merged(given, result.headers)) if given else result
 
 
-def is_refused(
+def refusal(
     environ: WSGIEnvironment, options: Options, plain: bool | None, error: ErrorEvents | None
-) -> bool:
+) -> Answer | None:
     """
-    Return whether a request can have no stream, so that a view need not run. See :func:`answer`.
+    Return the answer to a request that can have no stream whatever its view returns, so that the
+    view need not run; :obj:`None` if it can. See :func:`answer`.
 
     Raises:
         ConfigurationError: If ``plain`` or ``error`` is unusable.
     """
-    return _refused(environ, options, _is_plain(environ, plain, error)) is not None
+    result = _refused(environ, options, _is_plain(environ, plain, error))
+    return None if result is None else _counted(result, environ, options)
 
 
 def last_event_id_as(
@@ -259,6 +264,7 @@ _PHRASES = {
     200: "OK",
     204: "No Content",
     403: "Forbidden",
+    429: "Too Many Requests",
     503: "Service Unavailable",
     505: "HTTP Version Not Supported",
 }
@@ -273,9 +279,12 @@ def _is_plain(environ: WSGIEnvironment, plain: bool | None, error: ErrorEvents |
     return environ.get("REQUEST_METHOD", "GET") not in READING if plain is None else plain
 
 
-def _refused(environ: WSGIEnvironment, options: Options, is_plain: bool) -> Answer | None:
-    if is_forged(environ, options):
-        return _error(403, "This origin is not in CORS_ORIGINS.\n")
+def _refused(
+    environ: WSGIEnvironment, options: Options, is_plain: bool, *, passing: bool = False
+) -> Answer | None:
+    problem = forgery(environ, options)
+    if problem:
+        return _error(403, f"{problem}\n")
     if not is_plain and last_event_id(environ) == END_ID:
         return Answer(204, [("Cache-Control", "no-cache, no-transform")])
     if "gunicorn.http2.send_trailers" in environ:
@@ -285,12 +294,21 @@ def _refused(environ: WSGIEnvironment, options: Options, is_plain: bool) -> Answ
             " and HTTP/1.1 to gunicorn"
         )
         return _error(505, "Event streams are not served over HTTP/2 by this server.\n")
-    if is_plain or not is_event_source(environ):
-        gate = admission()
-        gate.prepare(environ, registry())
-        if gate.refusal(registry(), options.max_streams) is not None:
-            return _unavailable(options)
-    return None
+    if not is_plain and is_event_source(environ):
+        return None  # It is told in a stream.
+    gate = admission()
+    gate.prepare(environ, registry())
+    why = gate.refusal(registry(), options.max_streams, passing=passing)
+    if why is Refusal.STOPPING:
+        return _unavailable(503, "This server is stopping.\n", options, options.retry_stopping)
+    return None if why is None else _unavailable(503, "Too many event streams.\n", options)
+
+
+def _counted(result: Answer, environ: WSGIEnvironment, options: Options) -> Answer:
+    if result.status in (429, 503):
+        registry().refused()
+    result.headers.extend(cors_headers(environ, options))
+    return result
 
 
 def _minding_types(encode: Encode) -> Encode:
@@ -336,9 +354,9 @@ def _distinct(values: Iterable[str]) -> str:
     return "*" if "*" in names else ", ".join(names.values())
 
 
-def _unavailable(options: Options) -> Answer:
-    seconds = max(1, int(options.retry_full * random.uniform(1.0, 2.0)) // 1000)
-    return _error(503, "Too many event streams.\n", ("Retry-After", str(seconds)))
+def _unavailable(status: int, text: str, options: Options, after: int | None = None) -> Answer:
+    seconds = max(1, spread(options.retry_full if after is None else after) // 1000)
+    return _error(status, text, ("Retry-After", str(seconds)))
 
 
 def _error(status: int, text: str, *headers: tuple[str, str]) -> Answer:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from ..brokers.base import NO_FLOORS, TOKEN_AGE, Beginning, Broker, History, Position, Publication
@@ -26,6 +26,8 @@ from .users import UserStreams
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+Result = TypeVar("Result")
 
 __all__ = ["Hub", "HubStatistics"]
 
@@ -285,6 +287,16 @@ class Hub:
     ) -> History:
         """Return stored events of some channels after a position. See :meth:`Broker.history`."""
         return self._broker.history(channels, after, limit, floors)
+
+    def call(self, function: Callable[[], Result]) -> Result:
+        """
+        Call a function of the application, in its context and in no request's. It may block.
+
+        Args:
+            function: The function.
+        """
+        with self._within():
+            return function()
 
     def statistics(self) -> HubStatistics:
         """Return figures about this process."""

@@ -157,7 +157,9 @@ class ChannelFeed:
             # The usual case by far: none of the application's code runs, and nothing can fail.
             if not self.mailbox:
                 return None
-            new = self.reader.follow(self.mailbox.take())
+            messages = self.mailbox.take()
+            # Interrupted just now, so that these may come after a gap. They will be read again.
+            new = () if self.reader.has_missed else self.reader.follow(messages)
             if len(new) == 1:
                 return new[0].wire
             self._queue(new)
@@ -180,6 +182,16 @@ class ChannelFeed:
         # All streams share a large event; joined with others it would be copied in each stream.
         alone = len(ready) == 1 or len(ready[0]) >= LARGE
         return ready.popleft() if alone else _join(ready)
+
+    def rest(self) -> bytes:
+        if self.error is None and not self.reader.has_missed and not self._is_replaying:
+            try:
+                self._context.run(self._collect)
+            except Exception as exc:
+                self._fail(exc)
+        rest = b"".join(self._ready)
+        self._ready.clear()
+        return rest
 
     def wait(self) -> None:
         self._signal.wait()

@@ -91,6 +91,16 @@ class UserStream:
             stream.end_with(self._end)
         return True
 
+    def has_room(self) -> bool:
+        """
+        Return whether the stream could be counted now, for who must be told before it opens. It may
+        block.
+        """
+        places = self._surroundings.places.take(self._limits)
+        if places is not None:
+            self._surroundings.places.give_back(places)
+        return places is not None
+
     def is_of(self, user: str) -> bool:
         """Return whether it is somebody's stream, or shows somebody."""
         return user == self.user or (self.presence is not None and user == self.presence.user)

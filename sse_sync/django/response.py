@@ -19,7 +19,7 @@ from ..streams.dialect import ErrorEvents
 from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
-from ..wsgi import answer, is_refused, report_late_answer
+from ..wsgi import Answer, answer, refusal, report_late_answer
 from .app import app_hub, close_async_connections, close_connections, configured, dumps
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class EventSourceResponse(StreamingHttpResponse):
     it ends, so that no stream holds one that it does not use. Sessions are saved before the
     stream begins, as for every response.
 
-    If the request cannot have a stream, the response is the 204, 403, 503 or 505 that
+    If the request cannot have a stream, the response is the 204, 403, 429, 503 or 505 that
     :func:`sse_sync.wsgi.answer` describes, and the source never runs.
 
     Args:
@@ -99,6 +99,9 @@ class EventSourceResponse(StreamingHttpResponse):
             plain=plain,
             error=error,
         )
+        self._fill(request, result)
+
+    def _fill(self, request: HttpRequest, result: Answer) -> None:
         self.event_stream = result.stream
         super().__init__(_body(request, result.stream, result.text), status=result.status)
         for name, value in result.headers:
@@ -122,12 +125,11 @@ class EventSourceResponse(StreamingHttpResponse):
         """
         changes = configured().replace(stream_options(options))
         plain, error = options.get("plain"), options.get("error")
-        if not is_refused(wsgi_environ(request), changes, plain, error):
+        result = refusal(wsgi_environ(request), changes, plain, error)
+        if result is None:
             return None
-        response = cls(request, (), **options)
-        if response.event_stream is not None:
-            response.close()  # There is room again.
-            return None
+        response = cls.__new__(cls)
+        response._fill(request, result)
         return response
 
     def items(self) -> Iterable[tuple[str, str]]:

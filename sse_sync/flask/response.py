@@ -21,7 +21,7 @@ from ..streams.dialect import ErrorEvents
 from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
-from ..wsgi import answer, is_refused, report_late_answer
+from ..wsgi import Answer, answer, refusal, report_late_answer
 from .state import current_setup, current_state, runner_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class EventSourceResponse(flask.Response):
     Flask-SQLAlchemy session is removed before the first byte, so that no connection
     stays checked out; a query in the generator opens a new one.
 
-    If the request cannot have a stream, the response is the 204, 403, 503 or 505 that
+    If the request cannot have a stream, the response is the 204, 403, 429, 503 or 505 that
     :func:`sse_sync.wsgi.answer` describes, and the source never runs.
 
     Args:
@@ -102,6 +102,9 @@ class EventSourceResponse(flask.Response):
             plain=plain,
             error=error,
         )
+        self._fill(result)
+
+    def _fill(self, result: Answer) -> None:
         body: Any = result.text if result.stream is None else result.stream
         super().__init__(body, result.status, Headers(result.headers))
         if result.status == 204:
@@ -122,12 +125,11 @@ class EventSourceResponse(flask.Response):
         """
         state, changes = current_state(), stream_options(options)
         plain, error = options.get("plain"), options.get("error")
-        if not is_refused(flask.request.environ, state.options.replace(changes), plain, error):
+        result = refusal(flask.request.environ, state.options.replace(changes), plain, error)
+        if result is None:
             return None
-        response = cls((), **options)
-        if response.event_stream is not None:
-            response.close()  # There is room again.
-            return None
+        response = cls.__new__(cls)
+        response._fill(result)
         return response
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:

@@ -19,8 +19,8 @@ import gunicorn
 from gunicorn.http.wsgi import Response
 
 from ..closing import CloseReason
-from ..streams.handoff.connection import all_is_logged
 from ..streams.handoff.takeover import OFFER
+from ..streams.record import all_is_logged
 from ..streams.registry import registry
 
 if TYPE_CHECKING:

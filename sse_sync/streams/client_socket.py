@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import _socket
 import ctypes
+import functools
 import logging
 import os
 import socket
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +32,8 @@ else:
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["ClientSocket", "find_client_socket", "is_acknowledged", "prepare", "reset"]
+__all__ = ["ClientSocket", "drop_input", "find_client_socket", "is_acknowledged", "prepare"]
+__all__ += ["reset"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -108,7 +111,12 @@ class ClientSocket:
         self._shut_down(socket.SHUT_RD)
 
     def abort(self) -> None:
-        """Make a blocked write and all later ones fail. The server closes the socket."""
+        """
+        Make a blocked write and all later ones fail, without the end of a body. The server closes
+        the socket.
+        """
+        if not self.is_chunked:
+            self.reset()
         self._shut_down(socket.SHUT_RDWR)
 
     @contextmanager
@@ -128,15 +136,13 @@ class ClientSocket:
 
     def end_writing(self) -> None:
         """
-        Make all later writes fail; the peer gets what was written before. What it has sent is
-        dropped: with unread input, closing the socket resets the connection (RFC 1122, 4.2.2.13),
-        and some systems then drop what has not been read at the other end.
+        Make all later writes fail; the peer gets what was written before. See :func:`drop_input`.
         """
         with self._duplicate() as sock:
             if sock is not None:
                 try:
                     sock.shutdown(socket.SHUT_WR)
-                    _drop_input(sock)
+                    drop_input(sock)
                 except OSError:
                     pass  # The peer has already closed it.
 
@@ -199,16 +205,30 @@ def reset(sock: _socket.socket) -> None:
     Args:
         sock: A TCP socket; others stay as they are.
     """
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
-        connect = ctypes.CDLL(None, use_errno=True).connect
-        connect(sock.fileno(), bytes(16), 16)
+    if sock.family in (socket.AF_INET, socket.AF_INET6) and sys.platform == "linux":
+        _libc().connect(sock.fileno(), bytes(16), 16)
 
 
-def _drop_input(sock: _socket.socket) -> None:
-    # The rest of a request's body, for example, which the view has not read.
-    for _ in range(MOST_INPUT // 65536):
-        if not sock.recv(65536, socket.MSG_DONTWAIT):
-            return
+def drop_input(sock: _socket.socket) -> None:
+    """
+    Drop what a peer has sent, such as the rest of a request's body that the view has not read. With
+    unread input, closing the socket resets the connection (RFC 1122, 4.2.2.13), and some systems
+    then drop what has not been read at the other end.
+
+    Args:
+        sock: The socket.
+    """
+    try:
+        for _ in range(MOST_INPUT // 65536):
+            if not sock.recv(65536, socket.MSG_DONTWAIT):
+                return
+    except OSError:
+        pass  # Everything is read, or the peer has closed the connection.
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
 
 
 def find_client_socket(environ: WSGIEnvironment) -> ClientSocket | None:
@@ -236,7 +256,9 @@ def _client_socket(server: Server, environ: WSGIEnvironment) -> ClientSocket | N
             if server.may_close_early:
                 return ClientSocket(os.dup(fd), owned=True)
             is_chunked = environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
-            return ClientSocket(fd, can_break_off=server.can_break_off, is_chunked=is_chunked)
+            is_secure = environ.get("wsgi.url_scheme") == "https"
+            can = server.can_break_off_tls if is_secure else server.can_break_off
+            return ClientSocket(fd, can_break_off=can, is_chunked=is_chunked)
     except Exception:
         # Middleware may have replaced wsgi.input with an object that lacks these attributes.
         pass

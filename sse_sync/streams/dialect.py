@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import contextvars
 import logging
+from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from ..closing import END_ID, CloseReason, End, spread
 from ..event import ServerSentEvent, encode_retry
 from ..feed import Encode
+from ..runtime.background import BackgroundTask
 from ..settings import Options
 from .admission import Refusal
 
 __all__ = ["Dialect", "ErrorEvents", "EventSourceDialect", "LastWords", "PlainDialect"]
-__all__ += ["StreamFailure", "dialect_of"]
+__all__ += ["StreamFailure", "closing_soon", "dialect_of"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -72,15 +74,26 @@ class Dialect(Protocol):
             refusal: Why not.
         """
 
-    def without_request(self) -> Dialect:
-        """Return an equal one that runs none of the application's code, and can be a key."""
+    def asks(self, end: End) -> bool:
+        """Return whether the last bytes of such an end are asked for, which may block."""
+
+    def shared(self) -> Dialect:
+        """Return what streams with the same words have in common. It can be a key."""
+
+    def without_request(self, call: Caller) -> Dialect:
+        """
+        Return one that says the same, and keeps nothing of the request.
+
+        Args:
+            call: Calls a function of the application.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class EventSourceDialect:
     """
-    For an event source. It reconnects after every end but a final one, which is an event that makes
-    it send :data:`.END_ID`, to be answered 204.
+    For an event source, which reconnects after every end but a final one. A final end is an event
+    with the id :data:`.END_ID`; the request that brings it back is answered 204.
     """
 
     reconnects: bool
@@ -126,7 +139,13 @@ class EventSourceDialect:
         text = why + encode_retry(spread(self.retry_full))
         return LastWords(text, is_clean=self.reconnects)
 
-    def without_request(self) -> EventSourceDialect:
+    def asks(self, end: End) -> bool:
+        return False
+
+    def shared(self) -> EventSourceDialect:
+        return self
+
+    def without_request(self, call: Caller) -> EventSourceDialect:
         return self
 
     def _returning(self, end: End, failure: BaseException | None) -> bytes:
@@ -149,31 +168,36 @@ class EventSourceDialect:
 
 @dataclass(frozen=True)
 class StreamFailure:
-    """Why a plain stream ends though its client lacks something. Argument of ``error=``."""
+    """
+    Why a plain stream ends although its client has not received everything. Argument of ``error=``.
+    """
 
     reason: CloseReason
     """``FAILED``; ``OVERFLOWED``, if the client was slower than the events of its channels; or
     ``INTERRUPTED``, if events that it lacks are no longer kept."""
     exception: BaseException | None
-    """What the generator raised, if it did."""
+    """What the generator, a snapshot, a filter or the broker raised, if one of them did."""
     message: str
     """Text for the client. It says more than "internal error" in debug mode only."""
 
 
 ErrorEvents = Callable[[StreamFailure], Any]
 """Returns the last events of a plain stream, in the form its clients expect: what a generator could
-yield, or a list of that; :obj:`None` to break the connection off. It may be a generator
-function."""
+yield, or a list of such values; :obj:`None` to break the connection off. It may be a generator
+function. It is called once, when a stream ends in this way. If the stream has been handed off, that
+is after its request, in an application context."""
 
-_Say = Callable[[CloseReason, BaseException | None], "bytes | None"]
+Caller = Callable[[Callable[[], "bytes | None"]], "bytes | None"]
+"""Calls a function of the application, and returns what it returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlainDialect:
-    """For clients that are no EventSource. Made by :func:`dialect_of`."""
+    """For clients other than an EventSource. Made by :func:`dialect_of`."""
 
-    say: _Say
-    """Returns the last events after a failure; :obj:`None` to break the connection off."""
+    last_events: LastEvents | None
+    """Asks the application what to say after a failure; without it the connection is broken
+    off."""
 
     is_plain = True
 
@@ -182,54 +206,62 @@ class PlainDialect:
 
     def closing(self, end: End, failure: BaseException | None = None) -> LastWords:
         if end.reason in _FAILURES:
-            said = self.say(end.reason, failure)
+            said = self.last_events and self.last_events.ask(end.reason, failure)
             return LastWords(said or b"", is_clean=said is not None)
         is_whole = end.reason is CloseReason.FINISHED
         return LastWords(b"", is_clean=is_whole or (end.final and end.reason is CloseReason.CLOSED))
 
     def refusal(self, refusal: Refusal) -> LastWords:
-        return LastWords(b"", is_clean=False)
+        # Not empty, so that the headers leave: without them a proxy takes the server for broken.
+        return LastWords(self.opening(), is_clean=False)
 
-    def without_request(self) -> PlainDialect:
-        if not isinstance(self.say, _Asking):
-            return self
-        return PlainDialect(_Prepared(tuple(self.say(reason, None) for reason in _FAILURES)))
+    def asks(self, end: End) -> bool:
+        return self.last_events is not None and end.reason in _FAILURES
+
+    def shared(self) -> PlainDialect:
+        return PlainDialect(None)
+
+    def without_request(self, call: Caller) -> PlainDialect:
+        events = self.last_events
+        return PlainDialect(None if events is None else replace(events, call=call))
 
 
 @dataclass(frozen=True)
-class _Asking:
-    # Asks the application in the view's context.
-    error: ErrorEvents
-    encode: Encode
-    context: contextvars.Context
-    debug: bool
+class LastEvents:
+    """Ask the application for the last events of a stream."""
 
-    def __call__(self, reason: CloseReason, failure: BaseException | None) -> bytes | None:
+    error: ErrorEvents
+    """Returns them."""
+    encode: Encode
+    """Encodes one."""
+    debug: bool
+    """Whether the client is shown what failed."""
+    call: Caller
+    """Calls the application."""
+
+    def ask(self, reason: CloseReason, failure: BaseException | None) -> bytes | None:
+        """
+        Return the last events; :obj:`None` if the application has none, or fails to say them.
+
+        Args:
+            reason: Why the stream ends.
+            failure: The exception that ended its source.
+        """
         message = "internal error" if reason is CloseReason.FAILED else reason.value
         if self.debug and failure is not None:
             message = _describe(failure)
         try:
-            # A copy, because the source may be running in the context itself.
-            return self.context.copy().run(self._ask, StreamFailure(reason, failure, message))
-        except Exception:
+            return self.call(lambda: self._said(StreamFailure(reason, failure, message)))
+        except (Exception, SystemExit):
             logger.exception("error= raised an exception; breaking the connection off instead")
             return None
 
-    def _ask(self, failure: StreamFailure) -> bytes | None:
+    def _said(self, failure: StreamFailure) -> bytes | None:
         said = self.error(failure)
         if said is None:
             return None
         events = said if isinstance(said, (list, tuple, Generator)) else [said]
         return b"".join([self.encode(event) for event in events])
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    # Thousands of connections with equal words share a fan-out.
-    said: tuple[bytes | None, ...]
-
-    def __call__(self, reason: CloseReason, failure: BaseException | None) -> bytes | None:
-        return self.said[_FAILURES.index(reason)]
 
 
 def dialect_of(
@@ -255,12 +287,34 @@ def dialect_of(
     if not plain:
         return EventSourceDialect.of(options, reconnects=reconnects)
     if error is None:
-        return PlainDialect(_nothing)
-    return PlainDialect(_Asking(error, encode, context, options.debug))
+        return PlainDialect(None)
+    # In a copy, because the source may be running in the context itself.
+    return PlainDialect(
+        LastEvents(error, encode, options.debug, lambda ask: context.copy().run(ask))
+    )
 
 
-def _nothing(reason: CloseReason, failure: BaseException | None) -> None:
-    return None
+def closing_soon(dialect: Dialect, end: End, say: Callable[[LastWords], object]) -> None:
+    """
+    Find out on another thread or greenlet how a stream ends, because the application is asked.
+
+    Args:
+        dialect: The stream's dialect.
+        end: Why and how it ends.
+        say: Called there with how it ends.
+    """
+    _unasked.append((dialect, end, say))
+    _asking.wake()
+
+
+def _ask() -> None:
+    while _unasked:
+        dialect, end, say = _unasked.popleft()
+        say(dialect.closing(end))
+
+
+_unasked: deque[tuple[Dialect, End, Callable[[LastWords], object]]] = deque()
+_asking = BackgroundTask(_ask, "sse-sync last words")
 
 
 def _describe(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from .. import runtime as _runtime
 from ..closing import URGENT_PATIENCE, CloseReason, End
 from ..runtime import Runtime, Signal
 from ..runtime.process import Clock, monotonic
@@ -30,6 +31,9 @@ CLEANUP_PATIENCE = 0.5
 # Seconds between two looks at what nobody signals.
 LOOK_EVERY = 0.01
 
+# Seconds that a client has for acknowledging the last bytes, if there is no write timeout.
+WRITE_PATIENCE = 30.0
+
 # Seconds that a stopping server allows for the cleanup of a source that it has interrupted.
 STOP_PATIENCE = 1.0
 
@@ -43,8 +47,8 @@ class Watchdog:
     """
 
     __slots__ = (
-        *("_end_with", "_has_begun", "_heartbeat", "_is_over", "_is_writing", "_options"),
-        *("_signal", "_timer"),
+        *("_end_with", "_has_begun", "_heartbeat", "_is_gone", "_is_over", "_is_writing"),
+        *("_options", "_signal", "_timer"),
         *("client", "clock", "expires", "is_heartbeat_due", "runtime", "server"),
     )
 
@@ -55,7 +59,7 @@ class Watchdog:
         self._timer: Timer | None = None
         self._heartbeat = Heartbeat(options.heartbeat, self._beat)
         self._is_writing = False
-        self._has_begun = self._is_over = False
+        self._has_begun = self._is_gone = self._is_over = False
         self.runtime: Runtime | None = None
         """How the process waits; :obj:`None` in a test client, where nothing is watched."""
         self.clock: Clock = monotonic
@@ -134,10 +138,14 @@ class Watchdog:
         if self.client is not None:
             self.client.forget_error()
 
-    def break_off(self) -> None:
+    def break_off(self, *, is_urgent: bool) -> None:
         """
-        End the connection so that the client knows that the body is not complete, if the server
-        takes it. To be called in the stream's own thread or greenlet, when everything is written.
+        End the connection so that the client can tell that the body is not complete. Does nothing
+        where the server does not allow that. To be called in the stream's own thread or greenlet,
+        when everything is written.
+
+        Args:
+            is_urgent: Whether a client that does not read is cut off soon.
         """
         client = self.client
         if client is None or not client.can_break_off:
@@ -146,7 +154,8 @@ class Watchdog:
             client.end_writing()  # Before the last chunk.
         else:
             # A reset takes back what has not been acknowledged.
-            self._wait(client.is_idle, URGENT_PATIENCE)
+            patience = URGENT_PATIENCE if is_urgent else self._options.write_timeout
+            self._wait(lambda: self._is_gone or client.is_idle(), patience or WRITE_PATIENCE)
             client.reset()
 
     def begin(self) -> None:
@@ -208,21 +217,24 @@ class Watchdog:
             self._timer.cancel()
 
     def _wait(self, is_over: Callable[[], bool], seconds: float) -> None:
-        runtime, signal = self.runtime, self._signal
-        if runtime is None or signal is None or is_over():
+        if is_over():
             return
-        deadline = self.clock() + seconds
+        # A stream that was refused has neither.
+        runtime = self.runtime or _runtime.current()
+        signal, clock = self._signal or runtime.signal(), runtime.reactor.clock
+        deadline = clock() + seconds
 
         def look(now: float) -> float | None:
             signal.set()
             return min(now + LOOK_EVERY, deadline) if now < deadline else None
 
-        timer = runtime.reactor.call_at(self.clock() + LOOK_EVERY, look)
-        while not is_over() and self.clock() < deadline:
+        timer = runtime.reactor.call_at(clock() + LOOK_EVERY, look)
+        while not is_over() and clock() < deadline:
             signal.wait()
         timer.cancel()
 
     def _hung_up(self) -> None:
+        self._is_gone = True
         self._end(CloseReason.CLIENT_GONE)
 
     def _end(self, reason: CloseReason) -> None:

@@ -55,6 +55,14 @@ class SourceRunner:
         self._exits: tuple[type[BaseException], ...] = (GeneratorExit, *exits)
         self._stopping = False
 
+    def take(self) -> bytes | None:
+        """Return the next chunk, or :obj:`None` if there is none yet."""
+        raise NotImplementedError
+
+    def rest(self) -> bytes:
+        """Return the chunk on offer, if there is one."""
+        return self.take() or b""
+
     def _failed(self, error: BaseException) -> None:
         if self._stopping and isinstance(error, self._exits):
             return

@@ -125,7 +125,8 @@ class EventStream:
             chunk = self._open() if self._feed is None else self._next_chunk(self._feed)
         if not chunk:
             if self._state is State.BREAKING:
-                self._watchdog.break_off()  # The server has written the last bytes.
+                # The server has written the last bytes.
+                self._watchdog.break_off(is_urgent=self._end is None or self._end.is_urgent)
             self._state = State.ENDING if self._state is not State.CLOSED else State.CLOSED
             if self._watchdog.must_close:
                 self.close()
@@ -343,7 +344,9 @@ class EventStream:
             self._watchdog.forget_error()
             return b""
         feed.stop()
-        return (feed.take() or b"") + self._say(self._dialect.closing(end, feed.error))
+        # What was published before the application ended it belongs to it.
+        rest = feed.rest() if end.reason is CloseReason.CLOSED else feed.take() or b""
+        return rest + self._say(self._dialect.closing(end, feed.error))
 
     def _say(self, words: LastWords) -> bytes:
         self._state = State.ENDING if words.is_clean else State.BREAKING

@@ -3,7 +3,7 @@
 import pytest
 
 from sse_sync import ConfigurationError
-from sse_sync.cors import cors_headers, is_forged, preflight_headers
+from sse_sync.cors import cors_headers, forgery, preflight_headers
 from sse_sync.settings import Options, problems
 
 PAGE = "https://app.example.com"
@@ -77,11 +77,14 @@ def asked(method="POST", **changes):
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_forged(method):
     """What may change something needs a listed origin, if it comes with cookies."""
-    assert is_forged(asked(method), Options())
-    assert is_forged(asked(method), options(cors_origins="*"))
-    assert is_forged(asked(method, HTTP_ORIGIN="null"), Options())
-    assert is_forged(asked(method, HTTP_SEC_FETCH_SITE="same-site"), Options())
-    assert not is_forged(asked(method), options(cors_origins=[PAGE]))
+    assert forgery(asked(method), Options())
+    assert forgery(asked(method), options(cors_origins="*"))
+    assert forgery(asked(method, HTTP_ORIGIN="null"), Options())
+    assert forgery(asked(method, HTTP_SEC_FETCH_SITE="same-site"), Options())
+    assert forgery(asked(method, HTTP_ORIGIN="http://["), Options())
+    assert forgery(asked(method, HTTP_ORIGIN="null", HTTP_HOST=""), Options())
+    assert "the Host header" in forgery(asked(method), Options())
+    assert not forgery(asked(method), options(cors_origins=[PAGE]))
 
 
 @pytest.mark.parametrize(
@@ -94,12 +97,20 @@ def test_forged(method):
         {"HTTP_HOST": "app.example.com"},
         {"HTTP_X_FORWARDED_HOST": "app.example.com"},
         {"HTTP_SEC_FETCH_SITE": "same-origin"},
+        # proxy_set_header Host $host:$server_port, and $host where the port is another.
+        {"HTTP_HOST": "app.example.com:443"},
+        {"HTTP_HOST": "app.example.com", "HTTP_ORIGIN": f"{PAGE}:8443"},
+        {"HTTP_HOST": "App.example.com"},
+        # Each of several proxies appends its own name.
+        {"HTTP_X_FORWARDED_HOST": "app.example.com, inner"},
+        {"HTTP_HOST": "[::1]:8000", "HTTP_ORIGIN": "http://[::1]:8000"},
+        {"HTTP_HOST": None, "SERVER_NAME": "app.example.com"},
     ],
     ids=str,
 )
 def test_not_forged(changes):
     """Reading, no cookies, no browser, and the application's own pages."""
-    assert not is_forged(asked(**changes), Options())
+    assert not forgery(asked(**changes), Options())
 
 
 @pytest.mark.parametrize(
@@ -110,6 +121,8 @@ def test_not_forged(changes):
         ("POST", {"GET", "HEAD", "OPTIONS"}, "GET, HEAD"),
         ("GET", None, "GET, HEAD"),
         ("BREW", None, "GET, HEAD"),
+        ("DELETE", {"POST", "OPTIONS"}, "POST"),
+        (None, {"POST", "OPTIONS"}, "POST"),
         (None, None, "GET, HEAD"),
     ],
 )

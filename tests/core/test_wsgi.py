@@ -8,7 +8,7 @@ import pytest
 from sse_sync import END_ID, ServerSentEvent, SourceError, statistics
 from sse_sync.settings import Options
 from sse_sync.testing import read_events
-from sse_sync.wsgi import answer, application, is_refused, last_event_id
+from sse_sync.wsgi import answer, application, last_event_id, refusal
 
 
 def environ(**values):
@@ -143,13 +143,13 @@ def test_plain_on_a_full_server(runtime):
     accept = {"HTTP_ACCEPT": "text/event-stream"}
     for values, plain in (({"REQUEST_METHOD": "POST"}, None), ({}, True)):
         asked = environ(**accept, **values)
-        assert is_refused(asked, options, plain, None)
+        assert refusal(asked, options, plain, None).status == 503
         refused = answer(asked, ["a"], options, plain=plain)
         assert refused.status == 503
         assert 30 <= int(dict(refused.headers)["Retry-After"]) <= 60
     first.stream.close()
-    assert not is_refused(environ(**accept), options, True, None)
-    assert statistics().refused == 2
+    assert refusal(environ(**accept), options, True, None) is None
+    assert statistics().refused == 4
 
 
 def test_plain_client_is_never_finished():

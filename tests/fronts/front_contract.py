@@ -368,7 +368,7 @@ class StreamContract:
         assert headers["Allow"] == "GET, HEAD, POST, OPTIONS"
         asked["Access-Control-Request-Method"] = "BREW"
         headers = front.headers(front.get(url, asked, "OPTIONS"))
-        assert headers["Access-Control-Allow-Methods"] == "GET, HEAD"
+        assert "BREW" not in headers["Access-Control-Allow-Methods"]
 
     def test_class(self, front):
         """A class is refused when it is decorated."""

@@ -14,19 +14,18 @@ The reactor's driver calls the methods, one at a time, except those that anythin
 from __future__ import annotations
 
 import _socket
-import logging
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...brokers.base import Message
 from ...channels.mailbox import MAX_CHUNK, Mailbox
 from ...closing import URGENT_PATIENCE, CloseReason, End
-from ...runtime.background import BackgroundTask
 from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor, Timer
-from ..client_socket import is_acknowledged, reset
-from ..record import StreamRecord, log_end
+from ..client_socket import drop_input, is_acknowledged, reset
+from ..dialect import Dialect, LastWords, closing_soon
+from ..record import StreamRecord, log_soon
 from ..registry import registry
 from .batch import framed
 from .fanout import Fanout
@@ -34,12 +33,7 @@ from .fanout import Fanout
 if TYPE_CHECKING:
     from ...channels.user_stream import UserStream
 
-__all__ = ["HandoffConnection", "all_is_logged"]
-
-logger = logging.getLogger("sse_sync")
-
-# Log lines written before other tasks get their turn.
-LOGGED_AT_ONCE = 100
+__all__ = ["HandoffConnection"]
 
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -57,10 +51,11 @@ class HandoffConnection:
         record: What the stream has sent.
         user_stream: The user and channels it is counted and shown under.
         expires: When its lifetime is over; :obj:`None` for never.
+        dialect: What the library itself says in it.
     """
 
     __slots__ = (
-        *("_end", "_expires", "_expiry", "_fanout", "_fd", "_has_begun", "_is_closed"),
+        *("_dialect", "_end", "_expires", "_expiry", "_fanout", "_fd", "_has_begun", "_is_closed"),
         *("_is_ending", "_is_finishing", "_is_reset", "_leftover", "_mailbox", "_record"),
         *("_seen", "_since", "_socket", "_timer", "_user_stream", "send"),
     )
@@ -75,6 +70,7 @@ class HandoffConnection:
         record: StreamRecord,
         user_stream: UserStream | None,
         expires: float | None,
+        dialect: Dialect,
     ) -> None:
         self._socket = sock
         self._fd = sock.fileno()
@@ -83,6 +79,8 @@ class HandoffConnection:
         record.path = fanout.shared_path(record.path)
         self._user_stream = user_stream
         self._expires = expires
+        # Until its last words are said, or asked for.
+        self._dialect: Dialect | None = dialect
         # What the system has not accepted yet, since when, and the events after it.
         self._leftover: memoryview | bytes = b""
         self._since = 0.0
@@ -192,12 +190,14 @@ class HandoffConnection:
             self._wait_until_writable()
 
     def finish(self) -> bool:
-        if self._end is None:
-            self._is_finishing = True
-            self.send = len
-            self._fanout.leave(self)
-            self._catch_up()
-        return False
+        return self._finish() if self._end is None else False
+
+    def _finish(self) -> bool:
+        # Write what is kept, and nothing else.
+        self._is_finishing = True
+        self.send = len
+        self._fanout.leave(self)
+        return self._catch_up()
 
     def passed_over(self, size: int) -> None:
         self._record.events -= 1
@@ -278,6 +278,8 @@ class HandoffConnection:
             self.end_with(End(CloseReason.OVERFLOWED))
         elif self._is_finishing:
             self.end_with(self._fanout.key.finish or End(CloseReason.FINISHED))
+            self._mailbox = None
+            self._say_goodbye()
         else:
             self._mailbox = None
             if not self._seen and self._end is None:
@@ -301,6 +303,8 @@ class HandoffConnection:
         if not self._is_closed and self._leftover and patience is not None:
             if now < self._since + patience:
                 return self._since + patience
+            if not self._fanout.key.chunked:
+                reset(self._socket)  # Or the client would take what it has for the whole.
             self.broke()
         self._timer = None
         return None
@@ -311,17 +315,30 @@ class HandoffConnection:
         self.end_with(End(CloseReason.LIFETIME_OVER))
 
     def _say_goodbye(self) -> bool:
-        if not self._has_begun or self._is_closed or self._is_ending or self._end is None:
+        if not self._has_begun or self._is_closed or self._dialect is None or self._end is None:
+            return False
+        if self._end.reason is CloseReason.CLOSED and self._mailbox and not self._is_finishing:
+            return self._finish()  # What was published before belongs to it.
+        dialect, self._dialect = self._dialect, None
+        self._leave()
+        if not dialect.asks(self._end):
+            return self._say(dialect.closing(self._end))
+        closing_soon(dialect, self._end, self._say_soon)
+        return False
+
+    def _say_soon(self, words: LastWords) -> None:
+        self._reactor.call_soon(partial(self._say, words))
+
+    def _say(self, words: LastWords) -> bool:
+        if self._is_closed:
             return False
         self._is_ending = True
-        key = self._fanout.key
-        words = key.dialect.closing(self._end)
-        tail = framed(words.text, key.chunked) if words.text else b""
+        chunked = self._fanout.key.chunked
+        tail = framed(words.text, chunked) if words.text else b""
         if words.is_clean:
-            tail += LAST_CHUNK if key.chunked else b""
+            tail += LAST_CHUNK if chunked else b""
         else:
-            self._is_reset = not key.chunked
-        self._leave()
+            self._is_reset = not chunked
         self._leftover = bytes(self._leftover) + tail
         self._since = self._reactor.clock()
         if self._timer is not None:
@@ -333,18 +350,22 @@ class HandoffConnection:
 
     def _close_when_read(self) -> None:
         # A reset takes back what the client's system has not acknowledged.
-        if self._is_reset and not is_acknowledged(self._fd):
-            reactor = self._reactor
-            if reactor.clock() < self._since + URGENT_PATIENCE:
-                reactor.call_at(reactor.clock() + RESET_PAUSE, self._look_again)
-                return
         if self._is_reset:
-            reset(self._socket)
-        self._close()
+            self._since = self._reactor.clock()
+            self._reset_when_read(self._since)
+        else:
+            drop_input(self._socket)
+            self._close()
 
-    def _look_again(self, now: float) -> None:
-        if not self._is_closed:
-            self._close_when_read()
+    def _reset_when_read(self, now: float) -> None:
+        patience = self._patience()
+        if self._is_closed:
+            return
+        if not is_acknowledged(self._fd) and (patience is None or now < self._since + patience):
+            self._reactor.call_at(now + RESET_PAUSE, self._reset_when_read)
+            return
+        reset(self._socket)
+        self._close()
 
     def _leave(self) -> None:
         # From now on nothing is kept, and the user is no longer present.
@@ -369,31 +390,12 @@ class HandoffConnection:
         assert self._end is not None
         reason = self._end.reason
         record, fanout = self._record, self._fanout
-        if logger.isEnabledFor(logging.INFO):
-            seconds = self._reactor.clock() - record.opened_at
-            sent = record.events + fanout.events, record.bytes + fanout.bytes
-            _ends.append((record.path, reason, seconds, *sent))
-            _logging.wake()
+        seconds = self._reactor.clock() - record.opened_at
+        sent = record.events + fanout.events, record.bytes + fanout.bytes
+        log_soon(record, reason, seconds, *sent)
         # Last: a stopping worker exits once it has no connections and nothing to log.
         registry().closed(self, reason)
 
 
-def all_is_logged() -> bool:
-    """Return whether every ended connection has been logged."""
-    return _logging.is_idle
-
-
-def _log() -> float | None:
-    for _ in range(LOGGED_AT_ONCE):
-        if not _ends:
-            return None
-        log_end(*_ends.popleft())
-    return 0.0  # Other tasks get their turn in between.
-
-
 # Held while an end is recorded.
 _lock = native_lock()
-
-# Loggers may block, which the reactor must not.
-_ends: deque[tuple[str, CloseReason, float, int, int]] = deque()
-_logging = BackgroundTask(_log, "sse-sync log")

@@ -67,5 +67,5 @@ class FanoutKey:
             has_snapshot=subscription.snapshot is not None,
             heartbeat=options.heartbeat,
             write_timeout=options.write_timeout,
-            dialect=dialect.without_request(),
+            dialect=dialect.shared(),
         )

@@ -138,7 +138,8 @@ class HandOff:
             raise
         prepare(sock, self.options.write_timeout)
         connection = HandoffConnection(
-            sock, fanout, self.record, self.user_stream, self.watchdog.expires
+            *(sock, fanout, self.record, self.user_stream, self.watchdog.expires),
+            self.dialect.without_request(self.feed.subscription.hub.call),
         )
         seen, sender = self.feed.reader.seen.number, self.feed.subscription.selection.sender
         try:

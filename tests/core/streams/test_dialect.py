@@ -2,6 +2,7 @@
 
 import contextvars
 import json
+import threading
 
 import pytest
 
@@ -10,7 +11,13 @@ from sse_sync.closing import End
 from sse_sync.event import encode
 from sse_sync.settings import Options
 from sse_sync.streams.admission import Refusal
-from sse_sync.streams.dialect import EventSourceDialect, LastWords, StreamFailure, dialect_of
+from sse_sync.streams.dialect import (
+    EventSourceDialect,
+    LastWords,
+    StreamFailure,
+    closing_soon,
+    dialect_of,
+)
 
 OPTIONS = Options(retry=1000, retry_stopping=20_000, retry_failed=300_000, retry_full=4_000_000)
 REASONS = list(CloseReason)
@@ -136,7 +143,7 @@ def test_plain_stream_says_nothing(reason, final):
     dialect = plain()
     assert dialect.closing(End(reason, final, "message")) == LastWords(b"", is_clean=whole)
     assert dialect.opening() == b":\n"
-    assert {dialect.refusal(refusal) for refusal in Refusal} == {LastWords(b"", is_clean=False)}
+    assert {dialect.refusal(refusal) for refusal in Refusal} == {LastWords(b":\n", is_clean=False)}
 
 
 @pytest.mark.parametrize("reason", REASONS)
@@ -200,20 +207,46 @@ def test_application_is_asked_in_the_context_of_its_view():
 
 
 def test_without_request():
-    """A handed-off stream asks beforehand; equal words are equal keys, whoever says them."""
-    asked = []
+    """A handed-off stream keeps nothing of its request, and asks only when something failed."""
+    asked, called = [], []
 
     def error(failure):
         asked.append(failure.reason)
-        return None if failure.reason is CloseReason.INTERRUPTED else failure.message
+        return failure.message
 
-    one, other = (plain(say).without_request() for say in (error, lambda failure: error(failure)))
-    assert one == other
-    assert len({one, other}) == 1
-    asked.clear()
-    assert one.closing(End(CloseReason.FAILED)).text == b"data: internal error\n\n"
-    assert one.closing(End(CloseReason.OVERFLOWED)).text == b"data: overflowed\n\n"
-    assert not one.closing(End(CloseReason.INTERRUPTED)).is_clean
+    def call(ask):
+        called.append(True)
+        return ask()
+
+    dialect = plain(error).without_request(call)
     assert asked == []
-    assert plain().without_request() == plain().without_request() != one
-    assert EventSourceDialect.of(OPTIONS).without_request() == EventSourceDialect.of(OPTIONS)
+    assert [dialect.asks(End(reason)) for reason in REASONS] == [r in FAILURES for r in REASONS]
+    assert dialect.closing(End(CloseReason.OVERFLOWED)).text == b"data: overflowed\n\n"
+    assert (asked, called) == ([CloseReason.OVERFLOWED], [True])
+    silent = plain().without_request(call)
+    assert not any(silent.asks(End(reason)) for reason in REASONS)
+    assert not silent.closing(End(CloseReason.FAILED)).is_clean
+
+
+def test_shared():
+    """What the application says is each stream's own, so that all may share a fan-out."""
+    assert plain().shared() == plain(lambda failure: None).shared()
+    event_source = EventSourceDialect.of(OPTIONS)
+    assert event_source.shared() == event_source.without_request(lambda ask: ask())
+    assert event_source.shared() != plain().shared()
+    assert not event_source.asks(End(CloseReason.FAILED))
+
+
+def test_closing_soon():
+    """The application is asked elsewhere, and whoever wants to know is called."""
+    told, done = [], threading.Event()
+
+    def say(words):
+        told.append((words, threading.current_thread()))
+        done.set()
+
+    closing_soon(plain(lambda failure: "x"), End(CloseReason.FAILED), say)
+    assert done.wait(10)
+    ((words, thread),) = told
+    assert words == LastWords(b"data: x\n\n", is_clean=True)
+    assert thread is not threading.current_thread()
