@@ -16,7 +16,7 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -230,7 +230,7 @@ class FakeRuntime:
         """Whether a sleeping task can be interrupted."""
         self.reactor: Reactor = _FakeReactor(None, lambda: self.now)
         """Keeps the time; it watches no sockets."""
-        self._ready: deque[_FakeTask | _FakeCall] = deque()
+        self._ready: deque[_FakeTask | SimpleNamespace] = deque()
         self._current: _FakeTask | None = None
         self._event_loop: Any = None
 
@@ -248,9 +248,7 @@ class FakeRuntime:
         from .fake_loop import FakeLoop  # Only now: it imports asyncio.
 
         if self._event_loop is None:
-            self._event_loop = FakeLoop(
-                self.reactor, lambda call: self._ready.append(_FakeCall(call))
-            )
+            self._event_loop = FakeLoop(self.reactor, self._call_soon)
         return self._event_loop
 
     def sleep(self, seconds: float) -> None:
@@ -289,6 +287,9 @@ class FakeRuntime:
             self.run_ready()
         self.now = until
 
+    def _call_soon(self, run: Callable[[], None]) -> None:
+        self._ready.append(SimpleNamespace(run=run))
+
     def _wait(self, signal: _FakeSignal) -> None:
         task = self._current
         if task is not None:
@@ -326,11 +327,6 @@ class _FakeReactor(Reactor):
                     " later: it goes by another clock than this runtime's"
                 )
         return again
-
-
-class _FakeCall:
-    def __init__(self, run: Callable[[], None]) -> None:
-        self.run = run
 
 
 class _FakeSignal:

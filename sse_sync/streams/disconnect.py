@@ -108,9 +108,8 @@ class Watchdog:
         self,
         is_over: Callable[[], bool],
         reason: CloseReason,
-        *,
         has_callback: bool,
-        is_async: bool = False,
+        is_async: bool,
     ) -> None:
         """
         Wait in the stream's own thread or greenlet for its source's cleanup, unless it takes long.

@@ -367,9 +367,8 @@ class EventStream:
             streams.lingers_no_more(self)
         streams.closed(self, reason)
         self._watchdog.wait_for_source(
-            *(lambda: feed.done, reason),
-            has_callback=self._hooks.on_close is not None,
-            is_async=isinstance(self._source, AsyncIterator),
+            *(lambda: feed.done, reason, self._hooks.on_close is not None),
+            isinstance(self._source, AsyncIterator),
         )
         try:
             record = self._record
