@@ -125,7 +125,6 @@ class EventStream:
             chunk = self._open() if self._feed is None else self._next_chunk(self._feed)
         if not chunk:
             if self._state is State.BREAKING:
-                # The server has written the last bytes.
                 self._watchdog.break_off(is_urgent=self._end is None or self._end.is_urgent)
             self._state = State.ENDING if self._state is not State.CLOSED else State.CLOSED
             if self._watchdog.must_close:
@@ -202,7 +201,6 @@ class EventStream:
                 return self._send_away(refusal)
             if server is None:
                 self._open_inline()
-            # So that headers leave at once, and a client forgets an earlier stream's longer retry.
             return self._dialect.opening() + self._first_chunk()
         except BaseException:
             self._end = self._end or End(CloseReason.FAILED)
@@ -214,9 +212,8 @@ class EventStream:
             self._offer = environ.get(OFFER)
         gate, streams = admission(), registry()
         gate.prepare(environ, streams)
-        passing = self._offer is not None
-        refusal = gate.admit(self, streams, self._options.max_streams, passing=passing)
-        if refusal is not None:
+        most, passing = self._options.max_streams, self._offer is not None
+        if (refusal := gate.admit(self, streams, most, passing=passing)) is not None:
             return refusal
         try:
             refusal = self._count()
@@ -336,8 +333,8 @@ class EventStream:
     # The end.
 
     def _end_of(self, feed: Feed) -> End:
-        final = feed.reason is CloseReason.FINISHED and not self._options.reconnect
-        return End(feed.reason, final)
+        is_finished = feed.reason is CloseReason.FINISHED
+        return End(feed.reason, final=is_finished and not self._options.reconnect)
 
     def _last_chunk(self, end: End, feed: Feed) -> bytes:
         if end.reason is CloseReason.CLIENT_GONE:

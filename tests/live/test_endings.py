@@ -4,12 +4,15 @@ import contextlib
 import json
 import signal
 import socket
+import ssl
+import time
 
 import pytest
 
 from sse_sync import EventStreamParser
 from tests.live.servers import kind
 from tests.nginx import PlainNginx
+from tests.tls import make_certificate
 from tests.waiting import wait_for
 
 WORKERS = [
@@ -163,9 +166,9 @@ def test_behind_nginx(start, tmp_path, name, version):
     """Whichever version nginx speaks to gunicorn, its own client can tell as well."""
     server = start(name)
     with PlainNginx(tmp_path, server.port, version) as nginx:
-        whole = Exchange(nginx.port, "/stream/count").read()
-        assert whole[2:] == (whole[2], True)
-        assert whole[2].endswith(END)
+        _, _, body, is_whole = Exchange(nginx.port, "/stream/count").read()
+        assert is_whole
+        assert body.endswith(END)
         _, _, body, is_whole = Exchange(nginx.port, "/api/failing", method="POST").read()
         assert body.startswith(b":\ndata: ")
         assert not is_whole
@@ -187,9 +190,7 @@ def test_full_server(start, name):
     """A client of an API is told with a status, an event source in a stream."""
     server = start(name, "--threads", "2")
     with contextlib.ExitStack() as stack:
-        for _ in range(1):
-            stream = stack.enter_context(server.stream("/stream/sleeping"))
-            next(stream)
+        next(stack.enter_context(server.stream("/stream/sleeping")))
         status, headers, body, _ = Exchange(server.port, "/api/count", method="POST").read()
         assert (status, body) == (503, b"Too many event streams.\n")
         assert int(headers["retry-after"]) >= 1
@@ -197,3 +198,96 @@ def test_full_server(start, name):
         status, _, body, is_whole = Exchange(server.port, "/stream/count", headers=accept).read()
         assert (status, is_whole) == (200, False)
         assert json.loads(body.removeprefix(b"retry: ")) >= 30_000
+
+
+PAIR = ["gunicorn-gevent-flask", "gunicorn-handoff-threads-flask"]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("name", [*PAIR, "waitress-flask"])
+def test_limit_of_a_user(start, name, version):
+    """An API client beyond the limit gets a status."""
+    server = start(name, TEST_MAX_STREAMS_PER_ADDRESS="1")
+    first = Exchange(server.port, "/subscribe/x", method="POST", version=version)
+    with first._socket:
+        first.read_until(b":\n")
+        second = Exchange(server.port, "/subscribe/x", method="POST", version=version)
+        with second._socket:
+            while second._read():
+                pass
+    assert second._raw.split(b" ")[1:2] in ([b"429"], [b"503"]), second._raw
+
+
+def test_passing_post(start):
+    """A POST that would be handed off at once is admitted as an event source is."""
+    server = start("gunicorn-handoff-threads-flask", "--threads", "2")
+    with server.stream("/stream/sleeping") as stream:
+        next(stream)
+        for method in ("GET", "POST"):
+            accept = ["Accept: text/event-stream"]
+            exchange = Exchange(server.port, "/subscribe/x", method=method, headers=accept)
+            with exchange._socket:
+                exchange.read_until(b"\r\n\r\n")
+            assert exchange._raw.split(b" ")[1] == b"200", method
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_slow_client_of_a_stopping_server(start, name):
+    """What is cut off because its client did not read must not look whole."""
+    server = start(name)
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.settimeout(10)
+    slow.connect(("127.0.0.1", server.port))
+    slow.sendall(b"POST /api/flooding HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    wait_for(lambda: server.json("/figures")["open"], "the stream", equals=1)
+    time.sleep(0.5)  # Until the system's buffers are full; nothing else tells.
+    server.signal(signal.SIGTERM)
+    server.wait(10)
+    with slow, pytest.raises(ConnectionResetError):
+        _read_all(slow)
+
+
+def _read_all(sock):
+    size = 0
+    while data := sock.recv(65536):
+        size += len(data)
+    return size
+
+
+def test_break_off_under_tls(start, tmp_path):
+    """gevent's own server would log a traceback for each stream that is broken off there."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    make_certificate(certificate, key)
+    context = ssl.create_default_context(cafile=certificate)
+    server = start(
+        "gunicorn-gevent_pywsgi-flask",
+        *("--certfile", str(certificate), "--keyfile", str(key)),
+        context=context,
+    )
+    with server.stream("/api/failing") as stream:
+        list(stream)
+    wait_for(lambda: "ended: failed" in server.output(), "the end")
+    time.sleep(0.2)
+    assert server.output().count("Traceback") == 1, server.output()
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("name", PAIR)
+def test_steady_client_of_an_end_that_is_not_urgent(start, name, version):
+    """A client that reads all the time gets all that was written."""
+    server = start(name, TEST_LIFETIME="2")
+    steady = socket.socket()
+    steady.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    steady.settimeout(10)
+    steady.connect(("127.0.0.1", server.port))
+    steady.sendall(f"GET /subscribe/x HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
+    raw = b""
+    while b"stream-open" not in raw:
+        raw += steady.recv(65536)
+    server.get("/publish/x?count=40&size=20000")
+    with steady, contextlib.suppress(ConnectionResetError):
+        while data := steady.recv(20_000):
+            raw += data
+            time.sleep(0.1)  # 200 kB/s.
+    assert raw.count(b"event: n\n") == 40

@@ -390,9 +390,8 @@ class HandoffConnection:
         assert self._end is not None
         reason = self._end.reason
         record, fanout = self._record, self._fanout
-        seconds = self._reactor.clock() - record.opened_at
         sent = record.events + fanout.events, record.bytes + fanout.bytes
-        log_soon(record, reason, seconds, *sent)
+        log_soon(record, reason, self._reactor.clock() - record.opened_at, *sent)
         # Last: a stopping worker exits once it has no connections and nothing to log.
         registry().closed(self, reason)
 

@@ -11,10 +11,11 @@ from sse_sync import CloseReason, EventStream, statistics
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.hub import Hub
 from sse_sync.channels.subscription import Subscription
-from sse_sync.closing import End
+from sse_sync.closing import URGENT_PATIENCE, End
 from sse_sync.settings import Options
+from sse_sync.streams.disconnect import Watchdog
 from sse_sync.streams.handoff.takeover import OFFER
-from tests.core.streams.served import END, HEARTBEAT, PREAMBLE, served
+from tests.core.streams.served import END, HEARTBEAT, PREAMBLE, Client, served
 
 
 def test_heartbeats_while_the_source_blocks(runtime):
@@ -308,3 +309,58 @@ def test_real_socket_is_watched(runtime, monkeypatch):
         assert watched == [ours.fileno()]
         stream.close()
         assert watched == []
+
+
+class BreakingClient(Client):
+    """A client over HTTP/1.0 that acknowledges what it was sent at the fourth look."""
+
+    can_break_off, is_chunked = True, False
+
+    def __init__(self):
+        super().__init__()
+        self.looks = 0
+
+    def is_idle(self):
+        self.looks += 1
+        return self.looks > 3
+
+    def reset(self):
+        self.done.append(("reset", self.looks))
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_break_off_waits_for_who_reads(runtime, is_open):
+    """A reset takes back what is not acknowledged; a stream that was refused waits, too."""
+    watchdog = Watchdog(Options())
+    watchdog.client = client = BreakingClient()
+    if is_open:
+        watchdog.open(runtime, lambda end: None)
+    watchdog.break_off(is_urgent=False)
+    assert client.done == [("reset", 4)]
+
+
+@pytest.mark.parametrize(
+    ("is_urgent", "seconds"), [(True, URGENT_PATIENCE), (False, 5.0)], ids=["urgent", "not"]
+)
+def test_break_off_waits_no_longer_than_for_a_write(runtime, is_urgent, seconds):
+    """Who does not read is reset in the end."""
+    watchdog = Watchdog(Options(write_timeout=5.0))
+    watchdog.client = client = BreakingClient()
+    client.is_idle = lambda: False
+    watchdog.open(runtime, lambda end: None)
+    began = runtime.now
+    watchdog.break_off(is_urgent=is_urgent)
+    assert client.done == [("reset", 0)]
+    assert runtime.now - began == pytest.approx(seconds)
+
+
+def test_break_off_does_not_wait_for_who_has_left(runtime):
+    """The reactor has seen that the client is gone."""
+    watchdog = Watchdog(Options(heartbeat=None))
+    watchdog.client = client = BreakingClient()
+    client.is_idle = lambda: False
+    watchdog.open(runtime, lambda end: None)
+    watchdog._hung_up()
+    began = runtime.now
+    watchdog.break_off(is_urgent=False)
+    assert (client.done, runtime.now) == ([("reset", 0)], began)

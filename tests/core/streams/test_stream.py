@@ -17,6 +17,9 @@ from sse_sync import (
     SourceError,
     statistics,
 )
+from sse_sync.brokers.memory import MemoryBroker
+from sse_sync.channels.hub import Hub
+from sse_sync.channels.subscription import Subscription
 from sse_sync.closing import End
 from sse_sync.event import encode
 from sse_sync.settings import Options
@@ -588,3 +591,20 @@ def test_stream_that_is_never_iterated():
         assert kept() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_end_after_publishing(runtime, plain):
+    """What was published before end() belongs to the body, which says that it is whole."""
+    with Hub(MemoryBroker(), clock=lambda: runtime.now) as hub:
+        wanted = Subscription(hub, ("a",), snapshot=lambda: ["state"])
+        stream = EventStream(wanted, dict(SERVED), plain=plain)
+        body = next(stream) + next(stream)
+        for number in range(200):
+            hub.publish("a", f"{number:04}" * 100)
+        stream.end()
+        body += b"".join(stream)
+        stream.close()
+        assert b"0199" * 100 in body
+        assert body.count(b"\ndata: 0") == 200
+        assert body.endswith(b"\n\n" if plain else END)

@@ -444,3 +444,46 @@ def test_until_during_a_hand_off(hub, handed, turn, earlier):
     for each in (*others, client):
         assert got(each) == ([*range(earlier + 1)], "stream-end")
     assert statistics().closed == {CloseReason.FINISHED: 3}
+
+
+def plain_stream(hub, turn, client, **arguments):
+    limits = {name: arguments.pop(name) for name in ("max_events",) if name in arguments}
+    environ = {"SERVER_SOFTWARE": "test", OFFER: client, "PATH_INFO": "/events"}
+    stream = EventStream(
+        Subscription(hub, ("a",), **limits),
+        environ,
+        options=Options(heartbeat=None),
+        plain=True,
+        **arguments,
+    )
+    b"".join(stream)
+    stream.close()
+    turn()
+    return stream
+
+
+def test_end_with_events_in_the_mailbox(hub, turn):
+    """A body that lacks events must not end like a whole one."""
+    with Client(buffer=4096) as client:
+        stream = plain_stream(hub, turn, client)
+        for first in range(0, 50, 10):
+            publish(hub, first, 10, size=2000)
+            turn()
+        stream.end()
+        for _ in range(300):
+            client.pull()
+            turn(2)
+        got = client.numbers()
+        is_whole = client.raw.endswith(b"0\r\n\r\n")
+        assert client.has_ended
+        assert got == list(range(50)) or not is_whole, (len(got), is_whole)
+
+
+def test_error_events_are_not_asked_for_without_a_failure(hub, turn):
+    """error= is told of failures, and of nothing else."""
+    told = []
+    with Client() as client:
+        stream = plain_stream(hub, turn, client, error=lambda failure: told.append(failure.reason))
+        stream.end()
+        turn()
+        assert told == []
