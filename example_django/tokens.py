@@ -1,36 +1,69 @@
-"""A text that is generated token by token, until it is finished or its reader leaves."""
+"""
+A language model's answers, in the form of OpenAI's API.
 
-import re
+Its clients read them, too: OpenAI(base_url="http://127.0.0.1:8000/tokens/v1", api_key="none").
+"""
+
+import json
+import secrets
 import time
 
-from django.views.decorators.http import require_GET
+from django.http import JsonResponse
+from django.views.decorators.http import require_POST
 
-from sse_sync import ServerSentEvent
-from sse_sync.django import ChannelView, event_stream, last_event_id, publish
+from example_model import NAME, kettle
+from sse_sync.django import ChannelView, event_stream, publish
 
-TEXT = """\
-A language model answers in small pieces, and a reader wants to see each of them at once. So the \
-server sends every piece as an event.
-
-When the reader has seen enough, the page closes the connection. The server notices at once, and \
-interrupts the generator where it waits: nothing is computed that nobody will read.
-
-The generator itself writes the line below, in its "finally"."""
-TOKENS = re.findall(r"\s*\S+", TEXT)
+UNUSABLE = "send messages, with a question at their end, and stream=true"
 
 
-@require_GET
-@event_stream
-def events(request):
-    made = min(max(0, last_event_id(request, 0, type=int)), len(TOKENS))
+def explain(failure):
+    """Return the last event of an answer that failed."""
+    return problem(failure.message, "server_error")
+
+
+def problem(message, kind):
+    return {"error": {"message": message, "type": kind, "code": None}}
+
+
+@require_POST
+@event_stream(error=explain)
+def completions(request):
     try:
-        for token in TOKENS[made:]:
-            time.sleep(0.08)  # Thinking.
-            made += 1
-            yield ServerSentEvent(token, event="token", id=made)
+        wanted = json.loads(request.body)
+    except ValueError:
+        wanted = None
+    match wanted:
+        case {"messages": [*_, {"role": "user", "content": str(question)}], "stream": True}:
+            return answer(question, wanted.get("seed"))
+        case _:
+            return JsonResponse(problem(UNUSABLE, "invalid_request_error"), status=400)
+
+
+def answer(question, seed):
+    id, created = f"chatcmpl-{secrets.token_hex(12)}", int(time.time())
+
+    def chunk(delta, finish_reason=None):
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+        chunks = {"id": id, "object": "chat.completion.chunk", "created": created, "model": NAME}
+        return {**chunks, "choices": [choice]}
+
+    said, how = 0, "stopped"
+    try:
+        yield chunk({"role": "assistant", "content": ""})
+        for token in kettle.answer(question, seed):
+            time.sleep(0.06)  # Thinking.
+            said += 1
+            yield chunk({"content": token})
+        how = "finished"
+        yield chunk({}, "stop")
+        yield "[DONE]"
+    except Exception:
+        how = "failed"
+        raise
     finally:
-        how = "finished" if made == len(TOKENS) else "stopped"
-        publish("tokens", f"{how} after {made} of {len(TOKENS)} tokens", event=how)
+        # Also if the client has left: then the generator is interrupted where it waits.
+        publish("tokens", f"{how} after {said} tokens", event=how)
 
 
 # The generators of all workers publish here when they end.

@@ -35,7 +35,7 @@ urlpatterns = [
     path("updates/origins", updates.origins),
     path("progress/events", progress.events),
     path("progress/", progress.ProgressView.as_view()),
-    path("tokens/events", tokens.events),
+    path("tokens/v1/chat/completions", tokens.completions),
     path("tokens/ends", tokens.ends),
     path("orders/events", orders.OrderEvents.as_view()),
     path("orders/", orders.OrderView.as_view()),

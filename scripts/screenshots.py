@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 from PIL import Image  # noqa: E402
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 from tests.live.servers import Kind, Server  # noqa: E402
 
@@ -41,9 +42,16 @@ def orders(browser):
 
 
 def tokens(browser):
-    browser.find_element(By.ID, "start").click()
-    time.sleep(3.5)
+    button = browser.find_element(By.CSS_SELECTOR, "#ask button")
+    button.click()
+    state = browser.find_element(By.CLASS_NAME, "state")
+    WebDriverWait(browser, 10).until(lambda browser: state.text == "finished")
+    browser.find_element(By.NAME, "question").send_keys("What is the meaning of life?")
+    button.click()
+    time.sleep(1.5)
     browser.find_element(By.ID, "stop").click()
+    browser.find_element(By.NAME, "question").send_keys("Please boil over")
+    button.click()
 
 
 def click(selector):
@@ -66,7 +74,7 @@ PAGES = (
     ("updates-react", "/updates/react/", nothing, 5),
     ("updates-vue", "/updates/vue/", nothing, 5),
     ("progress", "/progress/", click("#start"), 4),
-    ("tokens", "/tokens/", tokens, 0.5),
+    ("tokens", "/tokens/", tokens, 2),
     ("orders", "/orders/", orders, 0.5),
     ("htmx", "/htmx/", click("button"), 3),
     ("datastar", "/datastar/", click("button"), 1.5),
