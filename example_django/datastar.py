@@ -35,9 +35,8 @@ def greetings(name, first):
             "datastar-merge-fragments", selector="#greetings", mergeMode="append", fragments=html
         )
         # The second event has the id: a client that has not received it gets both events again.
-        yield datastar_signals(number, count=number, state="open")
+        yield datastar_signals(number, count=number)
         time.sleep(0.4)
-    yield datastar_signals(state="closed")
 
 
 def datastar_signals(id=None, **values):
@@ -46,6 +45,6 @@ def datastar_signals(id=None, **values):
 
 def datastar_event(event, id=None, **fields):
     # The names of 1.0.0-beta.11, the newest on npm. Datastar 1.0 has datastar-patch-elements, with
-    # "mode" and "elements", and datastar-patch-signals.
+    # "mode" and "elements", and datastar-patch-signals: yield what datastar-py makes.
     lines = [f"{name} {line}" for name, text in fields.items() for line in text.splitlines()]
     return ServerSentEvent("\n".join(lines), event=event, id=id)

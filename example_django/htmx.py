@@ -23,5 +23,6 @@ def events(request):
     for number in range(seen + 1, 6):
         context = {"name": request.GET.get("name", ""), "number": number}
         html = render_to_string("greeting.html", context)
-        yield ServerSentEvent(html, event="greeting", id=number)
+        # Without a type: htmx 4 puts only such events into the page.
+        yield ServerSentEvent(html, id=number)
         time.sleep(0.4)

@@ -22,5 +22,6 @@ def events():
     seen = max(0, last_event_id(0, type=int))
     for number in range(seen + 1, 6):
         html = render_template("greeting.html", name=request.args.get("name", ""), number=number)
-        yield ServerSentEvent(html, event="greeting", id=number)
+        # Without a type: htmx 4 puts only such events into the page.
+        yield ServerSentEvent(html, id=number)
         time.sleep(0.4)

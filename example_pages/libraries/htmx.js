@@ -1,4 +1,2 @@
-import htmx from "htmx.org";
-import "htmx-ext-sse";
-
-window.htmx = htmx;
+import "htmx.org";
+import "htmx.org/dist/ext/hx-sse.js";
