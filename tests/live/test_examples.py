@@ -661,9 +661,9 @@ def test_chat_without_a_name(page):
     """A visitor without a name is asked for one."""
     tab = page("/chat/")
     assert tab.run("return document.querySelector('#room').hidden")
-    tab.type("[name=name]", "Eve")
+    tab.type("[name=name]", "Mia")
     tab.click("#join button")
-    see(lambda: tab.text("#me") == "You are Eve", "the chat")
+    see(lambda: tab.text("#me") == "You are Mia", "the chat")
     see(lambda: tab.state()[0] == "open", "the stream")
 
 
