@@ -39,17 +39,8 @@ class ChannelReader:
 
     # Not the subscriber, which holds its reader: neither could be freed without the collector.
     __slots__ = (
-        *(
-            "_channels",
-            "_chosen",
-            "_floors",
-            "_generation",
-            "_hub",
-            "_selection",
-            "_selects",
-            "_start",
-        ),
-        *("has_missed", "seen"),
+        *("_channels", "_chosen", "_floors", "_generation", "_hub", "_selection", "_selects"),
+        *("_start", "has_missed", "seen"),
     )
 
     def __init__(self, hub: Hub, channels: Sequence[str], selection: Selection = ANYTHING) -> None:

@@ -114,11 +114,11 @@ class Chosen:
         self._count = count
         self._numbers: frozenset[int] = frozenset()
         # Number of the last event that was read. Later ones are not chosen from.
-        self._until = 0
+        self._read_to = 0
 
     def __contains__(self, message: Message) -> bool:
         number = message.position.number
-        return number > self._until or number in self._numbers
+        return number > self._read_to or number in self._numbers
 
     def choose(
         self,
@@ -149,7 +149,7 @@ class Chosen:
                     self._note(found, message)
             size = sum(len(message.body) for message in messages)
             after = messages[-1].position if messages else after
-        self._numbers, self._until = frozenset(found.values()), after.number
+        self._numbers, self._read_to = frozenset(found.values()), after.number
         return after._replace(number=min(found.values()) - 1) if found else after
 
     def _note(self, found: dict[object, int], message: Message) -> None:

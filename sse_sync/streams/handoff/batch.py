@@ -26,8 +26,8 @@ class Recipient(Protocol):
     def fell_behind(self, frame: bytes, sent: int) -> None:
         """Keep what could not be written."""
 
-    def finish(self) -> object:
-        """Write what is kept, and end: nothing after that is wanted."""
+    def finish(self, number: int) -> None:
+        """Write what is kept, and end, if the event of that number was new to it."""
 
     def passed_over(self, size: int) -> None:
         """Record that an event of so many bytes is not for it."""
@@ -61,7 +61,7 @@ def framed(body: bytes, chunked: bool) -> bytes:
 
 
 def one_by_one(
-    everybody: Mapping[Recipient, str | None], sender: str | None, size: int, *, is_last: bool
+    everybody: Mapping[Recipient, str | None], message: Message, size: int, *, is_last: bool
 ) -> Iterator[Recipient]:
     """
     Iterate over the recipients of one event that needs a look at each of them.
@@ -70,14 +70,14 @@ def one_by_one(
 
     Args:
         everybody: The recipients, each with the sender whose events it does not get.
-        sender: Whose event it is.
-        size: Its bytes.
+        message: The event.
+        size: Bytes that are written.
         is_last: Whether it is the last event of each recipient.
     """
     for recipient, own in everybody.items():
-        if own is not None and own == sender:
+        if own is not None and own == message.sender:
             recipient.passed_over(size)
             continue
         yield recipient
         if is_last:
-            recipient.finish()
+            recipient.finish(message.position.number)

@@ -89,12 +89,10 @@ class HandoffConnection:
         self._expiry: Timer | None = None
         # Number of the last event the client has received that may come again; 0 if none may.
         self._seen = 0
-        # Why and how it ends, where the first end counts; and whether its closing bytes are being
-        # written.
+        # Why and how it ends, where the first end counts; whether it ends once it has written what
+        # it keeps; and whether its closing bytes are being written.
         self._end: End | None = None
-        self._is_ending = False
-        # Whether it ends as soon as everything that it has kept is written.
-        self._is_finishing = False
+        self._is_finishing = self._is_ending = False
         # Whether a reset has to tell that the body is not complete.
         self._is_reset = False
         self._has_begun = self._is_closed = False
@@ -150,13 +148,13 @@ class HandoffConnection:
             self._seen = seen
         return joined.number
 
-    def begin(self, earlier: Mailbox | None, *, is_last: bool) -> bool:
+    def begin(self, earlier: Mailbox | None, last: int | None) -> bool:
         """
         Watch the client, and send what has been kept. A job of the reactor.
 
         Args:
             earlier: Events from before the batches.
-            is_last: Whether these end the stream, so that the batches are not wanted.
+            last: Number of the last of these if it ends the stream, so that no batch is wanted.
         """
         self._has_begun = True
         if self._is_closed:
@@ -167,17 +165,17 @@ class HandoffConnection:
             self._expiry = reactor.call_at(self._expires, self._expire)
         if self._end is not None:
             return self._say_goodbye()  # What it has to send may have a gap.
-        if is_last:
-            self._mailbox = None
         if earlier is not None:
-            self._pour_into(earlier)
-        return self.finish() if is_last else self._catch_up()
+            self._pour_into(earlier, last)
+        return self._catch_up()
 
-    def _pour_into(self, earlier: Mailbox) -> None:
+    def _pour_into(self, earlier: Mailbox, last: int | None) -> None:
         self._record.events += len(earlier)
-        if self._mailbox is not None:
+        if self._mailbox is not None and last is None:
             earlier.pour_from(self._mailbox)
         self._mailbox = earlier
+        if last is not None:
+            self.finish(last)
 
     # What the fan-out calls.
 
@@ -189,15 +187,17 @@ class HandoffConnection:
             self.send = self._keep
             self._wait_until_writable()
 
-    def finish(self) -> bool:
-        return self._finish() if self._end is None else False
+    def finish(self, number: int) -> None:
+        if self._end is None and number > self._seen:
+            self._finish()
 
     def _finish(self) -> bool:
         # Write what is kept, and nothing else.
         self._is_finishing = True
         self.send = len
         self._fanout.leave(self)
-        return self._catch_up()
+        # Where something is left over, the reactor waits until more can be written.
+        return False if self._leftover else self._catch_up()
 
     def passed_over(self, size: int) -> None:
         self._record.events -= 1

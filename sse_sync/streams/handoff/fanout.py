@@ -228,7 +228,7 @@ class Fanout:
             recipients = iter(list(self._recipients))
             if messages is not None and self._is_alone(messages[0]):
                 everybody, is_last = dict(self._recipients), messages[0].event in self.key.until
-                recipients = one_by_one(everybody, messages[0].sender, len(frame), is_last=is_last)
+                recipients = one_by_one(everybody, messages[0], len(frame), is_last=is_last)
             self._batches.append(Batch(frame, messages, recipients, **kind))
             self.bytes += len(frame)
             self.events += len(messages or ())

@@ -155,8 +155,8 @@ class HandOff:
             self.feed.stop()
         self._replace_stream(connection, is_given=is_given)
         # Last, because it may end at once.
-        earlier, is_last = self._between(seen, joined, key)
-        fanout.reactor.call_soon(partial(connection.begin, earlier, is_last=is_last))
+        earlier, last = self._between(seen, joined, key)
+        fanout.reactor.call_soon(partial(connection.begin, earlier, last))
         return connection
 
     def _check(self) -> tuple[FanoutKey, Callable[[], Fanout]]:
@@ -204,20 +204,20 @@ class HandOff:
         if self.user_stream is not None:
             self.user_stream.pass_on(connection, connection.channels)
 
-    def _between(self, seen: int, joined: int, key: FanoutKey) -> tuple[Mailbox | None, bool]:
-        # The events that the client lacks and the fan-out will not bring, and whether the last of
-        # these ends the stream.
+    def _between(self, seen: int, joined: int, key: FanoutKey) -> tuple[Mailbox | None, int | None]:
+        # The events that the client lacks and the fan-out will not bring, and the number of the
+        # last one if it ends the stream.
         mailbox, reader = self.feed.mailbox, self.feed.reader
         if not len(mailbox) and not mailbox.overflowed:
-            return None, False
+            return None, None
         earlier = Mailbox(*key.bounds)
         for message in mailbox.take():
             if seen < message.position.number <= joined and reader.wants(message):
                 earlier.put(message)
                 if message.event in key.until:
-                    return earlier, True
+                    return earlier, message.position.number
         earlier.overflowed = earlier.overflowed or mailbox.overflowed
-        return earlier, False
+        return earlier, None
 
     def _stay(self) -> None:
         client = self.watchdog.client

@@ -2,7 +2,14 @@
 
 import pytest
 
-from sse_sync import END_ID, CloseReason, ConfigurationError, Overflow, ServerSentEvent
+from sse_sync import (
+    END_ID,
+    CloseReason,
+    ConfigurationError,
+    EventStream,
+    Overflow,
+    ServerSentEvent,
+)
 from sse_sync.brokers.base import NO_FLOORS, History, Position
 from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.resume import ChannelReader
@@ -602,4 +609,16 @@ def test_own_event_does_not_end_the_stream(hub, environ):
     hub.publish("a", "own", event="done", sender="ann")
     hub.publish("a", "other", event="done", sender="bob")
     assert ended(stream) == ["other"]
+    stream.close()
+
+
+@pytest.mark.parametrize("replay", [3, "all", "latest"])
+def test_plain_streams(hub, environ, replay):
+    """An API client gets the same events, and nothing of ours."""
+    fill(hub, 3, channels="a")
+    wanted = subscribed(hub, "a", replay=replay, until="done")
+    stream = EventStream(wanted, dict(environ), plain=True)
+    assert data(stream, 3) == ["0", "1", "2"]
+    hub.publish("a", "3", event="done")
+    assert b"".join(stream).partition(b"\n")[2] == b"event: done\ndata: 3\n\n"
     stream.close()

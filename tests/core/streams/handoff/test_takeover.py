@@ -367,3 +367,21 @@ def test_match_across_a_hand_off(hub, handed, turn):
     turn()
     assert clients[0].numbers() == [10, 13, 22, 25, 31, 34]
     assert clients[1].numbers() == [20, 23, 32, 35]
+
+
+def test_event_that_ended_others(hub, broker, handed, turn):
+    """A client whose replay began after an event is not ended because others get it later."""
+    other = handed(until="done")
+    start, receiver, broker._receiver = hub.position(), broker._receiver, None
+    publish(hub, 0, event="done")
+    publish(hub, 1)
+    client = handed(until="done", replay=1)
+    assert client.head.count(b"\ndata: 1\n") == 1
+    broker._receiver = receiver
+    receiver.receive(hub.history(["a"], start).messages)
+    publish(hub, 2)
+    publish(hub, 3, event="done")
+    turn()
+    events = [[event.data for event in each.read() if event.data] for each in (other, client)]
+    assert events == [["0"], ["2", "3"]]
+    assert client.has_ended
