@@ -75,8 +75,8 @@ class Watchdog:
 
     @property
     def must_close(self) -> bool:
-        """Whether the stream has to close itself at its end, because the server may not."""
-        return self.server is not None and self.server.may_never_close
+        """Whether the stream has to close itself at its end, because the server or test may not."""
+        return self.server is None or self.server.may_never_close
 
     @property
     def can_write_at_once(self) -> bool:
