@@ -1,0 +1,109 @@
+"""
+Clients that come back read one stream over four connections.
+
+The first fails, the second is cut off with its worker (kill -9), the third ends because the worker
+stops (a reload), and the fourth finishes. All clients of a server go through this together.
+"""
+
+import os
+import signal
+
+import pytest
+
+from sse_sync import END_ID
+from tests.browsers import Chromium
+from tests.clients import runs
+from tests.clients.app.sources import (
+    FAILS_AFTER,
+    KILLED_AFTER,
+    LAST,
+    RELOADED_AFTER,
+    element,
+    message,
+    part,
+)
+from tests.waiting import wait_for
+
+NODE = ("eventsource", "eventsource-parser")
+PYTHON = ("httpx-sse", "langgraph-sdk", "sseclient-py")
+BROWSER = ("datastar", "fetch-event-source", "htmx")
+CLIENTS = (*NODE, *PYTHON, *BROWSER)
+# Clients that give an event without an id of its own the one before it.
+KEEPS_ID = ("eventsource", "htmx", "httpx-sse")
+
+
+def expected(client):
+    """Return what an application sees through a client."""
+    numbers = range(1, LAST + 1)
+    if client == "langgraph-sdk":
+        return [["custom", part(number).data] for number in numbers]
+    if client == "datastar":
+        return [f"<li>{number}</li>" for number in numbers]
+    make = element if client == "htmx" else message
+    seen = [[event.event or "message", event.data, str(event.id)] for event in map(make, numbers)]
+    last_id = str(FAILS_AFTER) if client in KEEPS_ID else ""
+    seen.insert(FAILS_AFTER, ["stream-error", "internal error", last_id])
+    return [*seen, ["stream-end", "", END_ID]]
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """A browser for all servers, one after the other."""
+    with Chromium(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def run_of(tmp_path_factory, chromium):
+    """Return what a client saw on a server; all read at the first call."""
+    return runs.once(lambda kind: read_all(kind, tmp_path_factory.mktemp(kind), chromium))
+
+
+def read_all(kind, folder, chromium):
+    """Let all clients read, and end their connections."""
+    together = runs.Together()
+
+    def wait_until_all_have(number):
+        missing = lambda: [c for c in CLIENTS if not (folder / f"{c}-{number}").exists()]  # noqa: E731
+        wait_for(missing, f"the clients to have {number}", runs.DEADLINE, equals=[])
+
+    with runs.serve(kind, folder) as server:
+        chromium.open(f"{server.url}/file/pages/clients.html")
+        for client in PYTHON:
+            together.call(client, runs.run_python, client, server.url, "returning")
+        asked = [f"{client}:returning" for client in NODE]
+        together.call("node", runs.run_node, server.url, asked)
+        wait_until_all_have(KILLED_AFTER)
+        os.kill(*server.workers(), signal.SIGKILL)
+        wait_until_all_have(RELOADED_AFTER)
+        server.signal(signal.SIGHUP)
+        found = together.results()
+        ended = wait_for(lambda: all_ended(chromium), "the clients in the browser", runs.DEADLINE)
+        (folder / "over").touch()
+        seen, listed = chromium.run("return [window.seen, listed()]")
+        server.signal(signal.SIGINT)  # Without waiting for the browser's idle connections.
+    found.update({client: run for (client, _), run in found.pop("node").items()})
+    found.update({client: runs.Run(seen[client], ended[client]) for client in BROWSER})
+    return {**found, "listed": listed}
+
+
+def all_ended(chromium):
+    """Return how the streams in the browser have ended, or None if one has not."""
+    ended = chromium.run("return window.ended")
+    return ended if len(ended) == len(BROWSER) else None
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("kind", runs.KINDS)
+def test_client(run_of, kind, client):
+    """The application sees each event once and in order, and then that the stream has ended."""
+    run = run_of(kind, client)
+    assert run.seen == expected(client)
+    assert run.ended == {"datastar": "finished", "htmx": "message"}.get(client, "end")
+
+
+@pytest.mark.parametrize("kind", runs.KINDS)
+def test_page(run_of, kind):
+    """htmx and Datastar put each element into the page once."""
+    numbers = [str(number) for number in range(1, LAST + 1)]
+    assert run_of(kind, "listed") == {"htmx": numbers, "datastar": numbers}
