@@ -16,11 +16,13 @@ from typing import Any
 
 from tests.clients.app.sources import PAUSE
 from tests.clients.python_clients import CLIENTS
-from tests.live.servers import GUNICORN, Kind, Server
+from tests.live.servers import GUNICORN, ROOT, Kind, Server
 from tests.waiting import PATIENCE
 
 NODE = Path(__file__).with_name("node")
-DEADLINE = PATIENCE + 4 * PAUSE
+BUILT = NODE / "built" / "datastar.js"
+# For all that happens on one server, on a machine that does other things as well.
+DEADLINE = 4 * PATIENCE + 4 * PAUSE
 WORKERS = {
     "gevent": ("-k", "gevent"),
     "GeventWorker": ("-k", "sse_sync.gunicorn.GeventWorker"),
@@ -49,7 +51,8 @@ class Run:
 
 
 def serve(kind: str, folder: Path) -> Server:
-    """Start a server; it is a context manager."""
+    """Return a server that is started as a context manager."""
+    assert BUILT.exists(), f"the clients of npm are missing: make {BUILT.relative_to(ROOT)}"
     folder.mkdir(exist_ok=True)
     return Server(KINDS[kind], folder / "log", {"CLIENTS_FOLDER": str(folder)})
 

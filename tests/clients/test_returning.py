@@ -10,18 +10,21 @@ import signal
 
 import pytest
 
-from sse_sync import END_ID
+from sse_sync import END_ID, ServerSentEvent
 from tests.browsers import Chromium
 from tests.clients import runs
 from tests.clients.app.sources import (
     FAILS_AFTER,
+    HEARTBEAT,
     KILLED_AFTER,
     LAST,
+    PAUSE,
     RELOADED_AFTER,
     element,
     message,
     part,
 )
+from tests.clients.wire import read_wire
 from tests.waiting import wait_for
 
 NODE = ("eventsource", "eventsource-parser")
@@ -64,13 +67,18 @@ def read_all(kind, folder, chromium):
     together = runs.Together()
 
     def wait_until_all_have(number):
-        missing = lambda: [c for c in CLIENTS if not (folder / f"{c}-{number}").exists()]  # noqa: E731
+        def missing():
+            return [client for client in CLIENTS if not (folder / f"{client}-{number}").exists()]
+
         wait_for(missing, f"the clients to have {number}", runs.DEADLINE, equals=[])
 
     with runs.serve(kind, folder) as server:
         chromium.open(f"{server.url}/file/pages/clients.html")
         for client in PYTHON:
             together.call(client, runs.run_python, client, server.url, "returning")
+        witness = f"{server.url}/returning/witness/events"
+        together.call("failed", read_wire, "GET", witness, runs.DEADLINE)
+        together.call("finished", read_wire, "GET", witness, runs.DEADLINE, str(RELOADED_AFTER))
         asked = [f"{client}:returning" for client in NODE]
         together.call("node", runs.run_node, server.url, asked)
         wait_until_all_have(KILLED_AFTER)
@@ -78,19 +86,19 @@ def read_all(kind, folder, chromium):
         wait_until_all_have(RELOADED_AFTER)
         server.signal(signal.SIGHUP)
         found = together.results()
-        ended = wait_for(lambda: all_ended(chromium), "the clients in the browser", runs.DEADLINE)
+        wait_for(lambda: unfinished(chromium), "the browser's streams", runs.DEADLINE, equals=[])
         (folder / "over").touch()
-        seen, listed = chromium.run("return [window.seen, listed()]")
+        seen, ended, listed = chromium.run("return [window.seen, window.ended, listed()]")
         server.signal(signal.SIGINT)  # Without waiting for the browser's idle connections.
     found.update({client: run for (client, _), run in found.pop("node").items()})
     found.update({client: runs.Run(seen[client], ended[client]) for client in BROWSER})
     return {**found, "listed": listed}
 
 
-def all_ended(chromium):
-    """Return how the streams in the browser have ended, or None if one has not."""
+def unfinished(chromium):
+    """Return which clients in the browser still read."""
     ended = chromium.run("return window.ended")
-    return ended if len(ended) == len(BROWSER) else None
+    return [client for client in BROWSER if client not in ended]
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -107,3 +115,17 @@ def test_page(run_of, kind):
     """htmx and Datastar put each element into the page once."""
     numbers = [str(number) for number in range(1, LAST + 1)]
     assert run_of(kind, "listed") == {"htmx": numbers, "datastar": numbers}
+
+
+@pytest.mark.parametrize("kind", runs.KINDS)
+def test_bytes(run_of, kind):
+    """An end from which a client shall come back is not clean; the end of all events is."""
+    failed, finished = run_of(kind, "failed"), run_of(kind, "finished")
+    assert failed.body.startswith(b":\nretry: 200\nid: 1\n")
+    assert failed.body.split(b"\n").count(b":") > PAUSE // HEARTBEAT
+    assert b":\n\n" not in failed.body
+    assert b"\n\nevent: stream-error\n" in failed.body
+    assert not failed.is_clean
+    events = message(LAST).encode() + ServerSentEvent("", event="stream-end", id=END_ID).encode()
+    assert finished.body == b":\nretry: 200\n" + events
+    assert finished.is_clean

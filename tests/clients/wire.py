@@ -20,7 +20,7 @@ class Wire:
     """Whether the last chunk came, which says that the body is complete."""
 
 
-def read_wire(method: str, url: str, timeout: float) -> Wire:
+def read_wire(method: str, url: str, timeout: float, last_event_id: str = "") -> Wire:
     """
     Send a request, and read all that comes.
 
@@ -28,11 +28,16 @@ def read_wire(method: str, url: str, timeout: float) -> Wire:
         method: POST comes with an empty JSON object.
         url: Where to.
         timeout: Seconds without any bytes after which it gives up.
+        last_event_id: Sent if it is not empty.
     """
     parts = urlsplit(url)
     content = "{}" if method == "POST" else ""
-    headers = ("Host: localhost", "Accept: text/event-stream", f"Content-Length: {len(content)}")
-    request = "\r\n".join((f"{method} {parts.path} HTTP/1.1", *headers, "", content))
+    lines = [f"{method} {parts.path} HTTP/1.1", "Host: localhost", "Accept: text/event-stream"]
+    if content:
+        lines.append(f"Content-Length: {len(content)}")
+    if last_event_id:
+        lines.append(f"Last-Event-ID: {last_event_id}")
+    request = "\r\n".join((*lines, "", content))
     received = b""
     with socket.create_connection((parts.hostname, parts.port), timeout=timeout) as sock:
         sock.sendall(request.encode())

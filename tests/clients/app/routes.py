@@ -15,9 +15,10 @@ from .sources import HEARTBEAT, TOLD, element, message, numbered, numbers, part,
 FOLDER = Path(__file__).resolve().parents[1]
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 
-# Flask reads them with the prefix SSE_. Times in milliseconds are short, so that the tests are;
-# but a stopping gevent worker may accept connections for another second.
-OPTIONS = {"HEARTBEAT": HEARTBEAT, "RETRY": 200, "RETRY_FAILED": 200, "RETRY_STOPPING": 1000}
+# Flask reads them with the prefix SSE_. Clients come back soon, so that the tests are short,
+# but not before a stopping gevent worker has closed its listener, within a second: it answers with
+# "Connection: close", after which Node's fetch() takes a broken end for a clean one.
+OPTIONS = {"HEARTBEAT": HEARTBEAT, "RETRY": 200, "RETRY_FAILED": 200, "RETRY_STOPPING": 1100}
 
 
 @dataclass(frozen=True)
