@@ -59,8 +59,8 @@ RAW = {"httpx-sse", "sseclient-py", "eventsource-parser"}
 # These raise what they are told, the others hand it out as an event; the AI SDK does both.
 RAISED = {
     "openai (Python), chat": "APIError: internal error",
-    "openai-chat": "Error: internal error",
-    "openai-responses": "Error: internal error",
+    "openai-chat": "APIError: internal error",
+    "openai-responses": "APIError: internal error",
     "anthropic (Python)": "APIStatusError: .*internal error",
     "ai": "Error: internal error",
     "ai-again": "Error: internal error",

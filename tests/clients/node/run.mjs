@@ -14,7 +14,7 @@ async function run(name) {
     const { read } = await import(`./${client}.mjs`);
     await read(url, scenario, seen);
   } catch (error) {
-    ended = `${error.name}: ${error.message}`;
+    ended = `${error.constructor.name}: ${error.message}`;
   }
   console.log(JSON.stringify({ name, seen, ended }));
 }
