@@ -154,11 +154,7 @@ def read_all(kind, folder):
         output = server.output()
         server.signal(signal.SIGINT)  # Without waiting for idle connections.
     found.update(found.pop("node"))
-    # Each stream that failed is logged with its traceback, and nothing else is.
-    failures = 2 * (len(READERS) + len(PATHS))
-    assert output.count("SourceFailed: out of words\n") == failures, output
-    assert output.count("Traceback (most recent call last)") == failures, output
-    return found
+    return {**found, "log": output}
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -187,6 +183,16 @@ def test_bytes(run_of, kind, what, scenario):
     found = EventStreamParser().feed(wire.body)
     assert decoded([event.event, event.data, event.id] for event in found) == sent(what, scenario)
     assert wire.is_clean == (scenario != BROKEN)
+
+
+@pytest.mark.parametrize("kind", runs.KINDS)
+def test_log(run_of, kind):
+    """Each stream that failed is logged with its traceback, and nothing else is."""
+    log = run_of(kind, "log")
+    failures = 2 * (len(READERS) + len(PATHS))
+    assert log.count("SourceFailed: out of words\n") == failures
+    assert log.count("Traceback (most recent call last)") == failures
+    assert log.count(" ended: failed, ") == failures
 
 
 @pytest.mark.parametrize("kind", runs.KINDS)

@@ -20,7 +20,7 @@ from tests.clients.app.sources import (
     LAST,
     PAUSE,
     RELOADED_AFTER,
-    element,
+    WORDS,
     message,
     part,
 )
@@ -30,6 +30,7 @@ from tests.waiting import wait_for
 NODE = ("eventsource", "eventsource-parser")
 PYTHON = ("httpx-sse", "langgraph-sdk", "sseclient-py")
 BROWSER = ("datastar", "fetch-event-source", "htmx")
+POSTS = ("datastar-post", "htmx-post")  # The same clients read these once.
 CLIENTS = (*NODE, *PYTHON, *BROWSER)
 # Clients that give an event without an id of its own the one before it.
 KEEPS_ID = ("eventsource", "htmx", "httpx-sse")
@@ -42,8 +43,12 @@ def expected(client):
         return [["custom", part(number).data] for number in numbers]
     if client == "datastar":
         return [f"<li>{number}</li>" for number in numbers]
-    make = element if client == "htmx" else message
-    seen = [[event.event or "message", event.data, str(event.id)] for event in map(make, numbers)]
+    if client == "htmx":
+        seen = [["message", f"<li>{number}</li>", str(number)] for number in numbers]
+    else:
+        seen = [
+            [event.event or "message", event.data, str(event.id)] for event in map(message, numbers)
+        ]
     last_id = str(FAILS_AFTER) if client in KEEPS_ID else ""
     seen.insert(FAILS_AFTER, ["stream-error", "internal error", last_id])
     return [*seen, ["stream-end", "", END_ID]]
@@ -82,11 +87,14 @@ def read_all(kind, folder, chromium):
         asked = [f"{client}:returning" for client in NODE]
         together.call("node", runs.run_node, server.url, asked)
         wait_until_all_have(KILLED_AFTER)
+        wait_for(
+            lambda: unfinished(chromium, POSTS), "the browser's POSTs", runs.DEADLINE, equals=[]
+        )
         os.kill(*server.workers(), signal.SIGKILL)
         wait_until_all_have(RELOADED_AFTER)
         server.signal(signal.SIGHUP)
         found = together.results()
-        wait_for(lambda: unfinished(chromium), "the browser's streams", runs.DEADLINE, equals=[])
+        wait_for(lambda: unfinished(chromium, BROWSER), "the browser", runs.DEADLINE, equals=[])
         (folder / "over").touch()
         seen, ended, listed = chromium.run("return [window.seen, window.ended, listed()]")
         server.signal(signal.SIGINT)  # Without waiting for the browser's idle connections.
@@ -95,10 +103,10 @@ def read_all(kind, folder, chromium):
     return {**found, "listed": listed}
 
 
-def unfinished(chromium):
-    """Return which clients in the browser still read."""
+def unfinished(chromium, clients):
+    """Return which of these clients in the browser still read."""
     ended = chromium.run("return window.ended")
-    return [client for client in BROWSER if client not in ended]
+    return [client for client in clients if client not in ended]
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -112,9 +120,9 @@ def test_client(run_of, kind, client):
 
 @pytest.mark.parametrize("kind", runs.KINDS)
 def test_page(run_of, kind):
-    """htmx and Datastar put each element into the page once."""
+    """htmx and Datastar put each element into the page once, also those that a POST returns."""
     numbers = [str(number) for number in range(1, LAST + 1)]
-    assert run_of(kind, "listed") == {"htmx": numbers, "datastar": numbers}
+    assert run_of(kind, "listed") == [numbers, numbers, list(WORDS), list(WORDS)]
 
 
 @pytest.mark.parametrize("kind", runs.KINDS)

@@ -177,3 +177,16 @@ def langgraph(pieces: Iterable[str]) -> Iterator[ServerSentEvent]:
 def langgraph_error(failure: Any) -> ServerSentEvent:
     """The client yields it as a part named ``error``."""
     return ServerSentEvent({"error": "InternalError", "message": failure.message}, event="error")
+
+
+def htmx(pieces: Iterable[str]) -> Iterator[str]:
+    """HTML that htmx swaps in."""
+    for piece in pieces:
+        yield f"<li>{piece}</li>"
+
+
+def datastar(pieces: Iterable[str], selector: str) -> Iterator[ServerSentEvent]:
+    """HTML that Datastar 1.0.0-beta.11 adds to an element."""
+    for html in htmx(pieces):
+        lines = (f"selector {selector}", "mergeMode append", f"fragments {html}")
+        yield ServerSentEvent("\n".join(lines), event="datastar-merge-fragments")

@@ -10,7 +10,7 @@ from typing import Any
 from sse_sync import ServerSentEvent
 
 from . import forms
-from .sources import HEARTBEAT, TOLD, element, message, numbered, numbers, part, patch, words
+from .sources import HEARTBEAT, TOLD, message, numbered, numbers, part, words
 
 FOLDER = Path(__file__).resolve().parents[1]
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
@@ -103,14 +103,25 @@ def events(seen: int, client: str) -> Reply:
     return Reply(map(message, numbers(seen, client)))
 
 
-def elements(seen: int, client: str) -> Reply:
-    """GET: htmx."""
-    return Reply(map(element, numbers(seen, client)))
+def htmx(seen: int, client: str) -> Reply:
+    """GET: htmx's hx-sse:connect."""
+    return Reply(numbered(forms.htmx(map(str, numbers(seen, client))), seen + 1))
 
 
-def patches(seen: int, client: str) -> Reply:
-    """GET: Datastar."""
-    return Reply(map(patch, numbers(seen, client)))
+def htmx_once(seen: int, scenario: str) -> Reply:
+    """POST: htmx's hx-post."""
+    return Reply(numbered(forms.htmx(words(scenario))))
+
+
+def datastar(seen: int, client: str) -> Reply:
+    """GET: Datastar's @get."""
+    pieces = map(str, numbers(seen, client))
+    return Reply(numbered(forms.datastar(pieces, "#datastar"), seen + 1))
+
+
+def datastar_once(seen: int, scenario: str) -> Reply:
+    """POST: Datastar's @post."""
+    return Reply(numbered(forms.datastar(words(scenario), "#datastar-post")))
 
 
 ROUTES = (
@@ -124,8 +135,10 @@ ROUTES = (
     Route("POST", "returning/<client>/threads/<thread>/runs/stream", langgraph_numbers),
     Route("GET", "returning/<client>/threads/<thread>/runs/run-1/stream", langgraph_again),
     Route("GET", "returning/<client>/events", events),
-    Route("GET", "returning/<client>/elements", elements),
-    Route("GET", "returning/<client>/patches", patches),
+    Route("GET", "returning/<client>/elements", htmx),
+    Route("POST", "<scenario>/elements", htmx_once),
+    Route("GET", "returning/<client>/patches", datastar),
+    Route("POST", "<scenario>/patches", datastar_once),
 )
 
 

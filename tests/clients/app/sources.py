@@ -33,9 +33,9 @@ def words(scenario: str, pause: float = PAUSE) -> Iterator[str]:
         yield word
 
 
-def numbered(items: Iterable[Any]) -> Iterator[ServerSentEvent]:
+def numbered(items: Iterable[Any], first: int = 1) -> Iterator[ServerSentEvent]:
     """Give each event an id."""
-    for number, item in enumerate(items, 1):
+    for number, item in enumerate(items, first):
         if isinstance(item, ServerSentEvent):
             yield ServerSentEvent(item.data, event=item.event, id=number)
         else:
@@ -83,14 +83,3 @@ def message(number: int) -> ServerSentEvent:
 def part(number: int) -> ServerSentEvent:
     """Return the event of a number for LangGraph's client."""
     return ServerSentEvent({"number": number}, event="custom", id=number)
-
-
-def element(number: int) -> ServerSentEvent:
-    """Return the event of a number for htmx, which puts it into the page."""
-    return ServerSentEvent(f"<li>{number}</li>", id=number)
-
-
-def patch(number: int) -> ServerSentEvent:
-    """Return the event of a number for Datastar, which adds it to the page's list."""
-    lines = ("selector #datastar", "mergeMode append", f"fragments <li>{number}</li>")
-    return ServerSentEvent("\n".join(lines), event="datastar-merge-fragments", id=number)
