@@ -7,7 +7,9 @@ sees. It returns when the stream has ended for the application, and raises what 
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -56,56 +58,60 @@ def langgraph(url: str, scenario: str, seen: Seen) -> None:
             seen.append([part.event, part.data])
 
 
-def httpx_sse_client(url: str, scenario: str, seen: Seen) -> None:
-    """Read with httpx-sse: a POST once, a GET until it ends cleanly."""
-    with httpx.Client(timeout=TIMEOUT) as client:
-        if scenario != "returning":
-            with httpx_sse.connect_sse(client, "POST", f"{url}/{scenario}/v1/messages") as source:
-                for event in source.iter_sse():
-                    seen.append([event.event, event.data, event.id])
-            return
-        last, retry = "", 1.0
-        for _ in range(ATTEMPTS):
-            try:
-                with httpx_sse.connect_sse(
-                    client,
-                    "GET",
-                    f"{url}/returning/httpx-sse/events",
-                    headers={"Last-Event-ID": last} if last else {},
-                ) as source:
-                    source.response.raise_for_status()
-                    for event in source.iter_sse():
-                        seen.append([event.event, event.data, event.id])
-                        last = event.id
-                        retry = retry if event.retry is None else event.retry / 1000
-                return
-            except httpx.TransportError:
-                time.sleep(retry)
+@contextlib.contextmanager
+def connect_httpx_sse(client: httpx.Client, *request: str, **options: Any) -> Iterator[Any]:
+    """Send a request; give httpx-sse's events."""
+    with httpx_sse.connect_sse(client, *request, **options) as source:
+        source.response.raise_for_status()
+        yield source.iter_sse()
 
 
-def sseclient_py(url: str, scenario: str, seen: Seen) -> None:
-    """Read with sseclient-py: a POST once, a GET until it ends cleanly."""
-    with httpx.Client(timeout=TIMEOUT) as client:
-        if scenario != "returning":
-            with client.stream("POST", f"{url}/{scenario}/v1/messages") as response:
-                for event in sseclient.SSEClient(response.iter_bytes()).events():
-                    seen.append([event.event, event.data, event.id or ""])
-            return
-        last, retry = "", 1.0
+@contextlib.contextmanager
+def connect_sseclient(client: httpx.Client, *request: str, **options: Any) -> Iterator[Any]:
+    """Send a request; give sseclient-py's events."""
+    with client.stream(*request, **options) as response:
+        response.raise_for_status()
+        yield sseclient.SSEClient(response.iter_bytes()).events()
+
+
+def read_once(connect: Any, url: str, scenario: str, seen: Seen) -> None:
+    """Read a POST's events."""
+    asked = ("POST", f"{url}/{scenario}/v1/messages")
+    with httpx.Client(timeout=TIMEOUT) as client, connect(client, *asked) as events:
+        seen.extend([event.event, event.data, event.id or ""] for event in events)
+
+
+def read_returning(connect: Any, url: str, seen: Seen) -> None:
+    """Read a GET's events, as an application's loop: a broken connection brings it back."""
+    last, retry = "", 1.0
+    with httpx.Client(timeout=TIMEOUT, headers={"Accept": "text/event-stream"}) as client:
         for _ in range(ATTEMPTS):
-            headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
+            headers = {"Last-Event-ID": last} if last else {}
             try:
-                with client.stream(
-                    "GET", f"{url}/returning/sseclient-py/events", headers=headers
-                ) as response:
-                    response.raise_for_status()
-                    for event in sseclient.SSEClient(response.iter_bytes()).events():
+                with connect(client, "GET", url, headers=headers) as events:
+                    for event in events:
                         seen.append([event.event, event.data, event.id or ""])
                         last = event.id or last
                         retry = retry if event.retry is None else int(event.retry) / 1000
                 return
             except httpx.TransportError:
                 time.sleep(retry)
+
+
+def httpx_sse_client(url: str, scenario: str, seen: Seen) -> None:
+    """Read with httpx-sse."""
+    if scenario == "returning":
+        read_returning(connect_httpx_sse, f"{url}/returning/httpx-sse/events", seen)
+    else:
+        read_once(connect_httpx_sse, url, scenario, seen)
+
+
+def sseclient_py(url: str, scenario: str, seen: Seen) -> None:
+    """Read with sseclient-py."""
+    if scenario == "returning":
+        read_returning(connect_sseclient, f"{url}/returning/sseclient-py/events", seen)
+    else:
+        read_once(connect_sseclient, url, scenario, seen)
 
 
 CLIENTS = {
