@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 OLDEST := .venv-oldest
 PEERS := benchmarks/.peers
+CLIENTS := tests/clients/node
 FIGURES := fanout latency heartbeat slow growth workers others
 PORT ?= 8000
 # Property tests try this many examples; without it, as few as take a second.
@@ -62,8 +63,12 @@ lint: system-test $(VENV)/test-ready
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-test-newest: system-test $(VENV)/test-ready example_pages/built/react.js
+test-newest: system-test $(VENV)/test-ready example_pages/built/react.js $(CLIENTS)/built/datastar.js
 	EXACTLY_ONCE_SEEDS=1000 EXAMPLES=$(EXAMPLES) $(VENV)/bin/python -X dev -m pytest $(SPREAD)
+
+# Clients of npm that read our streams.
+$(CLIENTS)/built/datastar.js: $(CLIENTS)/package.json $(wildcard $(CLIENTS)/browser/*.js)
+	cd $(CLIENTS) && npm install --no-package-lock --silent --no-audit --no-fund && npm run --silent build
 
 # The oldest supported releases, pinned in tests/oldest.txt.
 # Other servers, and slow tests that do not depend on versions, run on the newest only.
@@ -84,15 +89,17 @@ bench: system-test $(VENV)/test-ready peers
 # The libraries to compare with; without npm, only those in Python.
 peers: $(PEERS)/python-ready $(PEERS)/node-ready
 
-soak: system-test $(VENV)/test-ready
+soak: system-test $(VENV)/test-ready $(CLIENTS)/built/datastar.js
 	EXACTLY_ONCE_SEEDS=10000 $(VENV)/bin/python -m pytest -q -n 2 tests/core/streams/test_exactly_once.py
 	for run in $$(seq $(SOAK)); do $(VENV)/bin/python -m pytest -q $(SPREAD) tests/live || exit 1; done
 	CHAOS_FIRST=1 CHAOS_RUNS=10 CHAOS_SECONDS=12 $(VENV)/bin/python -m pytest -q tests/live/test_chaos.py
 	ALL_EXAMPLES=1 $(VENV)/bin/python -m pytest -q tests/live/test_examples.py
 	PEOPLE_RUNS=10 PEOPLE_ROUNDS=5 $(VENV)/bin/python -m pytest -q tests/live/test_people.py
+	CLIENTS_HEARTBEAT=15 $(VENV)/bin/python -m pytest -q $(SPREAD) tests/clients
 
 clean:
 	rm -rf $(VENV) $(OLDEST) $(PEERS) example_pages/built example_pages/node_modules build dist \
+		$(CLIENTS)/built $(CLIENTS)/node_modules \
 		*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 system-demo:

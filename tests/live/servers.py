@@ -42,6 +42,8 @@ APPS = {
     "django": "tests.django_project.wsgi:application",
     "example": "",
     "web-platform": "tests.apps.web_platform:app",
+    "clients-flask": "tests.clients.app.flask_app:app",
+    "clients-django": "tests.clients.app.django_app:application",
 }
 
 
@@ -134,6 +136,12 @@ class Server:
         """Wait for the main process to end."""
         assert self.process is not None
         return self.process.wait(timeout)
+
+    def workers(self) -> set[int]:
+        """Return the process ids of gunicorn's workers."""
+        assert self.process is not None
+        pid = self.process.pid
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
     def stop(self) -> None:
         """End it and its children."""

@@ -96,8 +96,7 @@ class Site:
 
     def workers(self):
         """Return the worker processes."""
-        pid = self.server.process.pid
-        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+        return self.server.workers()
 
 
 @contextlib.contextmanager

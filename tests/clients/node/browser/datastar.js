@@ -1,0 +1,1 @@
+import "@starfederation/datastar/bundles/datastar";
