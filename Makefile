@@ -5,7 +5,7 @@ VENV := .venv
 OLDEST := .venv-oldest
 PEERS := benchmarks/.peers
 CLIENTS := tests/clients/node
-FIGURES := fanout latency heartbeat slow growth workers others
+FIGURES := fanout latency heartbeat slow growth workers others async_sources
 PORT ?= 8000
 # Property tests try this many examples; without it, as few as take a second.
 EXAMPLES := 100
