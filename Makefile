@@ -89,7 +89,7 @@ bench: system-test $(VENV)/test-ready peers
 # The libraries to compare with; without npm, only those in Python.
 peers: $(PEERS)/python-ready $(PEERS)/node-ready
 
-soak: system-test $(VENV)/test-ready $(CLIENTS)/built/datastar.js
+soak: system-test $(VENV)/test-ready example_pages/built/react.js $(CLIENTS)/built/datastar.js
 	EXACTLY_ONCE_SEEDS=10000 $(VENV)/bin/python -m pytest -q -n 2 tests/core/streams/test_exactly_once.py
 	for run in $$(seq $(SOAK)); do $(VENV)/bin/python -m pytest -q $(SPREAD) tests/live || exit 1; done
 	CHAOS_FIRST=1 CHAOS_RUNS=10 CHAOS_SECONDS=12 $(VENV)/bin/python -m pytest -q tests/live/test_chaos.py
