@@ -164,7 +164,8 @@ class HandoffConnection:
         if self._expires is not None:
             self._expiry = reactor.call_at(self._expires, self._expire)
         if self._end is not None:
-            return self._say_goodbye()  # What it has to send may have a gap.
+            self._mailbox = earlier  # What the fan-out has brought may come after a gap.
+            return self._say_goodbye()
         if earlier is not None:
             self._pour_into(earlier, last)
         return self._catch_up()
@@ -231,8 +232,7 @@ class HandoffConnection:
             self._mailbox = Mailbox(*self._fanout.key.bounds)
         for message in messages:
             if message.position.number > self._seen:
-                # Everything after this is new to the client.
-                self._seen = 0
+                self._seen = 0  # Everything after this is new to the client.
                 self._mailbox.put(message)
 
     def _set_leftover(self, data: bytes) -> None:
@@ -317,8 +317,11 @@ class HandoffConnection:
     def _say_goodbye(self) -> bool:
         if not self._has_begun or self._is_closed or self._dialect is None or self._end is None:
             return False
-        if self._end.reason is CloseReason.CLOSED and self._mailbox and not self._is_finishing:
-            return self._finish()  # What was published before belongs to it.
+        if self._end.reason is CloseReason.CLOSED and self._mailbox is not None:
+            if self._mailbox.overflowed:
+                self._end = End(CloseReason.OVERFLOWED)  # The client lacks events.
+            elif self._mailbox:  # What was published before belongs to it.
+                return False if self._is_finishing else self._finish()
         dialect, self._dialect = self._dialect, None
         self._leave()
         if not dialect.asks(self._end):
@@ -335,18 +338,15 @@ class HandoffConnection:
         self._is_ending = True
         chunked = self._fanout.key.chunked
         tail = framed(words.text, chunked) if words.text else b""
-        if words.is_clean:
-            tail += LAST_CHUNK if chunked else b""
-        else:
-            self._is_reset = not chunked
+        if words.is_clean and chunked:
+            tail += LAST_CHUNK
+        self._is_reset = not words.is_clean and not chunked
         self._leftover = bytes(self._leftover) + tail
         self._since = self._reactor.clock()
         if self._timer is not None:
-            # The end may be more urgent.
-            self._timer.cancel()
+            self._timer.cancel()  # The end may be more urgent.
             self._timer = None
-        self._catch_up()
-        return False
+        return self._catch_up()
 
     def _close_when_read(self) -> None:
         # A reset takes back what the client's system has not acknowledged.

@@ -446,6 +446,59 @@ def test_until_during_a_hand_off(hub, handed, turn, earlier):
     assert statistics().closed == {CloseReason.FINISHED: 3}
 
 
+def read_slowly(client, turn):
+    for _ in range(200):
+        client.pull(5000)
+        turn(2)
+
+
+def test_application_ends_one_that_is_too_slow(hub, handed, turn):
+    """It ends, and the client, which lacks events, comes back for them."""
+    slow = handed(client=Client(buffer=4096), max_events=5)
+    publish(hub, 0, 30, size=2000)
+    turn()
+    publish(hub, 30, 30, size=2000)
+    turn()
+    (connection,) = members(hub)
+    connection.end_with(End(CloseReason.CLOSED, final=True))
+    read_slowly(slow, turn)
+    assert slow.has_ended
+    assert "stream-end" not in [event.event for event in slow.read()]
+    assert statistics().closed == {CloseReason.OVERFLOWED: 1}
+
+
+def test_application_ends_one_that_finishes(hub, handed, turn):
+    """The client gets the event that ends its stream all the same."""
+    slow = handed(client=Client(buffer=4096), until="done")
+    publish(hub, 0, 30, size=2000)
+    turn()
+    (connection,) = members(hub)
+    publish(hub, 30, 10, size=2000)
+    finish(hub, 40)
+    turn()
+    connection.end_with(End(CloseReason.CLOSED, final=True))
+    read_slowly(slow, turn)
+    assert got(slow) == ([*range(41)], "stream-end")
+    assert slow.has_ended
+
+
+def test_application_ends_it_before_it_begins(hub, handed, turn):
+    """What it sends first has no gap."""
+    handed()
+    client = Client()
+    client.on_take = lambda: publish(hub, 0)
+    handed(client=client, settle=False)
+    connection = members(hub)[-1]
+    begin = hold_begin(connection)
+    publish(hub, 1)
+    turn()
+    connection.end_with(End(CloseReason.CLOSED))
+    connection._reactor.call_soon(begin)
+    turn()
+    assert client.numbers() == [0]
+    assert client.has_ended
+
+
 def plain_stream(hub, turn, client, **arguments):
     limits = {name: arguments.pop(name) for name in ("max_events",) if name in arguments}
     environ = {"SERVER_SOFTWARE": "test", OFFER: client, "PATH_INFO": "/events"}
