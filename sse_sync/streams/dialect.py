@@ -48,6 +48,9 @@ class LastWords(NamedTuple):
     """Whether it ends like a complete body; otherwise the connection is broken off."""
 
 
+_BROKEN_OFF = LastWords(b"", is_clean=False)
+
+
 class Dialect(Protocol):
     """What the library itself says in a stream."""
 
@@ -310,7 +313,12 @@ def closing_soon(dialect: Dialect, end: End, say: Callable[[LastWords], object])
 def _ask() -> None:
     while _unasked:
         dialect, end, say = _unasked.popleft()
-        say(dialect.closing(end))
+        words = _BROKEN_OFF
+        try:
+            words = dialect.closing(end)
+        finally:
+            # Even after what is no Exception, such as gevent's Timeout: nobody asks again.
+            say(words)
 
 
 _unasked: deque[tuple[Dialect, End, Callable[[LastWords], object]]] = deque()

@@ -1,5 +1,6 @@
 """What the library itself says in a stream, to an event source and to others."""
 
+import asyncio
 import contextvars
 import json
 import threading
@@ -250,3 +251,16 @@ def test_closing_soon():
     ((words, thread),) = told
     assert words == LastWords(b"data: x\n\n", is_clean=True)
     assert thread is not threading.current_thread()
+
+
+def test_closing_soon_when_error_is_interrupted(caplog):
+    """A stream that nobody answered would wait for ever: it is broken off, and the others go on."""
+    told, done = [], threading.Event()
+
+    def interrupted(failure):
+        raise asyncio.CancelledError  # No Exception, and no exit; as gevent's Timeout.
+
+    closing_soon(plain(interrupted), End(CloseReason.FAILED), told.append)
+    closing_soon(plain(lambda failure: "x"), End(CloseReason.FAILED), lambda words: done.set())
+    assert done.wait(10)
+    assert told == [LastWords(b"", is_clean=False)]
