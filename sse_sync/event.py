@@ -89,7 +89,7 @@ class ServerSentEvent:
                 raise EventError(
                     "event", "needs data, because browsers drop an event without: pass data=''"
                 )
-            head += f"event: {event}\n"
+            head += f"event: {str.__str__(event)}\n"  # What an Enum is, not its name.
         if id is not None:
             id = checked_id(id)
             head += f"id: {id}\n"
@@ -248,7 +248,7 @@ def encode_retry(milliseconds: int) -> bytes:
 def _data_lines(text: str) -> str:
     # One line is by far the most common case, and two scans are cheaper than a split.
     if "\n" not in text and "\r" not in text:
-        return f"data: {text}\n\n"
+        return "data: " + text + "\n\n"  # No f-string: the format of an Enum is its name.
     return "".join(f"data: {line}\n" for line in split_lines(text)) + "\n"
 
 

@@ -97,13 +97,13 @@ def checked_id(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         if value.bit_length() > 1024:
             raise EventError("id", "is too large a number")
-        return str(value)
+        return str(int(value))
     require_text("id", value)
     assert isinstance(value, str)
     problem = what_is_wrong_with_id(value)
     if problem:
         raise EventError("id", problem)
-    return value
+    return str.__str__(value)  # What an Enum is; its str() is its name.
 
 
 def milliseconds(value: object) -> int:
@@ -124,4 +124,4 @@ def milliseconds(value: object) -> int:
         raise EventError("retry", "must not be negative")
     if value > MAX_RETRY:
         raise EventError("retry", f"must not exceed {MAX_RETRY:,} ms, about 25 days")
-    return value
+    return int(value)

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import datetime
+import enum
 import io
 import json
 import pickle
@@ -164,6 +165,23 @@ def test_recursive_data():
 def test_encode(item, wire):
     """Text becomes data whatever it says, an event is used as it is, anything else is JSON."""
     assert encode(item) == wire
+
+
+class Kind(str, enum.Enum):
+    CREATED = "created"
+
+
+class Number(int, enum.Enum):
+    SEVEN = 7
+
+
+def test_enumerations_of_text_and_numbers():
+    """They are what they are equal to, in every field."""
+    event = ServerSentEvent(Kind.CREATED, Kind.CREATED, Kind.CREATED, Number.SEVEN)
+    assert event.encode() == b"event: created\nid: created\nretry: 7\ndata: created\n\n"
+    assert event.id == "created"
+    assert encode(Kind.CREATED) == b"data: created\n\n"
+    assert ServerSentEvent("x", id=Number.SEVEN).id == "7"
 
 
 def test_models():
