@@ -92,9 +92,9 @@ def make_publication(
     check_channel(channel)
     check_publish_options(options)
     event, key, meta = options.get("event"), options.get("key"), options.get("meta")
+    body = ServerSentEvent(data if data is not None else "", event=event).encode(dumps)
     if event in OWN_TYPES:
         warn_of_type(event)
-    body = ServerSentEvent(data if data is not None else "", event=event).encode(dumps)
     sender = check_sender(options.get("sender"))
     size = len(body) + _size_beside(key, meta) + len(sender or "")
     if size > MAX_EVENT:

@@ -12,6 +12,8 @@ def test_unsendable(hub):
         hub.publish("a", object())
     with pytest.raises(EventError, match="line break"):
         hub.publish("a", "x", event="a\nb")
+    with pytest.raises(EventError, match="event must be text, not list"):
+        hub.publish("a", "x", event=["a"])
 
 
 @pytest.mark.parametrize(
