@@ -157,8 +157,9 @@ class OwnContext:
         self._before_first: Callable[[], object] | None = before_first
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if self._before_first is not None:
-            self._before_first()
+        before_first = self._before_first  # Another thread may be faster.
+        if before_first is not None:
+            before_first()
             self._before_first = None
         if "werkzeug.debug.preserve_context" in environ:
             # "with client:" pushes the request's context in the test's own variables.
