@@ -134,13 +134,15 @@ def answer(
         result = Answer(200, _stream_headers(environ), stream)
     else:
         _discard(source)
-    result = _counted(result, environ, options)
-    given = list(headers)
-    return replace(result, headers=_merged(given, result.headers)) if given else result
+    return _completed(result, environ, options, headers)
 
 
 def refusal(
-    environ: WSGIEnvironment, options: Options, plain: bool | None, error: ErrorEvents | None
+    environ: WSGIEnvironment,
+    options: Options,
+    plain: bool | None,
+    error: ErrorEvents | None,
+    headers: Iterable[tuple[str, str]] = (),
 ) -> Answer | None:
     """
     Return the answer to a request that can have no stream whatever its view returns, so that the
@@ -150,7 +152,7 @@ def refusal(
         ConfigurationError: If ``plain`` or ``error`` is unusable.
     """
     result = _refused(environ, options, _is_plain(environ, plain, error))
-    return None if result is None else _counted(result, environ, options)
+    return None if result is None else _completed(result, environ, options, headers)
 
 
 def last_event_id_as(
@@ -304,11 +306,14 @@ def _refused(
     return None if why is None else _unavailable(503, "Too many event streams.\n", options)
 
 
-def _counted(result: Answer, environ: WSGIEnvironment, options: Options) -> Answer:
+def _completed(
+    result: Answer, environ: WSGIEnvironment, options: Options, headers: Iterable[tuple[str, str]]
+) -> Answer:
     if result.status in (429, 503):
         registry().refused()
     result.headers.extend(cors_headers(environ, options))
-    return result
+    given = list(headers)
+    return replace(result, headers=_merged(given, result.headers)) if given else result
 
 
 def _minding_types(encode: Encode) -> Encode:

@@ -125,7 +125,8 @@ class EventSourceResponse(StreamingHttpResponse):
         """
         changes = configured().replace(stream_options(options))
         plain, error = options.get("plain"), options.get("error")
-        result = refusal(wsgi_environ(request), changes, plain, error)
+        headers = (options.get("headers") or {}).items()
+        result = refusal(wsgi_environ(request), changes, plain, error, headers)
         if result is None:
             return None
         response = cls.__new__(cls)

@@ -96,7 +96,7 @@ class EventSourceResponse(flask.Response):
             options,
             encode=partial(encode, dumps=app.json.dumps),
             hooks=Hooks(before=_release_session, on_close=on_close, after=self._tear_down),
-            headers=Headers(headers).items() if headers else (),
+            headers=_items(headers),
             app_hub=state.app_hub,
             user=user,
             plain=plain,
@@ -125,7 +125,9 @@ class EventSourceResponse(flask.Response):
         """
         state, changes = current_state(), stream_options(options)
         plain, error = options.get("plain"), options.get("error")
-        result = refusal(flask.request.environ, state.options.replace(changes), plain, error)
+        headers = _items(options.get("headers"))
+        wanted = state.options.replace(changes)
+        result = refusal(flask.request.environ, wanted, plain, error, headers)
         if result is None:
             return None
         response = cls.__new__(cls)
@@ -158,7 +160,9 @@ class EventSourceResponse(flask.Response):
 
     def _tear_down(self, error: BaseException | None) -> None:
         if isinstance(error, HTTPException):
-            report_late_answer(error, error.get_response().status_code)
+            # Not get_response(), which applications override, and which may need the request.
+            status = error.code if error.response is None else error.response.status_code
+            report_late_answer(error, status or 500)
         if self._teardown is None:
             return  # HEAD, or a response that was replaced: the context was never held.
         try:
@@ -177,6 +181,10 @@ def preflight(options: Mapping[str, Any]) -> flask.Response:
     response = flask.Response(status=204, headers=headers)
     del response.headers["Content-Type"]
     return response
+
+
+def _items(headers: Any) -> Iterable[tuple[str, str]]:
+    return Headers(headers).items() if headers else ()
 
 
 def _release_session() -> None:

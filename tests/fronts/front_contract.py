@@ -484,6 +484,16 @@ class StreamContract:
         *_, last = read_events(front.get(front.stream(view)))
         assert last == ServerSentEvent("internal error", event="stream-error")
 
+    def test_headers_of_a_refusal(self, front):
+        """The view's own headers, such as CORS headers, are on every answer."""
+
+        def view(request):
+            yield "a"
+
+        url = front.stream(view, headers={"X-Mine": "1"})
+        response = front.get(url, {"Last-Event-ID": END_ID})
+        assert (response.status_code, front.headers(response)["X-Mine"]) == (204, "1")
+
     def test_answer_that_is_too_late(self, front, caplog):
         """A generator cannot answer 403 or redirect, and the log says what can."""
 

@@ -13,6 +13,7 @@ import itsdangerous
 import pytest
 from flask_compress import Compress
 from flask_sqlalchemy import SQLAlchemy
+from werkzeug.exceptions import HTTPException
 
 from sse_sync import CloseReason, ConfigurationError, ServerSentEvent, SourceError
 from sse_sync.channels.access import Grant
@@ -348,6 +349,28 @@ def test_test_transaction(app, client):
         assert read_events(client.get("/stream"))[0] == ServerSentEvent("the test's")
         assert seen == []
     assert seen == ["teardown"]
+
+
+def test_teardown_after_an_error_with_an_answer_of_its_own(app, client, caplog):
+    """An exception whose response needs the request is logged, and the request torn down."""
+    seen = []
+    app.teardown_request(lambda error: seen.append(type(error).__name__))
+
+    class Late(HTTPException):
+        code = 418
+
+        def get_response(self, *args):
+            return flask.jsonify(path=flask.request.path)
+
+    @app.get("/late")
+    @event_stream
+    def late():
+        yield "a"
+        raise Late
+
+    read_events(client.get("/late"))
+    assert seen == ["Late"]
+    assert "late raised a 418, which cannot be the answer" in caplog.text
 
 
 def misplaced(app, route):
