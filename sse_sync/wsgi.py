@@ -91,8 +91,9 @@ def answer(
     * 204 for an event source whose stream had finished, which makes it stop;
     * 403 for a page of another origin that sends something with its visitor's cookies, and is not
       in ``CORS_ORIGINS``;
-    * 429 for other clients than event sources, if their user or address has as many streams as it
-      may; and 503 for them if the process cannot serve them now;
+    * 429 for a plain stream, if its user or address has as many streams as it may;
+    * 503 for clients that ask for no event stream, and for a plain stream, if the process cannot
+      serve them now;
     * 505 under gunicorn's HTTP/2, where one stream would block all others of its connection.
 
     Args:
