@@ -225,6 +225,21 @@ class BrokerContract:
         assert [message.position for message in messages] == [other]
         broker.close()
 
+    @pytest.mark.parametrize("events", [None, 5])
+    def test_beginning_beside_an_unused_channel(self, make, receiver, wait_until, events):
+        """A channel that has had no events takes none from one that keeps them for longer."""
+        broker = make(max_age=0.1, channels={"long": (10, 60)})
+        broker.start(receiver)
+        kept = broker.publish(Publication("long", b"data: 1\n\n"))
+        usual = broker.publish(Publication("usual", b"data: 2\n\n"))
+        wait_until(lambda: broker.beginning(["usual"], None).position == usual)
+        broker.publish(Publication("other", b"data: 3\n\n"))
+        position, floors = broker.beginning(["long", "unused"], events)
+        messages, complete = broker.history(["long", "unused"], position, None, floors)
+        assert complete
+        assert [message.position for message in messages] == [kept]
+        broker.close()
+
     def test_subscription_has_no_gap(self, broker, receiver, wait_until):
         """Every event after the position that subscribe() returns is received."""
         stop = threading.Event()
