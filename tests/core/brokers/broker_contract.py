@@ -74,6 +74,15 @@ class BrokerContract:
         broker.unsubscribe(["a"])
         assert broker.history(["a"], start).messages == ([expected] if keep else [])
 
+    def test_meta_is_what_it_was(self, broker):
+        """It is the value in JSON at the time of publishing, so that it selects the same later."""
+        start = broker.position()
+        meta = {"tenant": 1, 7: (1, 2)}
+        broker.publish(Publication("a", b"data: 1\n\n", meta=meta))
+        meta["tenant"] = 2
+        (message,) = broker.history(["a"], start).messages
+        assert message.meta == {"tenant": 1, "7": [1, 2]}
+
     def test_positions_increase_across_channels(self, broker):
         """Each position is later than all before, whatever its channel."""
         positions = [broker.publish(Publication(f"c{n % 3}", b"data: x\n\n")) for n in range(50)]

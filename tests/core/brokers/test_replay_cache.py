@@ -59,7 +59,7 @@ def test_reach(recent):
 
 
 def test_floor_beyond_what_was_received(recent):
-    """A channel's floor was read from Redis: other channels' events before it may be on their way."""
+    """A channel may begin after what was received: earlier events of others are on their way."""
     recent.add(message(101))
     recent.begin(["c"], Position("e", 110))
     for floor in (110, 120):
