@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 import secrets
 import threading
 import time
@@ -220,6 +221,6 @@ class MemoryBroker:
 
 
 def _message(new: Publication, position: Position) -> Message:
-    return Message(
-        new.channel, position, new.body, new.event, new.key, new.meta, new.keep, new.sender
-    )
+    # What other brokers give: the publisher may change its own afterwards.
+    meta = json.loads(json.dumps(new.meta)) if new.meta is not None else None
+    return Message(new.channel, position, new.body, new.event, new.key, meta, new.keep, new.sender)

@@ -13,7 +13,8 @@ from ..validation import is_whole
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["ANYTHING", "Chosen", "Match", "SelectOptions", "Selection", "check_sender", "matches"]
+__all__ = ["ANYTHING", "Chosen", "Match", "SelectOptions", "Selection", "check_position"]
+__all__ += ["check_sender", "matches"]
 
 
 Match = tuple[tuple[str, bool, Any], ...]
@@ -84,14 +85,14 @@ class Selection:
         """
         if not options:
             return ANYTHING  # By far the most frequent case, and there are thousands of streams.
-        since, replay = _position("since", options.get("since")), options.get("replay")
+        since, replay = check_position("since", options.get("since")), options.get("replay")
         if not (replay in (None, "all", "latest") or (is_whole(replay) and replay > 0)):
             raise ConfigurationError(
                 "replay", f"must be a number of events, 'all' or 'latest', not {replay!r}"
             )
         if since is not None and replay is not None:
             raise ConfigurationError("replay", "and since both say where a client starts: give one")
-        not_before = _position("not_before", options.get("not_before"))
+        not_before = check_position("not_before", options.get("not_before"))
         match, until = _match(options.get("match")), _types(options.get("until"))
         return cls(since, replay, not_before, match, until, check_sender(options.get("sender")))
 
@@ -162,6 +163,25 @@ class Chosen:
             del found[next(iter(found))]
 
 
+def check_position(name: str, value: object) -> Position | None:
+    """
+    Return a position that the application gives as such or as text; :obj:`None` if it gives none.
+
+    Args:
+        name: What it is given as.
+        value: What is given.
+
+    Raises:
+        ConfigurationError: If it is no position.
+    """
+    if value is None or isinstance(value, Position):
+        return value
+    found = Position.parse(value) if isinstance(value, str) else None
+    if found is None:
+        raise ConfigurationError(name, f"must be what position() has returned, not {value!r}")
+    return found
+
+
 def check_sender(sender: object) -> str | None:
     """
     Return a sender, or :obj:`None` if it is empty: clients that have not named themselves are not
@@ -221,12 +241,3 @@ def _types(until: object) -> frozenset[str]:
     if not is_good or not all(isinstance(each, str) and each for each in found):
         raise ConfigurationError("until", f"must be an event type, or several, not {until!r}")
     return frozenset(found)
-
-
-def _position(name: str, value: object) -> Position | None:
-    if value is None or isinstance(value, Position):
-        return value
-    found = Position.parse(value) if isinstance(value, str) else None
-    if found is None:
-        raise ConfigurationError(name, f"must be what position() has returned, not {value!r}")
-    return found

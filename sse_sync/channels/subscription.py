@@ -234,9 +234,9 @@ class ChannelFeed:
             # So that the snapshot includes the user, and the announcement comes after it.
             wanted.user_stream.arrive()
         if wanted.last_event_id is not None:
-            self._return(here, Position.parse(wanted.last_event_id))
+            self._return(Position.parse(wanted.last_event_id))
         elif wanted.selection.since is not None:
-            self._return(here, wanted.selection.since, is_new=True)
+            self._return(wanted.selection.since, is_new=True)
         elif wanted.selection.replay is not None:
             self._begin_in_history()
         else:
@@ -246,10 +246,10 @@ class ChannelFeed:
         if wanted.hub.problem is not None:
             self.degraded(wanted.hub.problem)
 
-    def _return(self, here: Position, after: Position | None, *, is_new: bool = False) -> None:
-        if after is None:
-            self._reset(here)
-        elif not self._replay(self.reader.bounded(after), is_new=is_new):
+    def _return(self, after: Position | None, *, is_new: bool = False) -> None:
+        if after is None or not self._replay(self.reader.bounded(after), is_new=is_new):
+            # Not while the broker is unavailable: a page that loads anew would have no position
+            # again, and load anew at once.
             self._reset(self.reader.present())
 
     def _begin_in_history(self) -> None:

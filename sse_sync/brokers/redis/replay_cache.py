@@ -147,7 +147,8 @@ class ReplayCache:
                 return None
             for channel, start in starts(channels, after, floors).items():
                 since = self._since.get(channel)
-                if since is None or since > start:
+                # A floor may be later than what has been received, of other channels, too.
+                if since is None or since > start or start > last.number:
                     return None
                 # From the end, because most clients miss little.
                 for message in reversed(self._events.get(channel, ())):

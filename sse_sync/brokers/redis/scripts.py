@@ -163,7 +163,8 @@ for at = 2, #KEYS, 2 do
   local before, memory, age = ARGV[at * 3 / 2 + 4], ARGV[at * 3 / 2 + 5], ARGV[at * 3 / 2 + 6]
   -- An event may be stored for longer than it is kept, until the next one is published.
   local floor = math.max(floor_of(KEYS[at], KEYS[at + 1], tonumber(memory)), now - tonumber(age))
-  floor = math.min(floor, number)
+  -- Of a channel without events, nothing is wanted up to now. Its floor would move with the clock.
+  floor = redis.call('XLEN', KEYS[at]) > 0 and math.min(floor, number) or number
   local from, numbers, some, ask = '(' .. text(math.max(floor, low)) .. '-0', {}, {}, 0
   local to = before == '' and text(last) .. '-0' or '(' .. before .. '-0'
   if most == 0 then

@@ -80,4 +80,7 @@ def one_by_one(
             continue
         yield recipient
         if is_last:
-            recipient.finish(message.position.number)
+            try:
+                recipient.finish(message.position.number)
+            except Exception:
+                recipient.broke()  # It cannot be watched. That must not cost the others the event.

@@ -266,8 +266,7 @@ class HandoffConnection:
         taken = self._mailbox.take_some(MAX_CHUNK) if self._mailbox is not None else []
         if not taken:
             return False
-        body = b"".join([message.wire for message in taken])
-        self._set_leftover(framed(body, self._fanout.key.chunked))
+        self._set_leftover(framed(b"".join([m.wire for m in taken]), self._fanout.key.chunked))
         return True
 
     def _caught_up(self) -> None:
@@ -275,6 +274,8 @@ class HandoffConnection:
         if self._is_ending:
             self._close_when_read()
         elif self._mailbox is not None and self._mailbox.overflowed:
+            if self._end is not None and self._end.reason is CloseReason.CLOSED:
+                self._end = None  # It lacks some of what belongs to it, and comes back for that.
             self.end_with(End(CloseReason.OVERFLOWED))
         elif self._is_finishing:
             self.end_with(self._fanout.key.finish or End(CloseReason.FINISHED))
@@ -388,8 +389,7 @@ class HandoffConnection:
         self._reactor.unwatch(self._fd)
         self._socket.close()
         assert self._end is not None
-        reason = self._end.reason
-        record, fanout = self._record, self._fanout
+        reason, record, fanout = self._end.reason, self._record, self._fanout
         sent = record.events + fanout.events, record.bytes + fanout.bytes
         log_soon(record, reason, self._reactor.clock() - record.opened_at, *sent)
         # Last: a stopping worker exits once it has no connections and nothing to log.

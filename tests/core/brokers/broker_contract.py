@@ -74,6 +74,15 @@ class BrokerContract:
         broker.unsubscribe(["a"])
         assert broker.history(["a"], start).messages == ([expected] if keep else [])
 
+    def test_meta_is_what_it_was(self, broker):
+        """It is the value in JSON at the time of publishing, so that it selects the same later."""
+        start = broker.position()
+        meta = {"tenant": 1, 7: (1, 2)}
+        broker.publish(Publication("a", b"data: 1\n\n", meta=meta))
+        meta["tenant"] = 2
+        (message,) = broker.history(["a"], start).messages
+        assert message.meta == {"tenant": 1, "7": [1, 2]}
+
     def test_positions_increase_across_channels(self, broker):
         """Each position is later than all before, whatever its channel."""
         positions = [broker.publish(Publication(f"c{n % 3}", b"data: x\n\n")) for n in range(50)]
@@ -223,6 +232,21 @@ class BrokerContract:
         messages, complete = broker.history(["brief", "other"], position, None, floors)
         assert complete
         assert [message.position for message in messages] == [other]
+        broker.close()
+
+    @pytest.mark.parametrize("events", [None, 5])
+    def test_beginning_beside_an_unused_channel(self, make, receiver, wait_until, events):
+        """A channel that has had no events takes none from one that keeps them for longer."""
+        broker = make(max_age=0.1, channels={"long": (10, 60)})
+        broker.start(receiver)
+        kept = broker.publish(Publication("long", b"data: 1\n\n"))
+        usual = broker.publish(Publication("usual", b"data: 2\n\n"))
+        wait_until(lambda: broker.beginning(["usual"], None).position == usual)
+        broker.publish(Publication("other", b"data: 3\n\n"))
+        position, floors = broker.beginning(["long", "unused"], events)
+        messages, complete = broker.history(["long", "unused"], position, None, floors)
+        assert complete
+        assert [message.position for message in messages] == [kept]
         broker.close()
 
     def test_subscription_has_no_gap(self, broker, receiver, wait_until):

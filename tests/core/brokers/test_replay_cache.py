@@ -58,6 +58,17 @@ def test_reach(recent):
     assert recent.history(["a"], Position("f", 10)) is None
 
 
+def test_floor_beyond_what_was_received(recent):
+    """A channel may begin after what was received: earlier events of others are on their way."""
+    recent.add(message(101))
+    recent.begin(["c"], Position("e", 110))
+    for floor in (110, 120):
+        assert recent.history(["a", "c"], Position("e", 100), {"c": floor}) is None
+    recent.add(message(120))
+    assert numbers(recent.history(["a", "c"], Position("e", 100), {"c": 110})) == [101, 120]
+    assert numbers(recent.history(["a", "c"], Position("e", 100), {"c": 120})) == [101, 120]
+
+
 def test_begin(recent):
     """A channel is complete from its subscription on, or from what was received since."""
     recent.add(message(110, "a"))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sse_sync.streams.handoff.batch import Batch, framed
+from sse_sync.brokers.base import Message, Position
+from sse_sync.streams.handoff.batch import Batch, framed, one_by_one
 
 
 @pytest.mark.parametrize("size", [1, 9, 10, 15, 16, 255, 256, 65_536])
@@ -29,3 +30,34 @@ def test_ordinary_batch():
     """Unless it says so, a batch is neither a reset nor a heartbeat."""
     batch = Batch(b"x", [], iter(()))
     assert (batch.is_reset, batch.is_heartbeat) == (False, False)
+
+
+class Recipient:
+    """Records what is done to it."""
+
+    def __init__(self, error=None):
+        self.error = error
+        self.done = []
+
+    def finish(self, number):
+        self.done.append(number)
+        if self.error is not None:
+            raise self.error
+
+    def passed_over(self, size):
+        self.done.append(f"passed over {size}")
+
+    def broke(self):
+        self.done.append("broke")
+
+
+def test_one_by_one():
+    """Each recipient is finished once it has been written to, whatever happens to others."""
+    everybody = {Recipient(OSError()): None, Recipient(): "ann", Recipient(): "bob"}
+    message = Message("a", Position("e", 7), b"", sender="ann")
+    written = list(one_by_one(everybody, message, 9, is_last=True))
+    failing, own, other = everybody
+    assert written == [failing, other]
+    assert [each.done for each in everybody] == [[7, "broke"], ["passed over 9"], [7]]
+    assert list(one_by_one({own: None}, message, 9, is_last=False)) == [own]
+    assert own.done == ["passed over 9"]

@@ -280,6 +280,23 @@ def test_application_ends_it(hub, handed, turn):
     assert statistics().closed == {CloseReason.CLOSED: 2}
 
 
+def test_application_ends_it_after_an_overflow(hub, handed, turn):
+    """The client lacks some of what was published before, and comes back for it."""
+    slow = handed(client=Client(buffer=4096), max_events=5)
+    (connection,) = members(hub)
+    for first in (0, 20):
+        publish(hub, first, 20, size=2000)
+        turn()
+    connection.end_with(End(CloseReason.CLOSED, final=True))
+    for _ in range(20):
+        slow.pull()
+        turn()
+    assert slow.has_ended
+    found = slow.numbers()
+    assert found == list(range(len(found)))
+    assert statistics().closed == {CloseReason.OVERFLOWED: 1}
+
+
 def test_goodbyes_of_many(hub, handed, turn, runtime):
     """The reactor writes some of them in each turn."""
     for _ in range(300):
