@@ -110,6 +110,28 @@ def test_others_see_no_running_loop():
     )
 
 
+def test_greenlets_of_a_source():
+    """A source may run greenlets of its own, as SQLAlchemy's asyncio extension does."""
+    run_async(
+        """
+        from greenlet import getcurrent, greenlet
+
+        async def waits():
+            inner = greenlet(lambda: getcurrent().parent.switch(asyncio.sleep(0.01, "slept")))
+            slept = await inner.switch()
+            return inner.switch(slept)
+
+        def inside():
+            for _ in range(2):
+                assert run_coroutine(waits()) == "slept"
+                assert asyncio._get_running_loop() is None
+                assert sys.get_asyncgen_hooks().firstiter is None
+                asyncio.run(asyncio.sleep(0))
+        in_greenlet(inside)
+        """
+    )
+
+
 def test_beside_other_loops():
     """A greenlet may run a loop of its own meanwhile, as an async view of Flask does."""
     run_async(
