@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
+from concurrent import futures
+from typing import Any
 
 __all__ = ["run_for_ever", "start_loop"]
 
@@ -33,6 +36,7 @@ def run_for_ever(loop: asyncio.AbstractEventLoop) -> None:
     Args:
         loop: The loop. Whatever a task raises, the sources of other streams need it.
     """
+    loop.set_default_executor(_Helpers(thread_name_prefix="asyncio"))
     while True:
         try:
             loop.run_forever()
@@ -42,3 +46,15 @@ def run_for_ever(loop: asyncio.AbstractEventLoop) -> None:
             logger.exception("a task tried to end the event loop of all async sources; it goes on")
     loop.close()
     _started.remove(loop)
+
+
+class _Helpers(futures.ThreadPoolExecutor):
+    # For asyncio.to_thread(). A process that exits waits for the threads of Python's own executor,
+    # so a worker would stay until it is killed if a source has left one that blocks.
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+        future = super().submit(fn, *args, **kwargs)
+        waited_for: Any = futures.thread._threads_queues
+        for thread in self._threads:
+            waited_for.pop(thread, None)
+        return future

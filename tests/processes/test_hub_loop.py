@@ -1,5 +1,7 @@
 """The event loop of async sources in a greenlet. In processes, because patching stays."""
 
+import time
+
 import pytest
 
 from tests.processes.test_greenlets import run
@@ -7,7 +9,10 @@ from tests.processes.test_greenlets import run
 COMMON = """
 import asyncio
 from sse_sync import EventStream
+from sse_sync.settings import Options
 from sse_sync.streams.async_source import run_coroutine
+
+QUICK = Options().replace({"heartbeat": 0.2})
 
 def in_greenlet(function):
     with gevent.Timeout(20):
@@ -214,6 +219,25 @@ def test_does_not_keep_the_program():
         gevent.wait()
         """
     )
+
+
+@PATCHED
+def test_exit_waits_for_no_helper(patched):
+    """A process exits although a source has left a function that blocks in a thread."""
+    began = time.monotonic()
+    run_async(
+        """
+        async def source():
+            yield "a"
+            await asyncio.to_thread(time.sleep, 30)
+
+        stream = EventStream(source(), {"SERVER_SOFTWARE": "test"}, options=QUICK)
+        assert [next(stream), next(stream), next(stream)][2] == b":\\n"
+        stream.close()
+        """,
+        patched,
+    )
+    assert time.monotonic() - began < 20
 
 
 def test_stream_and_disconnect():
