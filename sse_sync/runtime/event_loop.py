@@ -22,10 +22,15 @@ def start_loop() -> asyncio.AbstractEventLoop:
     """Return a new event loop, which runs in a daemon thread until it is stopped."""
     # Of the kind that the application has chosen, such as uvloop's.
     loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=_run, args=(loop,), name="sse-sync event loop", daemon=True)
     _started.append(loop)
-    threading.Thread(
-        target=run_for_ever, args=(loop,), name="sse-sync event loop", daemon=True
-    ).start()
+    try:
+        thread.start()
+    except BaseException:
+        # No more threads. Every further stream tries again.
+        _started.remove(loop)
+        loop.close()
+        raise
     return loop
 
 
@@ -45,6 +50,10 @@ def run_for_ever(loop: asyncio.AbstractEventLoop) -> None:
             # SystemExit or KeyboardInterrupt in a task that a source has started.
             logger.exception("a task tried to end the event loop of all async sources; it goes on")
     loop.close()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    run_for_ever(loop)
     _started.remove(loop)
 
 

@@ -270,6 +270,23 @@ def test_stream_and_disconnect():
     )
 
 
+def test_stopped():
+    """A loop that is stopped is closed, and leaves no error in the hub."""
+    run_async(
+        """
+        def inside():
+            errors = []
+            gevent.get_hub().handle_error = lambda *error: errors.append(error)
+            loop = runtime.current().event_loop()
+            loop.call_soon_threadsafe(loop.stop)
+            while not loop.is_closed():
+                gevent.sleep(0.01)
+            assert errors == []
+        in_greenlet(inside)
+        """
+    )
+
+
 def test_from_another_thread():
     """What calls the loop from a native thread wakes it."""
     run_async(
