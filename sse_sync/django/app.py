@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from asgiref.sync import SyncToAsync
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.core.signals import setting_changed
@@ -20,8 +20,8 @@ from ..channels.schedule import Schedule
 from ..settings import Options
 
 __all__ = [
-    *("app_hub", "close_async_connections", "close_connections", "configured", "dumps"),
-    *("schedule", "without_request"),
+    *("app_hub", "close_connections", "configured", "dumps", "own_queries", "schedule"),
+    "without_request",
 ]
 
 logger = logging.getLogger("sse_sync")
@@ -73,10 +73,28 @@ def close_connections() -> None:
                 logger.exception("closing the database connection %s failed", connection.alias)
 
 
-def close_async_connections() -> None:
-    """Close the database connections of asynchronous queries, which share one thread."""
-    # Nothing else would do so on WSGI, not even after an error has made one unusable.
-    SyncToAsync.single_thread_executor.submit(close_connections)
+@contextmanager
+def own_queries() -> Iterator[Callable[[], object]]:
+    """
+    Give the asynchronous queries of one view or source a thread, and so connections, of their own.
+
+    Otherwise all of the process share one thread: each would wait for the slowest, and closing the
+    connections of one would break another's cursor. Nothing closes them by itself on WSGI, not even
+    after an error has made one unusable. Yields what closes them.
+    """
+    own = ThreadSensitiveContext()
+    before = SyncToAsync.thread_sensitive_context.set(own)
+    try:
+        yield functools.partial(_close_queries, own)
+    finally:
+        SyncToAsync.thread_sensitive_context.reset(before)
+
+
+def _close_queries(own: ThreadSensitiveContext) -> None:
+    executor = SyncToAsync.context_to_thread_executor.pop(own, None)
+    if executor is not None:
+        executor.submit(close_connections)
+        executor.shutdown(wait=False)
 
 
 def _reload(*, setting: str, **kwargs: Any) -> None:

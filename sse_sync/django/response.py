@@ -20,7 +20,7 @@ from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
 from ..wsgi import Answer, answer, refusal, report_late_answer
-from .app import app_hub, close_async_connections, close_connections, configured, dumps
+from .app import app_hub, close_connections, configured, dumps, own_queries
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -82,23 +82,24 @@ class EventSourceResponse(StreamingHttpResponse):
         error: ErrorEvents | None = None,
         **changes: Unpack[StreamOptions],
     ) -> None:
-        result = answer(
-            wsgi_environ(request),
-            source,
-            configured().replace(changes),
-            encode=_encode,
-            hooks=Hooks(
-                before=close_connections,
-                after_source=_closing(source),
-                on_close=on_close,
-                after=_report_late_answer,
-            ),
-            headers=(headers or {}).items(),
-            app_hub=app_hub(),
-            user=user,
-            plain=plain,
-            error=error,
-        )
+        with own_queries() as close:
+            result = answer(
+                wsgi_environ(request),
+                source,
+                configured().replace(changes),
+                encode=_encode,
+                hooks=Hooks(
+                    before=close_connections,
+                    after_source=close if isinstance(source, AsyncIterable) else close_connections,
+                    on_close=on_close,
+                    after=_report_late_answer,
+                ),
+                headers=(headers or {}).items(),
+                app_hub=app_hub(),
+                user=user,
+                plain=plain,
+                error=error,
+            )
         self._fill(request, result)
 
     def _fill(self, request: HttpRequest, result: Answer) -> None:
@@ -157,11 +158,6 @@ def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
             "ASGI", "run the project's WSGI application, for example with gunicorn -k gevent"
         )
     return environ
-
-
-def _closing(source: object) -> Callable[[], object]:
-    is_async = isinstance(source, AsyncIterable)
-    return close_async_connections if is_async else close_connections
 
 
 def _encode(item: object) -> bytes:

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from .. import wsgi
 from ..streams.source import is_source
 from ..wsgi import Default, Value
+from .app import own_queries
 from .preflights import is_preflight, preflight
 from .response import EventSourceResponse, wsgi_environ
 
@@ -66,7 +67,11 @@ def event_stream(view: Any = None, **options: Any) -> Any:
         response = EventSourceResponse.for_finished_client(request, **options)
         if response is not None:
             return response
-        result = wsgi.call(view, *args, **kwargs)
+        with own_queries() as close:
+            try:
+                result = wsgi.call(view, *args, **kwargs)
+            finally:
+                close()
         if is_source(result):
             whose = user(request) if callable(user) else user
             return EventSourceResponse(request, result, user=whose, **options)

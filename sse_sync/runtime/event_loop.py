@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
+from concurrent import futures
+from typing import Any
 
 __all__ = ["run_for_ever", "start_loop"]
 
@@ -19,10 +22,15 @@ def start_loop() -> asyncio.AbstractEventLoop:
     """Return a new event loop, which runs in a daemon thread until it is stopped."""
     # Of the kind that the application has chosen, such as uvloop's.
     loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=_run, args=(loop,), name="sse-sync event loop", daemon=True)
     _started.append(loop)
-    threading.Thread(
-        target=run_for_ever, args=(loop,), name="sse-sync event loop", daemon=True
-    ).start()
+    try:
+        thread.start()
+    except BaseException:
+        # No more threads. Every further stream tries again.
+        _started.remove(loop)
+        loop.close()
+        raise
     return loop
 
 
@@ -33,6 +41,7 @@ def run_for_ever(loop: asyncio.AbstractEventLoop) -> None:
     Args:
         loop: The loop. Whatever a task raises, the sources of other streams need it.
     """
+    loop.set_default_executor(_Helpers(thread_name_prefix="asyncio"))
     while True:
         try:
             loop.run_forever()
@@ -41,4 +50,20 @@ def run_for_ever(loop: asyncio.AbstractEventLoop) -> None:
             # SystemExit or KeyboardInterrupt in a task that a source has started.
             logger.exception("a task tried to end the event loop of all async sources; it goes on")
     loop.close()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    run_for_ever(loop)
     _started.remove(loop)
+
+
+class _Helpers(futures.ThreadPoolExecutor):
+    # For asyncio.to_thread(). A process that exits waits for the threads of Python's own executor,
+    # so a worker would stay until it is killed if a source has left one that blocks.
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+        future = super().submit(fn, *args, **kwargs)
+        waited_for: Any = futures.thread._threads_queues
+        for thread in self._threads:
+            waited_for.pop(thread, None)
+        return future

@@ -55,17 +55,22 @@ class LoopGreenlet(greenlet):
 
     def switch(self, *args: Any) -> Any:
         """Let the greenlet have the thread. Whoever wakes it calls this."""
-        self._outside = _exchange(self._inside)
+        self._enter()
         return super().switch(*args)
 
     def throw(self, *args: Any) -> Any:
         """Like :meth:`switch`, but raise an exception in it."""
-        self._outside = _exchange(self._inside)
+        self._enter()
         return super().throw(*args)
 
     def switch_out(self) -> None:
         """Leave the thread to others. The hub calls this whenever the greenlet waits."""
         self._inside = _exchange(self._outside)
+
+    def _enter(self) -> None:
+        # A greenlet that a source has made, as SQLAlchemy does, comes back from within the loop.
+        if events._get_running_loop() is not self._loop:
+            self._outside = _exchange(self._inside)
 
     def run(self) -> None:
         """Run the loop."""

@@ -64,6 +64,8 @@ class AsyncFeed(SourceRunner):
         # Only the loop touches these.
         self._task: asyncio.Task[None] | None = None
         self._sent: asyncio.Future[None] | None = None
+        self._was_sent = True
+        self._cancelled: asyncio.CancelledError | None = None
         self._may_cancel = True
 
     def start(self) -> None:
@@ -111,6 +113,7 @@ class AsyncFeed(SourceRunner):
         self._task.add_done_callback(self._finished)
 
     def _go_on(self) -> None:
+        self._was_sent = True
         if self._sent is not None and not self._sent.done():
             self._sent.set_result(None)
 
@@ -137,14 +140,15 @@ class AsyncFeed(SourceRunner):
             self._failed(exc)
 
     async def _step(self) -> bytes:
-        item = await anext(self._iterator)
+        error, self._cancelled = self._cancelled, None
+        item = await (anext(self._iterator) if error is None else self._throw(error))
         try:
             return self._encode(item)
         except EventError as exc:
             # Raised at the yield, once; see Pump.
             return self._encode(await self._throw(exc))
 
-    async def _throw(self, error: EventError) -> Any:
+    async def _throw(self, error: BaseException) -> Any:
         throw = getattr(self._iterator, "athrow", None)
         if throw is None:
             raise error
@@ -153,10 +157,17 @@ class AsyncFeed(SourceRunner):
     async def _offer(self, chunk: bytes) -> None:
         if self._stopping:
             return  # It went on although it was cancelled; nobody will take this.
-        self._sent = asyncio.get_running_loop().create_future()
+        self._was_sent = False
         self._chunk = chunk
         self._signal.set()
-        await self._sent
+        while not self._was_sent:
+            self._sent = asyncio.get_running_loop().create_future()
+            try:
+                await self._sent
+            except asyncio.CancelledError as exc:
+                if self._stopping:
+                    raise
+                self._cancelled = exc  # For the source: an asyncio.timeout() around its yield.
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         try:

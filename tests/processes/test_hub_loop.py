@@ -1,5 +1,7 @@
 """The event loop of async sources in a greenlet. In processes, because patching stays."""
 
+import time
+
 import pytest
 
 from tests.processes.test_greenlets import run
@@ -7,7 +9,10 @@ from tests.processes.test_greenlets import run
 COMMON = """
 import asyncio
 from sse_sync import EventStream
+from sse_sync.settings import Options
 from sse_sync.streams.async_source import run_coroutine
+
+QUICK = Options().replace({"heartbeat": 0.2})
 
 def in_greenlet(function):
     with gevent.Timeout(20):
@@ -110,6 +115,28 @@ def test_others_see_no_running_loop():
     )
 
 
+def test_greenlets_of_a_source():
+    """A source may run greenlets of its own, as SQLAlchemy's asyncio extension does."""
+    run_async(
+        """
+        from greenlet import getcurrent, greenlet
+
+        async def waits():
+            inner = greenlet(lambda: getcurrent().parent.switch(asyncio.sleep(0.01, "slept")))
+            slept = await inner.switch()
+            return inner.switch(slept)
+
+        def inside():
+            for _ in range(2):
+                assert run_coroutine(waits()) == "slept"
+                assert asyncio._get_running_loop() is None
+                assert sys.get_asyncgen_hooks().firstiter is None
+                asyncio.run(asyncio.sleep(0))
+        in_greenlet(inside)
+        """
+    )
+
+
 def test_beside_other_loops():
     """A greenlet may run a loop of its own meanwhile, as an async view of Flask does."""
     run_async(
@@ -194,6 +221,25 @@ def test_does_not_keep_the_program():
     )
 
 
+@PATCHED
+def test_exit_waits_for_no_helper(patched):
+    """A process exits although a source has left a function that blocks in a thread."""
+    began = time.monotonic()
+    run_async(
+        """
+        async def source():
+            yield "a"
+            await asyncio.to_thread(time.sleep, 30)
+
+        stream = EventStream(source(), {"SERVER_SOFTWARE": "test"}, options=QUICK)
+        assert [next(stream), next(stream), next(stream)][2] == b":\\n"
+        stream.close()
+        """,
+        patched,
+    )
+    assert time.monotonic() - began < 20
+
+
 def test_stream_and_disconnect():
     """Under gevent, a stream's source is cancelled as soon as the stream ends."""
     run_async(
@@ -219,6 +265,23 @@ def test_stream_and_disconnect():
             stream.close()
             gevent.sleep(0.05)
             assert seen[0] - ended < 0.05
+        in_greenlet(inside)
+        """
+    )
+
+
+def test_stopped():
+    """A loop that is stopped is closed, and leaves no error in the hub."""
+    run_async(
+        """
+        def inside():
+            errors = []
+            gevent.get_hub().handle_error = lambda *error: errors.append(error)
+            loop = runtime.current().event_loop()
+            loop.call_soon_threadsafe(loop.stop)
+            while not loop.is_closed():
+                gevent.sleep(0.01)
+            assert errors == []
         in_greenlet(inside)
         """
     )

@@ -74,6 +74,24 @@ def test_what_sources_use(world):
     assert thread is not threading.current_thread()
 
 
+def test_no_more_threads(monkeypatch):
+    """A loop whose thread cannot start is closed, and the next attempt makes another."""
+    made, world = [], ThreadRuntime()
+    new = asyncio.new_event_loop
+    monkeypatch.setattr(asyncio, "new_event_loop", lambda: made.append(new()) or made[-1])
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            world.event_loop()
+    assert made[0].is_closed()
+    end(world.event_loop())
+    world.reactor.abandon()
+
+
 @pytest.mark.parametrize("exit", [SystemExit, KeyboardInterrupt])
 def test_outlives_an_exit(world, caplog, exit):
     """A task that wants to end the process does not end the loop of all the others."""

@@ -107,6 +107,25 @@ def test_disconnect_cancels_once(runtime, client, seen):
     assert (seen, ended, statistics().lingering) == (["cancelled", "cleaned up"], [None], 0)
 
 
+def test_cancelled_by_itself_while_its_client_reads(runtime):
+    """A source with a time limit around its yields learns of it there, and no event is lost."""
+
+    async def source():
+        task = asyncio.current_task()
+        asyncio.get_running_loop().call_later(1, task.cancel)
+        try:
+            yield "a"
+            yield "b"
+        except asyncio.CancelledError:
+            yield "out of time"
+
+    stream = served(source(), SERVED)
+    assert [next(stream), next(stream)] == [PREAMBLE, b"data: a\n\n"]
+    runtime.advance(2)
+    assert list(stream) == [b"data: out of time\n\n", END]
+    stream.close()
+
+
 def test_no_cancellation_while_it_is_closed(runtime, client, seen):
     """Where a source waits for its client it is closed, and that is not interrupted."""
 
