@@ -7,7 +7,7 @@ import contextvars
 from collections.abc import Callable
 from typing import Protocol
 
-from .closing import CloseReason
+from .closing import CloseReason, End
 from .runtime import Signal
 
 __all__ = ["Encode", "Feed", "FeedSource"]
@@ -40,8 +40,14 @@ class Feed(Protocol):
     def take(self) -> bytes | None:
         """Return the next chunk, or :obj:`None` if there is none yet."""
 
-    def rest(self) -> bytes:
-        """Return what the source gave before it was stopped, and has not been taken."""
+    def rest(self, end: End) -> tuple[bytes, End]:
+        """
+        Return what the source gave before it was stopped, and has not been taken; and how the
+        stream ends, if something of that is missing.
+
+        Args:
+            end: How it was to end.
+        """
 
     def wait(self) -> None:
         """Wait until there may be something to take, or something else to do."""

@@ -10,6 +10,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .channels.app import AppHub, stream_options
@@ -228,12 +229,18 @@ def report_late_answer(error: BaseException, status: int) -> None:
         status: HTTP status code of that answer.
     """
     raised_in = error.__traceback__
+    while raised_in is not None and _is_ours(raised_in.tb_frame):
+        raised_in = raised_in.tb_next
     logger.error(
         "%s raised a %s, which cannot be the answer any more: headers are sent before a generator"
         " begins. Check in a view that returns the generator",
         "the generator" if raised_in is None else raised_in.tb_frame.f_code.co_name,
         status,
     )
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith(f"{__package__}.")
 
 
 def application(

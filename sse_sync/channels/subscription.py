@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..brokers.base import Message, Position, check_channel
-from ..closing import CloseReason
+from ..closing import CloseReason, End
 from ..event import ServerSentEvent
 from ..exceptions import BrokerUnavailable, ConfigurationError
 from ..feed import Encode, FeedSource
@@ -183,15 +183,25 @@ class ChannelFeed:
         alone = len(ready) == 1 or len(ready[0]) >= LARGE
         return ready.popleft() if alone else _join(ready)
 
-    def rest(self) -> bytes:
-        if self.error is None and not self.reader.has_missed and not self._is_replaying:
-            try:
-                self._context.run(self._collect)
-            except Exception as exc:
-                self._fail(exc)
+    def rest(self, end: End) -> tuple[bytes, End]:
+        # What was published before the application ended the stream belongs to it.
+        if end.reason is CloseReason.CLOSED and self.error is None:
+            if self.reader.has_missed or self._is_replaying:
+                end = End(CloseReason.INTERRUPTED)
+            else:
+                end = self._collect_rest(end)
         rest = b"".join(self._ready)
         self._ready.clear()
-        return rest
+        return rest, end
+
+    def _collect_rest(self, end: End) -> End:
+        overflowed = self.mailbox.overflowed
+        try:
+            self._context.run(self._collect)
+        except Exception as exc:
+            self._fail(exc)
+            return End(CloseReason.FAILED)
+        return End(CloseReason.OVERFLOWED) if overflowed else end
 
     def wait(self) -> None:
         self._signal.wait()

@@ -46,8 +46,12 @@ def _outside(given: Mapping[str, Any]) -> list[CheckMessage]:
     # As Flask's keys are called, and flask-sse's.
     keys = {f"SSE_{option.name.upper()}": option.name.upper() for option in OPTIONS}
     keys["SSE_REDIS_URL"] = "BROKER_URL"
+    # The other names may be the project's own.
+    surely = ("SSE_BROKER_URL", "SSE_REDIS_URL")
     return [
-        Error(f"{name} is not read: write SSE_SYNC = {{{key!r}: ...}} instead.", id="sse_sync.E004")
+        (Error if name in surely else CheckWarning)(
+            f"{name} is not read: write SSE_SYNC = {{{key!r}: ...}} instead.", id="sse_sync.E004"
+        )
         for name, key in keys.items()
         if hasattr(settings, name) and key not in given
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
@@ -26,6 +27,8 @@ __all__ = ["event_stream", "is_event_source", "last_event_id", "refuse_misplaced
 # Attribute of functions: True of event streams, and of decorated ones; False of a view that one was
 # made of.
 MARK = "_sse_sync_is_stream"
+
+logger = logging.getLogger("sse_sync")
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -89,6 +92,13 @@ def event_stream(view: Any = None, **options: Any) -> Any:
     return streaming
 
 
+# What is wrong with such a view.
+MISPLACED = (
+    "@event_stream is above its route, which has registered the function without it. Move"
+    " @event_stream below @app.get(...) or @app.route(...)"
+)
+
+
 def refuse_misplaced(views: dict[str, Callable[..., Any]]) -> None:
     """
     Have those views raise an error that a route registered before they became event streams.
@@ -98,8 +108,14 @@ def refuse_misplaced(views: dict[str, Callable[..., Any]]) -> None:
     """
     streams = {id(inspect.unwrap(view)) for view in views.values() if getattr(view, MARK, False)}
     for endpoint, view in list(views.items()):
-        if getattr(view, MARK, None) is False and id(inspect.unwrap(view)) not in streams:
+        function = inspect.unwrap(view)
+        if getattr(view, MARK, None) is not False or id(function) in streams:
+            continue
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             views[endpoint] = functools.partial(_misplaced, endpoint)
+        else:
+            # It may be a view of its own that another one calls.
+            logger.warning("the view %r does not stream: %s", endpoint, MISPLACED)
 
 
 def _mark(stream: Any, view: Any) -> None:
@@ -112,11 +128,7 @@ def _mark(stream: Any, view: Any) -> None:
 
 
 def _misplaced(endpoint: str, /, **arguments: Any) -> NoReturn:
-    raise RuntimeError(
-        f"the view {endpoint!r} would not stream, because @event_stream is above its route, which"
-        " has registered the function without it: move @event_stream below @app.get(...) or"
-        " @app.route(...)"
-    )
+    raise RuntimeError(f"the view {endpoint!r} would not stream: {MISPLACED}")
 
 
 def is_event_source() -> bool:

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Any
 
-from ..closing import CloseReason
+from ..closing import CloseReason, End
 from ..exceptions import EventError
 from ..feed import Encode
 from ..runtime import Runtime, Signal, Task
@@ -59,9 +59,9 @@ class SourceRunner:
         """Return the next chunk, or :obj:`None` if there is none yet."""
         raise NotImplementedError
 
-    def rest(self) -> bytes:
-        """Return the chunk on offer, if there is one."""
-        return self.take() or b""
+    def rest(self, end: End) -> tuple[bytes, End]:
+        """Return the chunk on offer, if there is one, and the end."""
+        return self.take() or b"", end
 
     def _failed(self, error: BaseException) -> None:
         if self._stopping and isinstance(error, self._exits):

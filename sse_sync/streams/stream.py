@@ -341,9 +341,8 @@ class EventStream:
             self._watchdog.forget_error()
             return b""
         feed.stop()
-        # What was published before the application ended it belongs to it.
-        rest = feed.rest() if end.reason is CloseReason.CLOSED else feed.take() or b""
-        return rest + self._say(self._dialect.closing(end, feed.error))
+        rest, self._end = feed.rest(end)
+        return rest + self._say(self._dialect.closing(self._end, feed.error))
 
     def _say(self, words: LastWords) -> bytes:
         self._state = State.ENDING if words.is_clean else State.BREAKING

@@ -317,7 +317,7 @@ def test_checks(given, expected):
     [
         ("SSE_BROKER_URL", "BROKER_URL"),
         ("SSE_REDIS_URL", "BROKER_URL"),
-        ("SSE_HEARTBEAT", "HEARTBEAT"),
+        ("SSE_HEARTBEAT", "HEARTBEAT"),  # Or it is the project's own.
     ],
 )
 def test_settings_outside_the_dictionary(name, key):
@@ -325,6 +325,7 @@ def test_settings_outside_the_dictionary(name, key):
     with override_settings(**{name: "redis://localhost"}, SSE_SYNC={}):
         (message,) = check_settings()
     assert message.id == "sse_sync.E004"
+    assert message.is_serious() == (key == "BROKER_URL")
     assert message.msg == f"{name} is not read: write SSE_SYNC = {{'{key}': ...}} instead."
     with override_settings(**{name: "redis://localhost"}, SSE_SYNC={key: 5}):
         assert "sse_sync.E004" not in [message.id for message in check_settings()]

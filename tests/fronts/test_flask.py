@@ -401,6 +401,18 @@ def test_decorator_above_the_route(app):
     assert app.test_client().get("/other").text == "other"
 
 
+def test_decorator_above_the_route_of_another_view(app, caplog):
+    """A view that is no generator may be served on its own as well, and is only warned of."""
+
+    @event_stream
+    @app.get("/rows")
+    def rows():
+        return {"n": 1}
+
+    assert app.test_client().get("/rows").json == {"n": 1}
+    assert "the view 'rows' does not stream: @event_stream is above its route" in caplog.text
+
+
 def test_decorators_between(app):
     """Other decorators change nothing: neither below a wrong route, nor around a right one."""
     app.config["PROPAGATE_EXCEPTIONS"] = True

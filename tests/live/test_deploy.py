@@ -68,7 +68,7 @@ def test_nothing_is_held_back(site, key):
             while (event := next(stream)).data is None:
                 pass  # A heartbeat.
             assert event.data == str(number)
-            assert time.monotonic() - began < 0.5
+            assert time.monotonic() - began < 3
         assert any(event.comment is not None for event in stream.take(2))
 
 

@@ -594,6 +594,24 @@ def test_stream_that_is_never_iterated():
 
 
 @pytest.mark.parametrize("plain", [True, False])
+def test_end_of_a_stream_that_lacks_events(runtime, plain):
+    """What did not fit is not there, so the end is none that the client takes for the whole."""
+    with Hub(MemoryBroker(), clock=lambda: runtime.now) as hub:
+        wanted = Subscription(hub, ("a",), snapshot=lambda: ["state"], max_events=5)
+        stream = EventStream(wanted, dict(SERVED), plain=plain)
+        body = next(stream) + next(stream)
+        for number in range(28):
+            hub.publish("a", str(number))
+        stream.end()
+        body += b"".join(stream)
+        assert stream._end.reason is CloseReason.OVERFLOWED
+        stream.close()
+        assert b"\ndata: 4\n" in body
+        assert b"\ndata: 5\n" not in body
+        assert not body.endswith(END)
+
+
+@pytest.mark.parametrize("plain", [True, False])
 def test_end_after_publishing(runtime, plain):
     """What was published before end() belongs to the body, which says that it is whole."""
     with Hub(MemoryBroker(), clock=lambda: runtime.now) as hub:
