@@ -65,5 +65,7 @@ class _Helpers(futures.ThreadPoolExecutor):
         future = super().submit(fn, *args, **kwargs)
         waited_for: Any = futures.thread._threads_queues
         for thread in self._threads:
-            waited_for.pop(thread, None)
+            # Others, made by a main thread that gevent has not patched, must be told to end.
+            if thread.daemon:
+                waited_for.pop(thread, None)
         return future
