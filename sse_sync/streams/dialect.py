@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
+from .. import runtime
 from ..closing import END_ID, CloseReason, End, spread
 from ..event import ServerSentEvent, encode_retry
 from ..feed import Encode
@@ -255,7 +256,10 @@ class LastEvents:
             message = _describe(failure)
         try:
             return self.call(lambda: self._said(StreamFailure(reason, failure, message)))
-        except (Exception, SystemExit):
+        except BaseException as exc:
+            # Including SystemExit, and the timeouts and cancellations that are no Exception.
+            if runtime.is_exit(exc):
+                raise
             logger.exception("error= raised an exception; breaking the connection off instead")
             return None
 
