@@ -30,23 +30,30 @@ ATTEMPTS = 20
 
 def openai_chat(url: str, scenario: str, seen: Seen) -> None:
     """Read OpenAI's chat completions."""
-    client = openai.OpenAI(base_url=f"{url}/{scenario}/v1", api_key="none", max_retries=0)
-    with client.chat.completions.create(model="small", messages=QUESTION, stream=True) as stream:
+    asked = {"model": "small", "messages": QUESTION}
+    with (
+        openai.OpenAI(base_url=f"{url}/{scenario}/v1", api_key="none", max_retries=0) as client,
+        client.chat.completions.create(**asked, stream=True) as stream,
+    ):
         seen.extend(chunk.to_dict() for chunk in stream)
 
 
 def openai_responses(url: str, scenario: str, seen: Seen) -> None:
     """Read OpenAI's responses."""
-    client = openai.OpenAI(base_url=f"{url}/{scenario}/v1", api_key="none", max_retries=0)
-    with client.responses.create(model="small", input=QUESTION, stream=True) as stream:
+    with (
+        openai.OpenAI(base_url=f"{url}/{scenario}/v1", api_key="none", max_retries=0) as client,
+        client.responses.create(model="small", input=QUESTION, stream=True) as stream,
+    ):
         seen.extend(event.to_dict() for event in stream)
 
 
 def anthropic_messages(url: str, scenario: str, seen: Seen) -> None:
     """Read Anthropic's messages."""
-    client = anthropic.Anthropic(base_url=f"{url}/{scenario}", api_key="none", max_retries=0)
     asked = {"model": "small", "messages": QUESTION, "max_tokens": 100}
-    with client.messages.create(**asked, stream=True) as stream:
+    with (
+        anthropic.Anthropic(base_url=f"{url}/{scenario}", api_key="none", max_retries=0) as client,
+        client.messages.create(**asked, stream=True) as stream,
+    ):
         seen.extend(event.to_dict() for event in stream)
 
 
