@@ -64,25 +64,24 @@ def test_log_in_of_a_channel_view():
         Mine.as_view()(request_of(AnonymousUser()))
 
 
-def test_log_in_by_middleware():
-    """So it does from a middleware as the documentation shows it."""
-    django = getattr(auth_middleware, "LoginRequiredMiddleware", None)
-    if django is None:
-        pytest.skip("Django 5.1 has it")
+if hasattr(auth_middleware, "LoginRequiredMiddleware"):  # Since Django 5.1.
 
-    class LoginRequired(django):
-        def handle_no_permission(self, request, view_func):
-            if is_event_source(request):
-                raise PermissionDenied
-            return super().handle_no_permission(request, view_func)
+    def test_log_in_by_middleware():
+        """So it does from a middleware as the documentation shows it."""
 
-    middleware = LoginRequired(lambda request: None)
-    view = ChannelView.as_view(channels=["a"])
-    page = middleware.process_view(request_of(AnonymousUser()), view, (), {})
-    assert page.status_code == 302
-    accepting = request_of(AnonymousUser(), headers={"Accept": "text/event-stream"})
-    with pytest.raises(PermissionDenied):
-        middleware.process_view(accepting, view, (), {})
+        class LoginRequired(auth_middleware.LoginRequiredMiddleware):
+            def handle_no_permission(self, request, view_func):
+                if is_event_source(request):
+                    raise PermissionDenied
+                return super().handle_no_permission(request, view_func)
+
+        middleware = LoginRequired(lambda request: None)
+        view = ChannelView.as_view(channels=["a"])
+        page = middleware.process_view(request_of(AnonymousUser()), view, (), {})
+        assert page.status_code == 302
+        accepting = request_of(AnonymousUser(), headers={"Accept": "text/event-stream"})
+        with pytest.raises(PermissionDenied):
+            middleware.process_view(accepting, view, (), {})
 
 
 @pytest.mark.django_db
