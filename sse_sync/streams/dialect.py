@@ -257,8 +257,9 @@ class LastEvents:
         try:
             return self.call(lambda: self._said(StreamFailure(reason, failure, message)))
         except BaseException as exc:
-            # Including SystemExit, and the timeouts and cancellations that are no Exception.
-            if runtime.is_exit(exc):
+            # With the timeouts and cancellations that are no Exception; and with SystemExit, as of a
+            # generator: from here sys.exit() would end the whole process under gevent.
+            if runtime.is_exit(exc) and not isinstance(exc, SystemExit):
                 raise
             logger.exception("error= raised an exception; breaking the connection off instead")
             return None

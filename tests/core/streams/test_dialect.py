@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import json
+import sys
 import threading
 
 import pytest
@@ -196,6 +197,24 @@ def test_application_that_fails_to_say_it(caplog, broken):
     """Its failure is logged, and the client still learns that it lacks something."""
     assert plain(broken).closing(End(CloseReason.FAILED)) == LastWords(b"", is_clean=False)
     assert "error= raised an exception" in caplog.text
+
+
+def test_application_that_exits_while_it_says_it(caplog):
+    """As in a generator, sys.exit() must not end the process; under gevent it would."""
+    words = plain(lambda failure: sys.exit(3)).closing(End(CloseReason.FAILED))
+    assert words == LastWords(b"", is_clean=False)
+    assert "error= raised an exception" in caplog.text
+
+
+@pytest.mark.parametrize("exit", [KeyboardInterrupt, GeneratorExit])
+def test_process_that_ends_while_the_application_is_asked(exit):
+    """Whoever ends the process or the stream is not held up."""
+
+    def ended(failure):
+        raise exit
+
+    with pytest.raises(exit):
+        plain(ended).closing(End(CloseReason.FAILED))
 
 
 def test_application_is_asked_in_the_context_of_its_view():
