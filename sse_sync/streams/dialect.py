@@ -257,8 +257,8 @@ class LastEvents:
         try:
             return self.call(lambda: self._said(StreamFailure(reason, failure, message)))
         except BaseException as exc:
-            # With the timeouts and cancellations that are no Exception; and with SystemExit, as of a
-            # generator: from here sys.exit() would end the whole process under gevent.
+            # Not even timeouts and cancellations, which are no Exception, get through; nor does
+            # sys.exit(), which from here would end the whole process under gevent.
             if runtime.is_exit(exc) and not isinstance(exc, SystemExit):
                 raise
             logger.exception("error= raised an exception; breaking the connection off instead")

@@ -206,14 +206,14 @@ def test_application_that_exits_while_it_says_it(caplog):
     assert "error= raised an exception" in caplog.text
 
 
-@pytest.mark.parametrize("exit", [KeyboardInterrupt, GeneratorExit])
-def test_process_that_ends_while_the_application_is_asked(exit):
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, GeneratorExit])
+def test_process_that_ends_while_the_application_is_asked(kind):
     """Whoever ends the process or the stream is not held up."""
 
     def ended(failure):
-        raise exit
+        raise kind
 
-    with pytest.raises(exit):
+    with pytest.raises(kind):
         plain(ended).closing(End(CloseReason.FAILED))
 
 
