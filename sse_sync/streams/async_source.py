@@ -58,8 +58,6 @@ class AsyncFeed(SourceRunner):
         self._runtime = runtime
         self._context = context
         self._signal = signal
-        self._chunk: bytes | None = None
-        self._holding = False
         self._loop: asyncio.AbstractEventLoop | None = None
         # Only the loop touches these.
         self._task: asyncio.Task[None] | None = None
@@ -73,14 +71,6 @@ class AsyncFeed(SourceRunner):
         loop = self._loop = self._runtime.event_loop()
         # A copy, because the stream may use the context at the same time.
         loop.call_soon_threadsafe(self._begin, context=self._context.copy())
-
-    def take(self) -> bytes | None:
-        """Return the chunk on offer, if there is one."""
-        chunk = self._chunk
-        if chunk is not None:
-            self._chunk = None
-            self._holding = True
-        return chunk
 
     def wait(self) -> None:
         """Wait for the signal. If a chunk was taken and sent, first let the source continue."""

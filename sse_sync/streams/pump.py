@@ -54,10 +54,17 @@ class SourceRunner:
         self._ended = ended
         self._exits: tuple[type[BaseException], ...] = (GeneratorExit, *exits)
         self._stopping = False
+        # What is on offer to the stream, and whether it has been taken and is being sent.
+        self._chunk: bytes | None = None
+        self._holding = False
 
     def take(self) -> bytes | None:
-        """Return the next chunk, or :obj:`None` if there is none yet."""
-        raise NotImplementedError
+        """Return the chunk on offer, if there is one."""
+        chunk = self._chunk
+        if chunk is not None:
+            self._chunk = None
+            self._holding = True
+        return chunk
 
     def rest(self, end: End) -> tuple[bytes, End]:
         """Return the chunk on offer, if there is one, and the end."""
@@ -166,22 +173,12 @@ class Pump(_StepRunner):
         self._context = context
         self._signal = signal
         self._taken = runtime.signal()
-        self._chunk: bytes | None = None
-        self._holding = False
         self._interrupted = False
         self._task: Task | None = None
 
     def start(self) -> None:
         """Start the thread or greenlet."""
         self._task = self._runtime.spawn(self._main, f"sse-sync {qualname(self._iterator)}")
-
-    def take(self) -> bytes | None:
-        """Return the chunk on offer, if there is one."""
-        chunk = self._chunk
-        if chunk is not None:
-            self._chunk = None
-            self._holding = True
-        return chunk
 
     def wait(self) -> None:
         """Wait for the signal. If a chunk was taken and sent, first let the source continue."""
