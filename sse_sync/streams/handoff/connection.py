@@ -274,8 +274,6 @@ class HandoffConnection:
         if self._is_ending:
             self._close_when_read()
         elif self._mailbox is not None and self._mailbox.overflowed:
-            if self._end is not None and self._end.reason is CloseReason.CLOSED:
-                self._end = None  # It lacks some of what belongs to it, and comes back for that.
             self.end_with(End(CloseReason.OVERFLOWED))
         elif self._is_finishing:
             self.end_with(self._fanout.key.finish or End(CloseReason.FINISHED))
