@@ -162,7 +162,7 @@ class ChannelFeed:
             new = () if self.reader.has_missed else self.reader.follow(messages)
             if len(new) == 1:
                 return new[0].wire
-            self._queue(new)
+            self._ready.extend([message.wire for message in new])
         elif not self._ready and not self.done:
             try:
                 if self.reader.has_missed:
@@ -178,6 +178,8 @@ class ChannelFeed:
             self._ready.append(degraded_event(degraded))
         ready = self._ready
         if not ready:
+            if self.reader.has_missed:
+                self._signal.set()  # To be checked again at once.
             return None
         # All streams share a large event; joined with others it would be copied in each stream.
         alone = len(ready) == 1 or len(ready[0]) >= LARGE
@@ -343,20 +345,13 @@ class ChannelFeed:
             or self._degraded is not None
         )
 
-    def _queue(self, new: Sequence[Message]) -> None:
-        self._ready.extend([message.wire for message in new])
-        if self.reader.has_missed and not self._ready:
-            self._signal.set()  # To be checked again at once.
-
     def _collect(self) -> None:
         # In this order: events from before the overflow are sent without a gap.
         overflowed = self.mailbox.overflowed
         messages = self.mailbox.take()
         if messages:
             self._follow(messages)
-        if self.reader.has_missed and not self._ready:
-            self._signal.set()  # To be checked again at once.
-        elif overflowed and not self._ready:
+        if overflowed and not self._ready and not self.reader.has_missed:
             self._end(CloseReason.OVERFLOWED)
 
     def _counts(self, message: Message) -> bool:

@@ -126,7 +126,8 @@ class EventStream:
         if not chunk:
             if self._state is State.BREAKING:
                 self._watchdog.break_off(is_urgent=self._end is None or self._end.is_urgent)
-            self._state = State.ENDING if self._state is not State.CLOSED else State.CLOSED
+            if self._state is not State.CLOSED:
+                self._state = State.ENDING
             if self._watchdog.must_close:
                 self.close()
             raise StopIteration
