@@ -13,6 +13,12 @@ from tests.tls import make_certificate
 from tests.waiting import wait_for
 
 
+def listens(port):
+    """Whether something accepts connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 class Nginx:
     """A context manager: nginx in front of a unix socket."""
 
@@ -75,8 +81,7 @@ class Nginx:
 
     def _is_up(self):
         assert self.process.poll() is None, (self.folder / "stderr.log").read_text()
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        return listens(self.port)
 
 
 class PlainNginx:
@@ -110,13 +115,9 @@ class PlainNginx:
         path = self.folder / "plain.conf"
         path.write_text(self._configuration)
         self.process = subprocess.Popen(["nginx", "-p", self.folder, "-c", path])
-        wait_for(self._is_up, "nginx")
+        wait_for(lambda: listens(self.port), "nginx")
         return self
 
     def __exit__(self, *exc_info):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(10)
-
-    def _is_up(self):
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0

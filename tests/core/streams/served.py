@@ -23,6 +23,16 @@ def served(source, environ=SERVED, **arguments):
     return EventStream(source, dict(environ), options=Options().replace(options), **arguments)
 
 
+def slow_to_clean_up(runtime, seconds, seen):
+    """A source that blocks after its first event, and whose cleanup takes long."""
+    try:
+        yield "a"
+        runtime.sleep(1000)
+    finally:
+        runtime.sleep(seconds)
+        seen.append("cleaned up")
+
+
 def retry_in(chunk):
     parser = EventStreamParser()
     parser.feed(chunk)

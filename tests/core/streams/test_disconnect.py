@@ -15,7 +15,7 @@ from sse_sync.closing import URGENT_PATIENCE, End
 from sse_sync.settings import Options
 from sse_sync.streams.disconnect import Watchdog
 from sse_sync.streams.handoff.takeover import OFFER
-from tests.core.streams.served import END, HEARTBEAT, PREAMBLE, Client, served
+from tests.core.streams.served import END, HEARTBEAT, PREAMBLE, Client, served, slow_to_clean_up
 
 
 def test_heartbeats_while_the_source_blocks(runtime):
@@ -219,16 +219,7 @@ def test_stopping_server_cuts_off_who_does_not_read(runtime, client, blocks_in_l
 def test_stopping_server_waits_for_a_cleanup(runtime):
     """Under gevent a worker exits with its last request, so requests wait for their sources."""
     seen = []
-
-    def source():
-        try:
-            yield "a"
-            runtime.sleep(1000)
-        finally:
-            runtime.sleep(0.9)
-            seen.append("cleaned up")
-
-    stream = served(source())
+    stream = served(slow_to_clean_up(runtime, 0.9, seen))
     next(stream)
     next(stream)
     runtime.reactor.call_at(

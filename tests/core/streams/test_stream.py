@@ -27,7 +27,7 @@ from sse_sync.streams import registry
 from sse_sync.streams.drain import INTERVAL, on_worker_stop
 from sse_sync.streams.hooks import Hooks
 from tests.core.environs import REQUEST, class_named
-from tests.core.streams.served import END, PREAMBLE, SERVED, retry_in, served
+from tests.core.streams.served import END, PREAMBLE, SERVED, retry_in, served, slow_to_clean_up
 
 A2WSGI = {"asgi.scope": {}, "wsgi.input": class_named("a2wsgi.wsgi.Body")}
 ASGIREF = {"wsgi.input": class_named("tempfile.SpooledTemporaryFile")}
@@ -135,16 +135,7 @@ def test_not_a_source(source):
 def test_interrupted_once(runtime):
     """A finally that blocks is not interrupted again."""
     seen = []
-
-    def source():
-        try:
-            yield "a"
-            runtime.sleep(1000)
-        finally:
-            runtime.sleep(10)
-            seen.append("cleaned up")
-
-    stream = served(source())
+    stream = served(slow_to_clean_up(runtime, 10, seen))
     next(stream)
     next(stream)
     go_on(stream, runtime)
