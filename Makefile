@@ -11,6 +11,8 @@ PORT ?= 8000
 EXAMPLES := 100
 # Most tests wait for servers, so more of them run in parallel than there are cores.
 SPREAD := -n 3 --dist loadfile
+# The same random order each time, so that a failure belongs to the change; the soak shuffles anew.
+ORDER := --randomly-seed=1
 RUNS ?= 3
 SOAK ?= 3
 export PORT
@@ -64,7 +66,7 @@ lint: system-test $(VENV)/test-ready
 	$(VENV)/bin/mypy
 
 test-newest: system-test $(VENV)/test-ready example_pages/built/react.js $(CLIENTS)/built/datastar.js
-	EXACTLY_ONCE_SEEDS=1000 EXAMPLES=$(EXAMPLES) $(VENV)/bin/python -X dev -m pytest $(SPREAD)
+	EXACTLY_ONCE_SEEDS=1000 EXAMPLES=$(EXAMPLES) $(VENV)/bin/python -X dev -m pytest $(SPREAD) $(ORDER)
 
 # Clients of npm that read our streams.
 $(CLIENTS)/built/datastar.js: $(CLIENTS)/package.json $(wildcard $(CLIENTS)/browser/*.js)
@@ -73,7 +75,7 @@ $(CLIENTS)/built/datastar.js: $(CLIENTS)/package.json $(wildcard $(CLIENTS)/brow
 # The oldest supported releases, pinned in tests/oldest.txt.
 # Other servers, and slow tests that do not depend on versions, run on the newest only.
 test-oldest: system-test $(OLDEST)/test-ready
-	$(OLDEST)/bin/python -m pytest $(SPREAD) tests/fronts tests/brokers tests/live/test_gunicorn.py \
+	$(OLDEST)/bin/python -m pytest $(SPREAD) $(ORDER) tests/fronts tests/brokers tests/live/test_gunicorn.py \
 		tests/live/test_servers.py tests/live/test_channels.py tests/live/test_handoff.py \
 		-k "not (waitress or uwsgi or cheroot or wsgiref or pywsgi or tracing)"
 

@@ -681,16 +681,16 @@ def test_chat_says_what_is_missing(site):
 
 def test_chat_stream(site):
     """First all users, then each join, and all users every two seconds."""
-    with site.stream("/chat/events?id=77&name=Kim") as stream:
+    with site.stream("/chat/events?id=77&name=Lea") as stream:
         events = stream.take(2)
         assert [event.event for event in events] == ["stream-open", "all-users"]
-        assert {"id": "77", "name": "Kim"} in json.loads(events[1].data)
+        assert {"id": "77", "name": "Lea"} in json.loads(events[1].data)
         others = [stream.take(1)[0]]
         while others[-1].event != "users":
             others += stream.take(1)
         assert others[0].event == "new-user"
-        assert json.loads(others[0].data) == {"user": "77", "info": {"name": "Kim"}}
-        assert {"id": "77", "name": "Kim"} in json.loads(others[-1].data)
+        assert json.loads(others[0].data) == {"user": "77", "info": {"name": "Lea"}}
+        assert {"id": "77", "name": "Lea"} in json.loads(others[-1].data)
 
 
 def test_updates_of_another_origin(site, page):
