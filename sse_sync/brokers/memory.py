@@ -152,7 +152,9 @@ class MemoryBroker:
             trimmed, found = self._stored(channels)
             wanted = starts(trimmed, after, floors)
             complete = after.epoch == self._epoch and after.number <= self._number
-            complete = complete and all(trimmed[name] <= wanted[name] for name in trimmed)
+            complete = complete and all(
+                dropped <= after.number for name, dropped in trimmed.items() if name not in floors
+            )
         if not complete:
             return History([], False)
         return History([m for m in found if m.position.number > wanted[m.channel]], True)
