@@ -992,6 +992,18 @@ def test_beginning_in_parts(server, started, monkeypatch, limit):
         assert [message.position for message in messages] == expected
 
 
+@pytest.mark.parametrize("events", [30, 10**9])
+def test_beginning_of_more_than_is_kept(own_server, started, events):
+    """Where all are wanted, Redis does not go through them."""
+    broker, _ = started(own_server, history=10, channels={"c": (10, 60)})
+    positions = [broker.publish(Publication("abc"[n % 3], b"data: x\n\n")) for n in range(60)]
+    own_server.call("CONFIG", "RESETSTAT")
+    position, _ = broker.beginning(["a", "b", "c"], events)
+    assert position.number == positions[-30].number - 1
+    assert "cmdstat_xrevrange" not in own_server.call("INFO", "commandstats")
+    assert broker.beginning(["a", "b", "c"], 29)[0].number == positions[-29].number - 1
+
+
 @pytest.mark.parametrize("replay", [3, "all", "latest"])
 def test_next_client_replays_without_reading(server, monkeypatch, replay):
     """What one new client was sent is kept for the next."""

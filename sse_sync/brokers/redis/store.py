@@ -95,6 +95,8 @@ class Store:
             channels: The channels.
             events: How many, of all channels together; :obj:`None` for all.
         """
+        if events is not None and events >= sum(self.kept(name).events for name in channels):
+            events = None  # All, for which Redis need not go through them.
         left: dict[str, int | str] = dict.fromkeys(channels, "")
         floors: dict[str, int] = {}
         numbers: list[int] = []
