@@ -88,7 +88,7 @@ class MemoryBroker:
         self._receiver: Receiver | None = None
         self._subscribed: set[str] = set()
         self._closed = False
-        self.presence = MemoryPresenceStore(self._announce, now=now)
+        self.presence = MemoryPresenceStore(self._announce, self._check_open, now=now)
         """The presence store of this process."""
 
     def after_fork(self) -> None:
