@@ -24,7 +24,7 @@ TOKEN_AGE = 600.0
 """Seconds for which a publish is remembered by its token."""
 
 NO_FLOORS: Mapping[str, int] = MappingProxyType({})
-"""For a client that knows its position in the history."""
+"""For a client that has had events of all of its channels, or knows its position in them."""
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _MAX_TEXT = 40  # Longer than any position.
@@ -121,7 +121,8 @@ class Beginning(NamedTuple):
     position: Position
     """The position before the first of these events; if there are none, the latest position."""
     floors: Mapping[str, int]
-    """For each channel, the number after which nothing is missing, for :meth:`Broker.history`."""
+    """For each channel, the number up to which its events are not wanted, for
+    :meth:`Broker.history`."""
 
 
 class History(NamedTuple):
@@ -240,7 +241,7 @@ class Broker(Protocol):
         """
         Return where the latest stored events of some channels begin, for a client that has none.
 
-        They may be dropped at any moment, so :meth:`history` may say that some are missing.
+        They may be dropped at any moment; :meth:`history` returns what is left of them then.
 
         Args:
             channels: The channels.
@@ -261,14 +262,19 @@ class Broker(Protocol):
         """
         Return the events of some channels after a position that are still stored.
 
+        What it returns of a channel has no gap, even if the channel drops events while they are
+        read: the history is then incomplete, or it lacks all earlier ones of a channel in
+        ``floors``.
+
         Args:
             channels: The channels.
             after: The position; one of another epoch or of the future makes the history
                 incomplete.
             limit: Bytes of events after which it may stop; :obj:`None` for no limit. If it returns
                 that many, there may be more events after the last one.
-            floors: For a channel, the number up to which its events are not wanted, so that they
-                are not missing.
+            floors: Channels of which the client has had nothing yet, and for each the number up to
+                which its events are not wanted. Nothing is missing that these have dropped: of them
+                the client gets what is stored when they are read.
 
         Raises:
             BrokerUnavailable: If the history cannot be read now.

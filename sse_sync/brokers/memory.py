@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 import secrets
 import threading
 import time
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..exceptions import BrokerClosed
 from ..runtime.process import Clock, monotonic
@@ -86,7 +88,7 @@ class MemoryBroker:
         self._receiver: Receiver | None = None
         self._subscribed: set[str] = set()
         self._closed = False
-        self.presence = MemoryPresenceStore(self._announce, now=now)
+        self.presence = MemoryPresenceStore(self._announce, self._check_open, now=now)
         """The presence store of this process."""
 
     def after_fork(self) -> None:
@@ -135,10 +137,13 @@ class MemoryBroker:
     def beginning(self, channels: Sequence[str], events: int | None) -> Beginning:
         with self._lock:
             self._check_open()
-            floors, found = self._stored(channels)
-            wanted = found if events is None else found[-events:]
-            number = wanted[0].position.number - 1 if wanted else self._number
-            return Beginning(Position(self._epoch, number), floors)
+            floors, stored = self._stored(channels)
+            number = self._number
+        some = (kept[:1] if events is None else kept[-events:] for kept in stored.values())
+        numbers = sorted(_number(message) for kept in some for message in kept)
+        if numbers:
+            number = numbers[-events if events else 0 :][0] - 1
+        return Beginning(Position(self._epoch, number), floors)
 
     def history(
         self,
@@ -149,13 +154,18 @@ class MemoryBroker:
     ) -> History:
         with self._lock:
             self._check_open()
-            trimmed, found = self._stored(channels)
-            wanted = starts(trimmed, after, floors)
+            trimmed, stored = self._stored(channels)
             complete = after.epoch == self._epoch and after.number <= self._number
-            complete = complete and all(trimmed[name] <= wanted[name] for name in trimmed)
+        complete = complete and all(
+            dropped <= after.number for name, dropped in trimmed.items() if name not in floors
+        )
         if not complete:
             return History([], False)
-        return History([m for m in found if m.position.number > wanted[m.channel]], True)
+        wanted = starts(trimmed, after, floors)
+        later = (
+            kept[bisect_right(kept, wanted[name], key=_number) :] for name, kept in stored.items()
+        )
+        return History(_first(heapq.merge(*later, key=_number), limit), True)
 
     def close(self) -> None:
         with self._lock:
@@ -164,18 +174,21 @@ class MemoryBroker:
             self._reviews.clear()
             self._subscribed.clear()
 
-    def _stored(self, channels: Sequence[str]) -> tuple[dict[str, int], list[Message]]:
-        # For each channel the number up to which events may have been dropped; and all events.
+    def _stored(
+        self, channels: Sequence[str]
+    ) -> tuple[dict[str, int], dict[str, tuple[Message, ...]]]:
+        # For each channel the number up to which events may have been dropped, and its events. They
+        # are only copied under the lock, which publishers need, and looked at after it.
         now = int(self._now() * 1_000_000)
         trimmed = dict.fromkeys(channels, self._forgotten)
-        found: list[Message] = []
+        stored: dict[str, tuple[Message, ...]] = {}
         for name in trimmed:
             kept = self._channels.get(name)
             if kept is not None:
                 self._trim(kept, self._retention.of(name), now)
                 trimmed[name] = kept.trimmed
-                found += kept.messages
-        return trimmed, sorted(found, key=lambda message: message.position)
+                stored[name] = tuple(kept.messages)
+        return trimmed, stored
 
     def _announce(self, channel: str, what: PresenceEvent) -> None:
         self.publish(Publication(channel, what.body, what.event, what.key))
@@ -218,6 +231,21 @@ class MemoryBroker:
     def _check_open(self) -> None:
         if self._closed:
             raise BrokerClosed
+
+
+def _first(messages: Iterable[Message], limit: int | None) -> list[Message]:
+    # So many that a client's replay in rounds looks at each event once.
+    found, left = [], math.inf if limit is None else limit
+    for message in messages:
+        found.append(message)
+        left -= len(message.body)
+        if left <= 0:
+            break
+    return found
+
+
+def _number(message: Message) -> int:
+    return message.position.number
 
 
 def _message(new: Publication, position: Position) -> Message:

@@ -87,7 +87,8 @@ class PresenceStore(Protocol):
 
     Its methods may be called from any thread or greenlet, but :meth:`report` by one caller at a
     time, and may block for a bounded time. All raise :exc:`BrokerUnavailable` if the store cannot
-    be reached now. Reports are idempotent.
+    be reached now, and :exc:`BrokerClosed` after the broker has been closed. Reports are
+    idempotent.
     """
 
     def report(
@@ -163,16 +164,19 @@ class MemoryPresenceStore:
 
     Args:
         publish: Publishes an announcement to a channel.
+        check_open: Raises :exc:`BrokerClosed` after the broker has been closed.
         now: Returns the time of day, in seconds.
     """
 
     def __init__(
         self,
         publish: Callable[[str, PresenceEvent], object],
+        check_open: Callable[[], object],
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._publish = publish
+        self._check_open = check_open
         self._now = now
         # Held while an announcement is published, so that they are published in order.
         self._lock = threading.Lock()
@@ -185,8 +189,8 @@ class MemoryPresenceStore:
         counts: Mapping[str, int] = MappingProxyType({}),
     ) -> bool:
         with self._lock:
-            known, self._begun = self._begun, True
             self._settle()
+            known, self._begun = self._begun, True
             for each in reports:
                 if isinstance(each, Join):
                     self._arrive(each)
@@ -210,6 +214,7 @@ class MemoryPresenceStore:
         return sorted(found, key=lambda present: (present.since, present.user))
 
     def count(self, name: str, own: int, limit: int | None = None) -> bool:
+        self._check_open()
         return limit is None or own <= limit
 
     def _arrive(self, arrival: Join) -> None:
@@ -233,6 +238,7 @@ class MemoryPresenceStore:
             self._book.leaving[at] = entry
 
     def _settle(self) -> None:
+        self._check_open()
         now = self._now()
         over = [
             at for at, e in self._book.leaving.items() if e.until is not None and e.until <= now

@@ -45,6 +45,8 @@ class ControlChannel:
         broker: Carries them.
         on_message: Called with each message's user key, channel and end; must not block.
         on_missed: Called when messages may have been missed; must not block.
+        is_needed: Tells whether there are streams, so that subscribing is worth another try; a
+            stream that is never opened is forgotten without a call. Must not block.
     """
 
     clients = 0
@@ -56,12 +58,13 @@ class ControlChannel:
         broker: Broker,
         on_message: Callable[[str | None, str | None, End], object],
         on_missed: Callable[[], object],
+        is_needed: Callable[[], bool],
     ) -> None:
         self._dispatcher = dispatcher
         self._broker = broker
         self._on_message = on_message
         self._on_missed = on_missed
-        self._is_wanted = False
+        self._is_needed = is_needed
         self._is_subscribed = False
         self._may_have_missed = False
         # One at a time: a failure takes back what another caller has just got.
@@ -87,7 +90,6 @@ class ControlChannel:
 
     def subscribe(self) -> None:
         """Receive messages, now or as soon as the broker is there. It may block."""
-        self._is_wanted = True
         if not self._is_subscribed:
             self._try_to_subscribe()
             if not self._is_subscribed:
@@ -95,7 +97,6 @@ class ControlChannel:
 
     def unsubscribe(self) -> None:
         """Receive no messages, because there are no streams. It never blocks. Idempotent."""
-        self._is_wanted = False
         if self._is_subscribed:
             self._is_subscribed = False
             self._dispatcher.remove(self, (CHANNEL,))
@@ -141,7 +142,7 @@ class ControlChannel:
             self._on_missed()
 
     def _try_again(self) -> float | None:
-        if self._is_subscribed or not self._is_wanted:
+        if self._is_subscribed or not self._is_needed():
             return None
         self._try_to_subscribe()
         return None if self._is_subscribed else SUBSCRIBE_AGAIN

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..brokers.base import NO_FLOORS, Message, Position
+from ..brokers.base import Message, Position
 from .dispatcher import Subscriber
 from .hub import Hub
 from .selection import ANYTHING, Chosen, Selection, matches
@@ -39,7 +39,7 @@ class ChannelReader:
 
     # Not the subscriber, which holds its reader: neither could be freed without the collector.
     __slots__ = (
-        *("_channels", "_chosen", "_floors", "_generation", "_hub", "_selection", "_selects"),
+        *("_channels", "_chosen", "_floors", "_generation", "_hub", "_looks", "_selection"),
         *("_start", "has_missed", "seen"),
     )
 
@@ -47,11 +47,12 @@ class ChannelReader:
         self._hub = hub
         self._channels = channels
         self._selection = selection
-        # While a new client is sent the history: see Broker.history(); and the events chosen.
-        self._floors = NO_FLOORS
+        # While a new client is sent the history: the channels that it has had nothing of, see
+        # Broker.history(); and the events chosen.
+        self._floors: dict[str, int] = {}
         self._chosen: Chosen | None = None
-        # Whether not all new events are wanted.
-        self._selects = bool(selection.match or selection.sender)
+        # Whether new events have to be looked at one by one.
+        self._looks = bool(selection.match or selection.sender)
         # How often the process had been interrupted when this started, and the position then.
         self._generation = -1
         self._start = Position("", 0)
@@ -108,7 +109,7 @@ class ChannelReader:
     ) -> Position | None:
         """
         Return the position after which a new client is sent what it is to get of the history, or
-        :obj:`None` if some of that has just been dropped. It may block.
+        :obj:`None` if that has just been lost. It may block.
 
         Args:
             limit: Bytes of events to read at once, where the history has to be read for this.
@@ -120,10 +121,8 @@ class ChannelReader:
         replay, match = self._selection.replay, self._selection.match
         count = replay if isinstance(replay, int) else None
         is_counted_here = accepts is not None or bool(match)
-        begins, self._floors = self._hub.beginning(
-            self._channels, None if is_counted_here else count
-        )
-        begins = self.bounded(begins)
+        begins, floors = self._hub.beginning(self._channels, None if is_counted_here else count)
+        begins, self._floors, self._looks = self.bounded(begins), dict(floors), True
         if replay == "all" or (count is not None and not is_counted_here):
             return begins
 
@@ -132,8 +131,21 @@ class ChannelReader:
 
         chosen = Chosen(count)
         first = chosen.choose(lambda after: self.read(after, limit), counts, begins, limit)
-        self._chosen, self._selects = chosen, True
+        self._chosen = chosen
         return first
+
+    def opening(self, after: Position, messages: Sequence[Message]) -> Position:
+        """
+        Return what a new client is told as its position: that before the first event it is sent. So
+        it can come back with it, even if earlier events have been dropped since it began.
+
+        Args:
+            after: The position after which the history was read for it.
+            messages: What was read.
+        """
+        if not self._floors or not messages:
+            return after
+        return after._replace(number=messages[0].position.number - 1)
 
     def read(self, after: Position, limit: int | None = None) -> list[Message] | None:
         """
@@ -154,8 +166,8 @@ class ChannelReader:
         """Record that all of the history up to the start has been followed."""
         if self._start.epoch == self.seen.epoch:
             self.seen = max(self.seen, self._start)
-        self._floors, self._chosen = NO_FLOORS, None
-        self._selects = bool(self._selection.match or self._selection.sender)
+        self._floors, self._chosen = {}, None
+        self._looks = bool(self._selection.match or self._selection.sender)
 
     def present(self) -> Position:
         """
@@ -185,7 +197,7 @@ class ChannelReader:
             if position.number <= seen.number:
                 return []
             self.seen = position
-            return self._wanted(messages) if self._selects else messages
+            return self._wanted(messages) if self._looks else messages
         new = []
         for message in messages:
             position = message.position
@@ -196,7 +208,7 @@ class ChannelReader:
                 seen = position
                 new.append(message)
         self.seen = seen
-        return self._wanted(new) if self._selects else new
+        return self._wanted(new) if self._looks else new
 
     def wants(self, message: Message) -> bool:
         """Return whether a new event is among those that are selected."""
@@ -208,4 +220,7 @@ class ChannelReader:
         return self._chosen is None or message in self._chosen
 
     def _wanted(self, messages: Sequence[Message]) -> Sequence[Message]:
+        if self._floors:
+            for message in messages:
+                self._floors.pop(message.channel, None)
         return [message for message in messages if self.wants(message)]

@@ -33,9 +33,6 @@ logger = logging.getLogger("sse_sync")
 # Events of at least this many bytes are chunks of their own.
 LARGE = 4096
 
-# How often a new client looks where the history begins, if that is dropped meanwhile.
-ATTEMPTS = 5
-
 Filter = Callable[[str | None, str | None, Mapping[str, Any]], bool]
 """Takes an event's type, key and meta; returns whether this subscriber gets it."""
 
@@ -266,11 +263,9 @@ class ChannelFeed:
 
     def _begin_in_history(self) -> None:
         accepts = None if self._accepts is None else self._counts
-        for _ in range(ATTEMPTS):
-            after = self.reader.beginning(self.subscription.max_bytes, accepts)
-            if after is not None and self._replay(after, is_new=True):
-                return
-        self._reset(self.reader.present())
+        after = self.reader.beginning(self.subscription.max_bytes, accepts)
+        if after is None or not self._replay(after, is_new=True):
+            self._reset(self.reader.present())  # The broker has begun another epoch.
 
     def _replay(self, after: Position, *, is_new: bool = False) -> bool:
         # Read as much history as may wait for the client. What arrives meanwhile is in the history,
@@ -281,7 +276,7 @@ class ChannelFeed:
         self._is_replaying = False
         if messages is None:
             return False
-        self.reader.seen = after
+        self.reader.seen = self.reader.opening(after, messages) if is_new else after
         if is_new:
             self._say_position("stream-open")
         size = 0

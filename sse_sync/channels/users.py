@@ -50,7 +50,9 @@ class UserStreams:
         self._open: dict[UserStream, None] = {}
         # Those whose streams have not been opened yet; some never are.
         self._expected: WeakSet[UserStream] = WeakSet()
-        self._control = ControlChannel(dispatcher, broker, self._end_found, self._end_everybody)
+        self._control = ControlChannel(
+            dispatcher, broker, self._end_found, self._end_everybody, self._has_any
+        )
         self.presence = PresenceReporter(broker.presence, clock=clock)
         """Who is there."""
         places = Places(self.presence.tracker, sleep)
@@ -139,12 +141,15 @@ class UserStreams:
             if user_stream.user is not None:
                 user_stream.end_with(End(CloseReason.DISMISSED))
 
+    def _has_any(self) -> bool:
+        return bool(self._open or self._expected)
+
     def _all(self) -> list[UserStream]:
         with self._lock:
             return [*self._open, *self._expected]
 
     def _unsubscribe_if_idle(self) -> None:
-        if not self._open and not self._expected:
+        if not self._has_any():
             self._control.unsubscribe()
 
 

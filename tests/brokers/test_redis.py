@@ -325,7 +325,7 @@ def test_long_history_is_read_in_pages(server, started, monkeypatch):
     # The first page tells where it ends.
     assert len(messages) == 401
     assert len(pages) > 10
-    assert max(sum(len(entries) for entries, _ in each[2]) for each in pages) < 50
+    assert max(sum(len(entries) for entries, *_ in each[2]) for each in pages) < 50
 
 
 def test_history_that_is_trimmed_while_it_is_read(server, started, monkeypatch):
@@ -348,6 +348,69 @@ def test_history_that_is_trimmed_while_it_is_read(server, started, monkeypatch):
 
     monkeypatch.setattr(node, "history", page)
     assert reader.history(["a"], start) == ([], False)
+
+
+@pytest.mark.parametrize("limit", [None, 300])
+def test_history_for_a_new_client_that_is_trimmed_while_it_is_read(
+    server, started, monkeypatch, limit
+):
+    """What it gets of each channel has no gap, and goes on to what is to be read next."""
+    prefix = next(_prefixes)
+    publisher, _ = started(server, prefix=prefix, history=100)
+    quiet = [publisher.publish(Publication("quiet", b"data: %05d\n\n" % n)) for n in range(50)]
+    busy = [publisher.publish(Publication("busy", b"data: %05d\n\n" % n)) for n in range(100)]
+    monkeypatch.setattr(redis_store, "EVENTS_AT_ONCE", 30)
+    reader, _ = started(server, prefix=prefix, history=100)
+    node = reader._nodes.current()
+    read = node.history
+
+    def page(**arguments):
+        answer = read(**arguments)
+        busy.extend(publisher.publish(Publication("busy", b"data: 12345\n\n")) for _ in range(40))
+        return answer
+
+    monkeypatch.setattr(node, "history", page)
+    after, floors = reader.beginning(["busy", "quiet"], None)
+    assert after.number == quiet[0].number - 1
+    messages, complete = reader.history(["busy", "quiet"], after, limit, floors)
+    assert complete
+    found = [message.position for message in messages]
+    if limit is not None:
+        assert len(found) * 13 >= limit
+        assert found == quiet[: len(found)]
+        return
+    assert found[:50] == quiet
+    begins = busy.index(found[50])
+    assert found[50:] == busy[begins : begins + len(found) - 50]
+
+
+@pytest.mark.parametrize("replay", [50, "all", "latest"])
+def test_new_clients_of_a_busy_channel(server, started, replay):
+    """Each begins with what is held, without a gap, however fast the channel drops events."""
+    prefix, stop = next(_prefixes), threading.Event()
+    broker, _ = started(server, prefix=prefix, history=50)
+    texts = map(str, itertools.count())
+
+    def publish():
+        while not stop.is_set():
+            broker.publish(Publication("a", b"data: %s\n\n" % next(texts).encode()))
+
+    for _ in range(60):
+        broker.publish(Publication("a", b"data: %s\n\n" % next(texts).encode()))
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        for _ in range(20):
+            with Hub(RedisBroker(server.url, prefix=prefix, history=50)) as hub:
+                heard = listen(hub, "a", replay=replay)
+                opening, *events = itertools.islice(heard, 60)
+                heard.close()
+            assert opening.event == "stream-open"
+            first = int(events[0].data)
+            assert [event.data for event in events] == [str(first + n) for n in range(59)]
+    finally:
+        stop.set()
+        thread.join(10)
 
 
 def test_catching_up_that_never_succeeds(server, started, monkeypatch):
@@ -927,6 +990,18 @@ def test_beginning_in_parts(server, started, monkeypatch, limit):
         messages, complete = broker.history(names, position, None, floors)
         assert complete
         assert [message.position for message in messages] == expected
+
+
+@pytest.mark.parametrize("events", [30, 10**9])
+def test_beginning_of_more_than_is_kept(own_server, started, events):
+    """Where all are wanted, Redis does not go through them."""
+    broker, _ = started(own_server, history=10, channels={"c": (10, 60)})
+    positions = [broker.publish(Publication("abc"[n % 3], b"data: x\n\n")) for n in range(60)]
+    own_server.call("CONFIG", "RESETSTAT")
+    position, _ = broker.beginning(["a", "b", "c"], events)
+    assert position.number == positions[-30].number - 1
+    assert "cmdstat_xrevrange" not in own_server.call("INFO", "commandstats")
+    assert broker.beginning(["a", "b", "c"], 29)[0].number == positions[-29].number - 1
 
 
 @pytest.mark.parametrize("replay", [3, "all", "latest"])

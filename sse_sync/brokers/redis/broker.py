@@ -140,8 +140,8 @@ class RedisBroker:
             size = sum(len(message.body) for message in read.messages)
             is_all = read.complete and (limit is None or size < limit)
             if is_all and known is not None:
-                self._recent.extend(names, after, read.messages, known, floors)
-            return read
+                self._recent.extend(read.since, after.epoch, read.messages, known)
+            return History(read.messages, read.complete)
 
     @contextmanager
     def _reader(self) -> Iterator[None]:

@@ -170,30 +170,28 @@ class ReplayCache:
 
     def extend(
         self,
-        channels: Iterable[str],
-        after: Position,
+        since: Mapping[str, int],
+        epoch: str,
         messages: Sequence[Message],
         known: Mapping[str, int],
-        floors: Mapping[str, int] = NO_FLOORS,
     ) -> None:
         """
         Also keep older events that were read from Redis, unless that would be too much.
 
         Args:
-            channels: Their channels.
-            after: Position after which they were read.
-            messages: All events of these channels after it, at least up to the known numbers.
+            since: Their channels, and for each the number after which they were read.
+            epoch: Their epoch.
+            messages: All events of these channels after that, at least up to the known numbers.
             known: Result of :meth:`known` before the reading.
-            floors: With which they were read.
         """
         size = sum(len(message.body) for message in messages)
         with self._lock:
-            if self._last is None or self._last.epoch != after.epoch:
+            if self._last is None or self._last.epoch != epoch:
                 return
             room = len(self._order) + len(messages) <= MAX_EVENTS // 2
             if not room or self._bytes + size > MAX_BYTES // 2:
                 return
-            for channel, start in starts(channels, after, floors).items():
+            for channel, start in since.items():
                 # Otherwise it was given up, dropped in part, or extended by another thread.
                 if self._since.get(channel) != known[channel] or known[channel] <= start:
                     continue

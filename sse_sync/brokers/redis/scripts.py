@@ -106,12 +106,12 @@ return {epoch, text(number)}
 
 # KEYS: the hash, and for each channel its stream and its floor.
 # ARGV: a new epoch, the position's epoch, the number up to which to read or '', how many events and
-# bytes to read, and for each channel the number after which to read, and for how many microseconds
-# it is remembered that events were dropped.
+# bytes to read; and for each channel the number after which to read, for how many microseconds it
+# is remembered that events were dropped, and whether none of these is missing.
 #
 # Returns whether nothing is missing, the number up to which it read, and for each channel its
-# events and whether these are all. It stops at the first channel with more: one script must not
-# hold up everything else that uses this Redis.
+# events, whether these are all, and the number after which they are. It stops at the first channel
+# with more: one script must not hold up everything else that uses this Redis.
 HISTORY = (
     _BEGIN
     + _FLOOR
@@ -121,11 +121,13 @@ local events, bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
 if epoch ~= ARGV[2] then return {0} end
 local found = {}
 for at = 2, #KEYS, 2 do
-  local after, memory = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
+  local given = at * 3 / 2 + 3
+  local after, memory = tonumber(ARGV[given]), tonumber(ARGV[given + 1])
+  if after > number then return {0} end
   -- After the latest event of all, nothing can be missing, however old it is.
-  if after > number or after < number and floor_of(KEYS[at], KEYS[at + 1], memory) > after then
-    return {0}
-  end
+  local floor = after < number and floor_of(KEYS[at], KEYS[at + 1], memory) or after
+  if floor > after and ARGV[given + 2] == '0' then return {0} end
+  after = math.max(after, floor)
   local channel, from, some = {}, text(after), nil
   repeat
     some = redis.call('XRANGE', KEYS[at], '(' .. from .. '-0', text(last) .. '-0', 'COUNT', 20)
@@ -136,7 +138,7 @@ for at = 2, #KEYS, 2 do
     end
     events = events - #some
   until #some < 20 or events <= 0 or bytes <= 0
-  table.insert(found, {channel, #some < 20 and 1 or 0})
+  table.insert(found, {channel, #some < 20 and 1 or 0, text(after)})
   if #some == 20 or events <= 0 or bytes <= 0 then break end
 end
 return {1, text(last), found}

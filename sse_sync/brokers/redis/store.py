@@ -8,15 +8,15 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...exceptions import BrokerClosed, BrokerUnavailable
-from ..base import NO_FLOORS, Beginning, History, Message, Position, Publication, starts, to_base36
+from ..base import NO_FLOORS, Beginning, Message, Position, Publication, starts, to_base36
 from ..retention import Kept, Retention
 from . import scripts
 from .topology import Node, Topology, redis
 
-__all__ = ["Store"]
+__all__ = ["Read", "Store"]
 
 # What one script reads at most, because Redis does nothing else meanwhile.
 CHANNELS_AT_ONCE = 500
@@ -24,6 +24,17 @@ EVENTS_AT_ONCE = 2000
 BYTES_AT_ONCE = 512 << 10
 # Seconds for which a publish without a caller's token is remembered, to recognise its retry.
 ATTEMPT_AGE = 30.0
+
+
+class Read(NamedTuple):
+    """What was read of some channels."""
+
+    messages: list[Message]
+    """Events, ordered by position."""
+    complete: bool
+    """See :class:`~sse_sync.brokers.base.History`."""
+    since: Mapping[str, int]
+    """For each channel, the number after which all of its events have been read."""
 
 
 class Store:
@@ -84,6 +95,8 @@ class Store:
             channels: The channels.
             events: How many, of all channels together; :obj:`None` for all.
         """
+        if events is not None and events >= sum(self.kept(name).events for name in channels):
+            events = None  # All, for which Redis need not go through them.
         left: dict[str, int | str] = dict.fromkeys(channels, "")
         floors: dict[str, int] = {}
         numbers: list[int] = []
@@ -109,7 +122,7 @@ class Store:
         until: Position | None = None,
         limit: int | None = None,
         floors: Mapping[str, int] = NO_FLOORS,
-    ) -> History:
+    ) -> Read:
         """
         Return the events of some channels between two positions.
 
@@ -119,18 +132,23 @@ class Store:
             until: The later position; :obj:`None` for the latest now. Events published while a
                 long history is read are not included.
             limit: Bytes after which it stops; :obj:`None` for no limit.
-            floors: For a channel, the number up to which its events are not wanted.
+            floors: See :meth:`.Broker.history`.
         """
-        left = starts(channels, after, floors)
+        since = starts(channels, after, floors)
+        left = dict(since)
         number = until.number if until is not None else None
         found: list[Message] = []
         while left:
             names = list(left)[:CHANNELS_AT_ONCE]
-            page = self._page({name: left[name] for name in names}, after.epoch, number)
+            page = self._page({name: left[name] for name in names}, after.epoch, number, floors)
             if page is None:
-                return History([], False)
+                return Read([], False, {})
             number, events = page
-            for name, (entries, is_all) in zip(names, events, strict=False):
+            for name, (entries, is_all, start) in zip(names, events, strict=False):
+                if int(start) > left[name]:
+                    # It has dropped events meanwhile, so that there would be a gap.
+                    since[name] = int(start)
+                    found = [message for message in found if message.channel != name]
                 found += _messages(name, after.epoch, entries)
                 del left[name]
                 if not is_all:
@@ -142,7 +160,7 @@ class Store:
                 if sum(len(message.body) for message in certain) >= limit:
                     found = certain
                     break
-        return History(sorted(found, key=lambda message: message.position), True)
+        return Read(sorted(found, key=lambda message: message.position), True, since)
 
     def run(self, script: str, *args: Any) -> Any:
         """
@@ -199,14 +217,14 @@ class Store:
         return here or _position((epoch, number)), found
 
     def _page(
-        self, left: Mapping[str, int], epoch: str, until: int | None
+        self, left: Mapping[str, int], epoch: str, until: int | None, floors: Mapping[str, int]
     ) -> tuple[int, list[Any]] | None:
         keys = [self._meta()]
         bounds = "" if until is None else until
         args: list[Any] = [_new_epoch(), epoch, bounds, EVENTS_AT_ONCE, BYTES_AT_ONCE]
         for name, after in left.items():
             keys += self._keys(name)
-            args += [after, self._retention.of(name).memory]
+            args += [after, self._retention.of(name).memory, int(name in floors)]
         complete, *rest = self._ask(lambda node: node.history(keys=keys, args=args))
         return (int(rest[0]), rest[1]) if complete else None
 

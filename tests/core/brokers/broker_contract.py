@@ -205,17 +205,23 @@ class BrokerContract:
         broker.start(receiver)
         quiet = [broker.publish(Publication("quiet", b"data: q\n\n")) for _ in range(2)]
         busy = [broker.publish(Publication("busy", b"data: b\n\n")) for _ in range(7)]
-        position, floors = broker.beginning(["quiet", "busy"], events)
+        position, known = broker.beginning(["quiet", "busy"], events)
+        floors = dict(known)
         assert position.number == quiet[0].number - 1
         messages, complete = broker.history(["quiet", "busy"], position, None, floors)
         assert complete
         assert [message.position for message in messages] == quiet + busy[4:]
         # For a client that knows that position, events of the other channel are missing.
         assert not broker.history(["quiet", "busy"], position).complete
-        # What is dropped from now on is missing.
-        broker.publish(Publication("busy", b"data: b\n\n"))
-        assert not broker.history(["quiet", "busy"], position, None, floors).complete
-        later = broker.history(["quiet", "busy"], busy[4], None, floors)
+        # Of a channel that the client has had nothing of, nothing is missing that is dropped later.
+        busy += [broker.publish(Publication("busy", b"data: b\n\n")) for _ in range(2)]
+        messages, complete = broker.history(["quiet", "busy"], position, None, floors)
+        assert complete
+        assert [message.position for message in messages] == quiet + busy[6:]
+        # Of any other it is.
+        del floors["busy"]
+        assert broker.history(["quiet", "busy"], busy[4], None, floors) == ([], False)
+        later = broker.history(["quiet", "busy"], busy[5], None, floors)
         assert (later.complete, len(later.messages)) == (True, 3)
         broker.close()
 

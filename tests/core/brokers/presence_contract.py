@@ -5,6 +5,7 @@ import json
 import pytest
 
 from sse_sync.brokers.presence import Join, Leave, PresenceEvent
+from sse_sync.exceptions import BrokerClosed
 from tests.core.brokers.broker_contract import Receiver
 
 
@@ -159,6 +160,18 @@ class PresenceContract:
         assert book.count("user:ann", 2, 2)
         assert book.count("user:bob", 1, 1)
         assert book.count("user:bob", 5)
+
+    def test_closed(self, broker, book):
+        """It is closed with its broker."""
+        broker.close()
+        for ask in (
+            lambda: book.report([arrival("room", "ann")]),
+            book.sweep,
+            lambda: book.present("room"),
+            lambda: book.count("ann", 1, 2),
+        ):
+            with pytest.raises(BrokerClosed):
+                ask()
 
 
 class SharedPresenceContract(PresenceContract):

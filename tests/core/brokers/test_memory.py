@@ -131,3 +131,36 @@ def test_age_of_a_token():
     now[0] += 2
     assert broker.publish(Publication("a", b"data: x\n\n", token="short", token_age=5)) != first
     assert set(broker._tokens) == {"long", "short"}
+
+
+def test_history_in_parts():
+    """It stops where it may, so that a long replay does not read the rest each time."""
+    broker = MemoryBroker()
+    start = broker.position()
+    positions = [broker.publish(Publication("ab"[n % 2], b"data: %d\n\n" % n)) for n in range(10)]
+    found, after = [], start
+    while len(found) < 10:
+        messages, complete = broker.history(["a", "b"], after, 20)
+        assert complete
+        assert len(messages) <= 3
+        found += [message.position for message in messages]
+        after = found[-1]
+    assert found == positions
+
+
+@pytest.mark.parametrize("events", [None, 2])
+def test_history_does_not_hold_up_publishers(monkeypatch, events):
+    """However long it is, events are looked at without the lock."""
+    broker, looked = MemoryBroker(), []
+    for number in range(9):
+        broker.publish(Publication("ab"[number % 2], b"data: x\n\n"))
+
+    def number_of(message):
+        looked.append(broker._lock.locked())
+        return message.position.number
+
+    monkeypatch.setattr("sse_sync.brokers.memory._number", number_of)
+    position, floors = broker.beginning(["a", "b"], events)
+    assert len(broker.history(["a", "b"], position, None, floors).messages) == (events or 9)
+    assert looked
+    assert not any(looked)

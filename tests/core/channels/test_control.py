@@ -1,5 +1,6 @@
 """Messages between processes that end streams."""
 
+import logging
 import threading
 
 import pytest
@@ -99,6 +100,32 @@ def test_orders_that_were_missed(runtime, make_hub):
     bob = generated(hub, "bob")
     assert ends(ann).event == "stream-disconnect"
     bob.close()
+
+
+def test_stream_that_never_opened(runtime, make_hub, caplog):
+    """Once nobody needs the control channel, it is not asked for again."""
+
+    class Away(MemoryBroker):
+        asked = 0
+
+        def subscribe(self, channels):
+            self.asked += 1
+            raise BrokerUnavailable("test", "away")
+
+    # A log record would have the error, whose traceback has the stream.
+    caplog.set_level(logging.ERROR, "sse_sync")
+    broker = Away()
+    hub = make_hub(broker)
+    refused = hub.users.expect(user="ann")
+    for _ in range(5):
+        runtime.advance(SUBSCRIBE_AGAIN)
+    assert broker.asked > 3
+    del refused
+    broker.asked = 0
+    for _ in range(5):
+        runtime.advance(SUBSCRIBE_AGAIN)
+    assert broker.asked == 0
+    assert hub.users._control.task.is_idle
 
 
 class Impatient:

@@ -32,7 +32,9 @@ def announced():
 
 @pytest.fixture
 def store(times, announced):
-    return MemoryPresenceStore(lambda channel, what: announced.append(what.event), now=times.store)
+    return MemoryPresenceStore(
+        lambda channel, what: announced.append(what.event), lambda: None, now=times.store
+    )
 
 
 @pytest.fixture

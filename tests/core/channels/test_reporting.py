@@ -2,10 +2,8 @@
 
 import pytest
 
-from sse_sync.brokers.memory import MemoryBroker
 from sse_sync.channels.presence import Presence
 from sse_sync.channels.subscription import Subscription
-from sse_sync.exceptions import BrokerClosed
 from sse_sync.testing import read_events
 from tests.core.channels.owned import hubs, is_open, opened, started
 
@@ -84,25 +82,20 @@ def test_nobody_is_left(hub, runtime):
     assert hub.users.presence.tracker.flush() is None
 
 
-def test_closed_hub_rests(make_hub, runtime, caplog):
+def test_closed_hub_rests(make_hub, runtime, caplog, monkeypatch):
     """A hub that was closed while streams are open does nothing any more, and says nothing."""
 
-    class Closing(MemoryBroker):
-        """Like Redis's, whose presence is closed with it."""
-
-        def close(self):
-            super().close()
-            self.presence.report = self.presence.sweep = self.closed
-
-        def closed(self, *args):
-            calls.append(args)
-            raise BrokerClosed
-
-    calls = []
-    hub = make_hub(Closing(now=lambda: runtime.now))
+    hub, calls = make_hub(), []
     stream = opened(hub, presence=Presence("ann"))
+    store = hub._broker.presence
+    report = store.report
+    monkeypatch.setattr(store, "report", lambda *given: calls.append(given) or report(*given))
+    runtime.advance(30)
+    assert len(calls) > 5
     hub.close()
+    calls.clear()
     runtime.advance(60)
     assert len(calls) <= 1
     assert "failed" not in caplog.text
+    assert hub.users.presence.task.is_idle
     stream.close()

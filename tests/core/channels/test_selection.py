@@ -271,25 +271,53 @@ def test_replay_of_channels_with_different_histories(make_hub, environ):
 
 
 @pytest.mark.parametrize("replay", [5, "all", "latest"])
-@pytest.mark.parametrize(("times", "event"), [(2, "stream-open"), (1000, "stream-reset")])
-def test_history_is_dropped_meanwhile(make_hub, environ, replay, times, event):
-    """A new client looks again where the history begins; sooner or later it is told to reload."""
+def test_history_is_dropped_meanwhile(make_hub, environ, replay):
+    """A new client begins with what is held when it is read, however busy the channel is."""
     broker = Paged(history=5)
     hub = make_hub(broker)
     fill(hub, 9, channels="a")
-
-    def meanwhile():
-        if broker.reads <= times:
-            hub.publish("a", f"meanwhile {broker.reads}")
-
-    broker.meanwhile = meanwhile
+    broker.meanwhile = lambda: fill(hub, 2, first=7 + 2 * broker.reads, channels="a")
     stream = opened(hub, environ=environ, replay=replay)
-    assert events(stream, 1)[0].event == event
+    opening, *found = events(stream, 6)
+    last = 9 + 2 * broker.reads
     broker.meanwhile = lambda: None
-    if times == 2:
-        assert data(stream, 5) == ["6", "7", "8", "meanwhile 1", "meanwhile 2"]
+    assert opening.event == "stream-open"
+    assert [event.data for event in found] == [str(number) for number in range(last - 5, last)]
+    # A client that has got no more than its position may come back with it.
+    assert Position.parse(opening.id).number == Position.parse(found[0].id).number - 1
     hub.publish("a", "new")
     assert data(stream, 1) == ["new"]
+    stream.close()
+
+
+@pytest.mark.parametrize("replay", [45, "all"])
+def test_channel_that_is_busy_during_a_long_replay(make_hub, environ, replay):
+    """What it drops before the client has had any of it is not missing."""
+    broker = Paged(history=5, channels={"quiet": (50, 60)})
+    hub = make_hub(broker)
+    for number in range(40):
+        hub.publish("quiet", str(number).rjust(10, "0"))
+    fill(hub, 9, channels="b")
+    broker.meanwhile = lambda: hub.publish("b", "meanwhile")
+    stream = opened(hub, "quiet", "b", environ=environ, replay=replay, max_bytes=200)
+    found = events(stream, 46)
+    broker.meanwhile = lambda: None
+    assert broker.reads > 3
+    assert found[0].event == "stream-open"
+    assert [int(event.data) for event in found[1:41]] == list(range(40))
+    assert {event.event for event in found[41:]} == {None}
+    stream.close()
+
+
+def test_channel_that_is_too_busy_for_a_replay(make_hub, environ):
+    """If it drops what a client has not read yet, in the middle, the client is told."""
+    broker = Paged(history=50)
+    hub = make_hub(broker)
+    fill(hub, 50, channels="a")
+    stream = opened(hub, environ=environ, replay="all", max_bytes=25)
+    assert data(stream, 2) == ["", "0"]
+    fill(hub, 60, channels="a")
+    assert [event.event for event in events(stream, 3)] == [None, None, "stream-reset"]
     stream.close()
 
 
