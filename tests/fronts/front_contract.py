@@ -1,6 +1,7 @@
 """What every front has to do. Run by a test module for each framework, with an adapter."""
 
 import asyncio
+import contextvars
 import logging
 import time
 from abc import ABC, abstractmethod
@@ -285,6 +286,20 @@ class StreamContract:
         assert texts(front.get(url), 1) == ["here"]
         assert len(loops) == 2
         assert loops[0] is loops[1]
+
+    def test_context_variables_of_an_async_view(self, front):
+        """What an asynchronous view sets is there in its source, as with any other view."""
+        who = contextvars.ContextVar("who")
+
+        async def names():
+            yield who.get()
+
+        async def view(request):
+            who.set("ann")
+            await asyncio.sleep(0)
+            return names()
+
+        assert texts(front.get(front.stream(view)), 1) == ["ann"]
 
     def test_coroutine_is_no_source(self, front):
         """A coroutine that nobody has awaited is refused by its name."""
