@@ -12,6 +12,7 @@ import pytest
 
 from sse_sync import CloseReason, EventError, EventStream, statistics
 from sse_sync.event import encode
+from sse_sync.runtime.event_loop import end_loop
 from sse_sync.streams.async_source import AsyncFeed, run_coroutine
 from tests.core.streams.served import END, HEARTBEAT, PREAMBLE, SERVED, served
 from tests.waiting import wait_for
@@ -557,5 +558,5 @@ def test_many_turns_between_threads(threads):
     assert got == [encode(number) for number in range(3000)]
     assert ended.is_set()
     loop = threads.event_loop()
-    loop.call_soon_threadsafe(loop.stop)
+    end_loop(loop)
     wait_for(loop.is_closed, "the end of the loop")
