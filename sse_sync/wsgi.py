@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .channels.app import AppHub, stream_options
 from .channels.subscription import Subscription
 from .closing import END_ID, spread
-from .cors import READING, cors_headers, forgery
+from .cors import READING, Trusts, cors_headers, forgery, trust_nobody
 from .event import OWN_TYPES, ServerSentEvent, encode, warn_of_type
 from .exceptions import ConfigurationError, SourceError
 from .feed import Encode, FeedSource
@@ -84,14 +84,15 @@ def answer(
     user: Any = None,
     plain: bool | None = None,
     error: ErrorEvents | None = None,
+    trusts: Trusts = trust_nobody,
 ) -> Answer:
     """
     Answer a request with an event stream, or say why not.
 
     * 200 with a stream, also for an event source that has to come back later and is told so in it;
     * 204 for an event source whose stream had finished, which makes it stop;
-    * 403 for a page of another origin that sends something with its visitor's cookies, and is not
-      in ``CORS_ORIGINS``;
+    * 403 for a page of another origin that sends something with its visitor's cookies, and is
+      neither in ``CORS_ORIGINS`` nor trusted otherwise;
     * 429 for a plain stream, if its user or address has as many streams as it may;
     * 503 for clients that ask for no event stream, and for a plain stream, if the process cannot
       serve them now;
@@ -108,6 +109,7 @@ def answer(
         user: Whose stream it is; a subscription says so itself.
         plain: Whether the client is no event source; by default, its method tells.
         error: The last events of a plain stream whose client lacks something.
+        trusts: See :func:`sse_sync.cors.forgery`.
 
     Raises:
         SourceError: If the source is not an iterable of events.
@@ -116,7 +118,8 @@ def answer(
     """
     is_plain = _is_plain(environ, plain, error)
     is_passing = isinstance(source, Subscription) and (hooks is None or hooks.on_close is None)
-    result = _refused(environ, options, is_plain, passing=is_passing and OFFER in environ)
+    passing = is_passing and OFFER in environ
+    result = _refused(environ, options, is_plain, trusts, passing=passing)
     if result is None:
         user_stream = _user_stream(environ, source, options, app_hub, user)
         if is_plain and user_stream is not None and not user_stream.has_room():
@@ -145,6 +148,7 @@ def refusal(
     plain: bool | None,
     error: ErrorEvents | None,
     headers: Iterable[tuple[str, str]] = (),
+    trusts: Trusts = trust_nobody,
 ) -> Answer | None:
     """
     Return the answer to a request that can have no stream whatever its view returns, so that the
@@ -153,7 +157,7 @@ def refusal(
     Raises:
         ConfigurationError: If ``plain`` or ``error`` is unusable.
     """
-    result = _refused(environ, options, _is_plain(environ, plain, error))
+    result = _refused(environ, options, _is_plain(environ, plain, error), trusts)
     return None if result is None else _completed(result, environ, options, headers)
 
 
@@ -290,9 +294,14 @@ def _is_plain(environ: WSGIEnvironment, plain: bool | None, error: ErrorEvents |
 
 
 def _refused(
-    environ: WSGIEnvironment, options: Options, is_plain: bool, *, passing: bool = False
+    environ: WSGIEnvironment,
+    options: Options,
+    is_plain: bool,
+    trusts: Trusts,
+    *,
+    passing: bool = False,
 ) -> Answer | None:
-    problem = forgery(environ, options)
+    problem = forgery(environ, options, trusts)
     if problem:
         return _error(403, f"{problem}\n")
     if not is_plain and last_event_id(environ) == END_ID:
