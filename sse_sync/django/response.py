@@ -21,7 +21,8 @@ from ..streams.dialect import ErrorEvents
 from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
-from ..wsgi import Answer, answer, refusal, report_late_answer
+from ..views import report_late_answer
+from ..wsgi import Answer, answer, refusal
 from .app import app_hub, close_connections, configured, dumps, own_queries
 
 if TYPE_CHECKING:

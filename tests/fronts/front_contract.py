@@ -373,6 +373,15 @@ class StreamContract:
         assert front.get(url, {**headers, "Origin": front.origin}, "POST").status_code == 200
         assert len(ran) == 4
 
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_a_request_is_judged_once(self, front, monkeypatch, method):
+        """What a decorator has found out about a request is not found out again afterwards."""
+        asked = []
+        monkeypatch.setattr("sse_sync.wsgi.forgery", lambda *arguments: asked.append(1))
+        url = front.stream(lambda request: iter("a"))
+        assert front.get(url, None, method).status_code == 200
+        assert asked == [1]
+
     def test_preflight_of_a_post(self, front):
         """A page of a listed origin may send JSON."""
         url = front.stream(lambda request: iter("a"), cors_origins=["https://app.example"])

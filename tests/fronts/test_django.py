@@ -176,7 +176,7 @@ class TestContract(FrontContract):
         ],
     )
     def test_trusted_origins(self, front, origin, is_trusted):
-        """A page whose origin Django trusts may send a POST with cookies; Django agrees about each."""
+        """A page whose origin Django trusts may send a POST with cookies, and no other."""
         front.settings.CSRF_TRUSTED_ORIGINS = ["https://app.example", "https://*.example.org"]
         url = front.stream(lambda request: iter("a"))
         headers = {"Origin": origin, "Cookie": "session=1"}
