@@ -7,7 +7,7 @@ and set headers do.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from .settings import Options
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["READING", "cors_headers", "forgery", "preflight_headers"]
+__all__ = ["READING", "Trusts", "cors_headers", "forgery", "preflight_headers", "trust_nobody"]
 
 READING = ("GET", "HEAD")
 """Methods of an event source; whatever else starts a stream may also change something."""
@@ -24,6 +24,9 @@ READING = ("GET", "HEAD")
 # Headers that clients other than an EventSource set, and that need a permission.
 ALLOWED_HEADERS = "Authorization, Cache-Control, Content-Type, Last-Event-ID"
 _SENDING = ("POST", "PUT", "PATCH", "DELETE")
+
+Trusts = Callable[[str], bool]
+"""Returns whether a framework lets pages of an origin send something with cookies."""
 
 # Seconds for which a browser may remember a permission; Chromium accepts at most two hours.
 MAX_AGE = 600
@@ -51,13 +54,23 @@ def cors_headers(environ: WSGIEnvironment, options: Options) -> list[tuple[str, 
     return headers
 
 
-def forgery(environ: WSGIEnvironment, options: Options) -> str:
+def trust_nobody(origin: str) -> bool:
+    """Return that a framework has no list of its own with this origin."""
+    return False
+
+
+def forgery(environ: WSGIEnvironment, options: Options, trusts: Trusts = trust_nobody) -> str:
     """
     Return what is wrong with a request in which a page of an origin that is not listed sends
     something with its visitor's cookies; an empty text if nothing is.
 
     A framework's own protection may have been turned off for API clients, and a browser asks for no
     permission before a form's POST.
+
+    Args:
+        environ: The request's WSGI environ.
+        options: The stream's options.
+        trusts: Whether the framework has an origin in a list of its own.
     """
     if environ.get("REQUEST_METHOD", "GET") in READING or not environ.get("HTTP_COOKIE"):
         return ""
@@ -69,7 +82,9 @@ def forgery(environ: WSGIEnvironment, options: Options) -> str:
     host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")
     hosts = [host, *environ.get("HTTP_X_FORWARDED_HOST", "").split(",")]
     own = _host_of(origin)
-    if origin in options.cors_origins or (own and own in [_host_of(f"//{each}") for each in hosts]):
+    if own and own in [_host_of(f"//{each}") for each in hosts]:
+        return ""
+    if origin in options.cors_origins or trusts(origin):
         return ""
     return (
         f"The origin {origin!r} is neither that of this request's host, {host!r}, nor in"

@@ -6,19 +6,17 @@ A front calls :func:`answer` and translates the result into its own response.
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from .channels.app import AppHub, stream_options
+from .channels.app import AppHub
 from .channels.subscription import Subscription
 from .closing import END_ID, spread
-from .cors import READING, cors_headers, forgery
+from .cors import READING, Trusts, cors_headers, forgery, trust_nobody
 from .event import OWN_TYPES, ServerSentEvent, encode, warn_of_type
-from .exceptions import ConfigurationError, SourceError
+from .exceptions import ConfigurationError
 from .feed import Encode, FeedSource
 from .request import is_event_source, last_event_id
 from .server import find_server
@@ -37,25 +35,12 @@ if TYPE_CHECKING:
 
     from .channels.user_stream import UserStream
 
-__all__ = [
-    "Answer",
-    "Default",
-    "Value",
-    "answer",
-    "application",
-    "call",
-    "check_view",
-    "is_event_source",
-    "last_event_id",
-    "last_event_id_as",
-    "refusal",
-    "report_late_answer",
-]
-
-Default = TypeVar("Default")
-Value = TypeVar("Value")
+__all__ = ["Answer", "answer", "application", "is_event_source", "last_event_id", "refusal"]
 
 logger = logging.getLogger("sse_sync")
+
+# In the environ: for which options, and as what, a request was found to be in order.
+_JUDGED = "sse_sync.judged"
 
 
 @dataclass(frozen=True)
@@ -84,14 +69,15 @@ def answer(
     user: Any = None,
     plain: bool | None = None,
     error: ErrorEvents | None = None,
+    trusts: Trusts = trust_nobody,
 ) -> Answer:
     """
     Answer a request with an event stream, or say why not.
 
     * 200 with a stream, also for an event source that has to come back later and is told so in it;
     * 204 for an event source whose stream had finished, which makes it stop;
-    * 403 for a page of another origin that sends something with its visitor's cookies, and is not
-      in ``CORS_ORIGINS``;
+    * 403 for a page of another origin that sends something with its visitor's cookies, and is
+      neither in ``CORS_ORIGINS`` nor trusted otherwise;
     * 429 for a plain stream, if its user or address has as many streams as it may;
     * 503 for clients that ask for no event stream, and for a plain stream, if the process cannot
       serve them now;
@@ -108,6 +94,7 @@ def answer(
         user: Whose stream it is; a subscription says so itself.
         plain: Whether the client is no event source; by default, its method tells.
         error: The last events of a plain stream whose client lacks something.
+        trusts: See :func:`sse_sync.cors.forgery`.
 
     Raises:
         SourceError: If the source is not an iterable of events.
@@ -116,10 +103,11 @@ def answer(
     """
     is_plain = _is_plain(environ, plain, error)
     is_passing = isinstance(source, Subscription) and (hooks is None or hooks.on_close is None)
-    result = _refused(environ, options, is_plain, passing=is_passing and OFFER in environ)
+    passing = is_passing and OFFER in environ
+    result = _refused(environ, options, is_plain, trusts, passing=passing)
     if result is None:
         user_stream = _user_stream(environ, source, options, app_hub, user)
-        if is_plain and user_stream is not None and not user_stream.has_room():
+        if is_plain and user_stream is not None and not user_stream.take_places():
             result = _unavailable(429, "Too many event streams of this user or address.\n", options)
     if result is None:
         if not is_plain and not isinstance(source, FeedSource):
@@ -145,6 +133,7 @@ def refusal(
     plain: bool | None,
     error: ErrorEvents | None,
     headers: Iterable[tuple[str, str]] = (),
+    trusts: Trusts = trust_nobody,
 ) -> Answer | None:
     """
     Return the answer to a request that can have no stream whatever its view returns, so that the
@@ -153,94 +142,8 @@ def refusal(
     Raises:
         ConfigurationError: If ``plain`` or ``error`` is unusable.
     """
-    result = _refused(environ, options, _is_plain(environ, plain, error))
+    result = _refused(environ, options, _is_plain(environ, plain, error), trusts)
     return None if result is None else _completed(result, environ, options, headers)
-
-
-def last_event_id_as(
-    environ: WSGIEnvironment, default: Any, type: Callable[[str], Any] | None
-) -> Any:
-    """
-    Return the last event ID as a value of the application's.
-
-    It is untrusted: any client can send anything. So an unusable one must not be an error, after
-    which a browser would never come back; with ``0`` and ``int`` it is a number in any case.
-
-    Args:
-        environ: The request's WSGI environ.
-        default: What to return if there is none, or ``type`` refuses it.
-        type: Makes a value of the text; a :exc:`ValueError`, :exc:`TypeError` or
-            :exc:`ArithmeticError` refuses it. The text itself by default.
-    """
-    found = last_event_id(environ)
-    if found is None:
-        return default
-    if type is None:
-        return found
-    try:
-        return type(found)
-    except (ValueError, TypeError, ArithmeticError):
-        return default
-
-
-def check_view(view: object, options: Mapping[str, Any]) -> None:
-    """
-    Refuse what the fronts' decorator cannot make an event stream of.
-
-    Args:
-        view: The view.
-        options: See :class:`~sse_sync.channels.app.ResponseOptions`.
-
-    Raises:
-        SourceError: If the view is a class.
-        ConfigurationError: If an option is unknown or unusable.
-    """
-    Options().replace(stream_options(options))
-    if isinstance(view, type):
-        raise SourceError(view, "decorate the class's method instead, such as get()")
-
-
-def call(view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """
-    Return what a view returns.
-
-    An ``async def`` view runs on the event loop of the async sources, because the clients and
-    connections that it opens belong to the loop, and are used by the source that it returns.
-
-    Args:
-        view: The view.
-        args: What to call it with.
-        kwargs: What to call it with.
-    """
-    result = view(*args, **kwargs)
-    if not inspect.iscoroutine(result):
-        return result
-    from .streams.async_source import run_coroutine  # Only now: it imports asyncio.
-
-    return run_coroutine(result)
-
-
-def report_late_answer(error: BaseException, status: int) -> None:
-    """
-    Log that a generator raised what a view may raise to answer something else.
-
-    Args:
-        error: What it raised.
-        status: HTTP status code of that answer.
-    """
-    raised_in = error.__traceback__
-    while raised_in is not None and _is_ours(raised_in.tb_frame):
-        raised_in = raised_in.tb_next
-    logger.error(
-        "%s raised a %s, which cannot be the answer any more: headers are sent before a generator"
-        " begins. Check in a view that returns the generator",
-        "the generator" if raised_in is None else raised_in.tb_frame.f_code.co_name,
-        status,
-    )
-
-
-def _is_ours(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__", "")).startswith(f"{__package__}.")
 
 
 def application(
@@ -290,9 +193,34 @@ def _is_plain(environ: WSGIEnvironment, plain: bool | None, error: ErrorEvents |
 
 
 def _refused(
-    environ: WSGIEnvironment, options: Options, is_plain: bool, *, passing: bool = False
+    environ: WSGIEnvironment,
+    options: Options,
+    is_plain: bool,
+    trusts: Trusts,
+    *,
+    passing: bool = False,
 ) -> Answer | None:
-    problem = forgery(environ, options)
+    question = options, is_plain
+    if environ.get(_JUDGED) != question:
+        result = _judged(environ, options, is_plain, trusts)
+        if result is not None:
+            return result
+        environ[_JUDGED] = question
+    if not is_plain and is_event_source(environ):
+        return None  # It is told in a stream.
+    gate = admission()
+    gate.prepare(environ, registry())
+    why = gate.refusal(registry(), options.max_streams, passing=passing)
+    if why is Refusal.STOPPING:
+        return _unavailable(503, "This server is stopping.\n", options, options.retry_stopping)
+    return None if why is None else _unavailable(503, "Too many event streams.\n", options)
+
+
+def _judged(
+    environ: WSGIEnvironment, options: Options, is_plain: bool, trusts: Trusts
+) -> Answer | None:
+    # What the request alone decides, so that it holds after its view, too.
+    problem = forgery(environ, options, trusts)
     if problem:
         return _error(403, f"{problem}\n")
     if not is_plain and last_event_id(environ) == END_ID:
@@ -304,14 +232,7 @@ def _refused(
             " and HTTP/1.1 to gunicorn"
         )
         return _error(505, "Event streams are not served over HTTP/2 by this server.\n")
-    if not is_plain and is_event_source(environ):
-        return None  # It is told in a stream.
-    gate = admission()
-    gate.prepare(environ, registry())
-    why = gate.refusal(registry(), options.max_streams, passing=passing)
-    if why is Refusal.STOPPING:
-        return _unavailable(503, "This server is stopping.\n", options, options.retry_stopping)
-    return None if why is None else _unavailable(503, "Too many event streams.\n", options)
+    return None
 
 
 def _completed(

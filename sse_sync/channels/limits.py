@@ -9,7 +9,9 @@ The counts themselves travel with presence, in one report to the broker: see
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..proxies import UNKNOWN, client_address
@@ -82,6 +84,7 @@ class Places:
     def __init__(self, tracker: PresenceTracker, sleep: Callable[[float], object]) -> None:
         self._tracker = tracker
         self._sleep = sleep
+        self._abandoned: deque[str] = deque()
 
     def take(self, limits: Iterable[tuple[str, int]]) -> tuple[str, ...] | None:
         """
@@ -93,6 +96,7 @@ class Places:
         Returns:
             The names, for :meth:`give_back`; :obj:`None` if one of them has no place left.
         """
+        self.collect()
         taken: tuple[str, ...] = ()
         try:
             for name, limit in limits:
@@ -111,6 +115,19 @@ class Places:
         """Give places back. It never blocks."""
         for name in names:
             self._tracker.give_place(name)
+
+    def abandon(self, names: Iterable[str]) -> None:
+        """
+        Have places given back by :meth:`collect`. The garbage collector calls it, perhaps while the
+        same thread changes the counts.
+        """
+        self._abandoned.extend(names)
+
+    def collect(self) -> None:
+        """Give back what was abandoned. Called now and then; it never blocks."""
+        with suppress(IndexError):
+            while True:
+                self._tracker.give_place(self._abandoned.popleft())
 
     def _take(self, name: str, limit: int) -> bool:
         if self._tracker.take_place(name, limit):

@@ -57,7 +57,7 @@ class UserStream:
         self._limits = limits
         self._stream: OpenStream | None = None
         self._end: End | None = None
-        self._places: tuple[str, ...] = ()
+        self._places: tuple[str, ...] | None = None  # Until they are taken.
         self._has_entered = False
         self.user = user
         """The user's key; :obj:`None` if nobody knows."""
@@ -76,10 +76,8 @@ class UserStream:
         Returns:
             Whether it may be opened: not if its user or address has as many as it may.
         """
-        places = self._surroundings.places.take(self._limits)
-        if places is None:
+        if self._places is None and not self.take_places():
             return False
-        self._places = places
         try:
             self._stream = stream
             self._surroundings.opened(self)
@@ -91,15 +89,20 @@ class UserStream:
             stream.end_with(self._end)
         return True
 
-    def has_room(self) -> bool:
+    def take_places(self) -> bool:
         """
-        Return whether the stream could be counted now, for who must be told before it opens. It may
-        block.
+        Count the stream before it opens, for who must be told that it may not. It may block.
+
+        Returns:
+            Whether it may be opened: not if its user or address has as many as it may.
         """
-        places = self._surroundings.places.take(self._limits)
-        if places is not None:
-            self._surroundings.places.give_back(places)
-        return places is not None
+        self._places = self._surroundings.places.take(self._limits)
+        return self._places is not None
+
+    def __del__(self) -> None:
+        if self._places:
+            # It was never opened: middleware has replaced the response, for example.
+            self._surroundings.places.abandon(self._places)
 
     def is_of(self, user: str) -> bool:
         """Return whether it is somebody's stream, or shows somebody."""
@@ -137,8 +140,8 @@ class UserStream:
         self._stream = None
         self._surroundings.ended(self)
         self._leave()
-        places, self._places = self._places, ()
-        self._surroundings.places.give_back(places)
+        places, self._places = self._places, None
+        self._surroundings.places.give_back(places or ())
 
     def end_with(self, end: End) -> None:
         """

@@ -107,6 +107,7 @@ class UserStreams:
         """Let go of what nobody needs. Called now and then; it never blocks."""
         with self._lock:
             self._unsubscribe_if_idle()
+        self._surroundings.places.collect()
         self.presence.sweep()
 
     # What user streams call.

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest, StreamingHttpResponse
 from django.utils.functional import Promise
+from django.utils.http import is_same_domain
 
 from ..channels.app import ResponseOptions, stream_options
 from ..closing import CloseReason
@@ -19,7 +21,8 @@ from ..streams.dialect import ErrorEvents
 from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
-from ..wsgi import Answer, answer, refusal, report_late_answer
+from ..views import report_late_answer
+from ..wsgi import Answer, answer, refusal
 from .app import app_hub, close_connections, configured, dumps, own_queries
 
 if TYPE_CHECKING:
@@ -99,6 +102,7 @@ class EventSourceResponse(StreamingHttpResponse):
                 user=user,
                 plain=plain,
                 error=error,
+                trusts=_trusts,
             )
         self._fill(request, result)
 
@@ -127,7 +131,7 @@ class EventSourceResponse(StreamingHttpResponse):
         changes = configured().replace(stream_options(options))
         plain, error = options.get("plain"), options.get("error")
         headers = (options.get("headers") or {}).items()
-        result = refusal(wsgi_environ(request), changes, plain, error, headers)
+        result = refusal(wsgi_environ(request), changes, plain, error, headers, _trusts)
         if result is None:
             return None
         response = cls.__new__(cls)
@@ -158,6 +162,16 @@ def wsgi_environ(request: HttpRequest) -> WSGIEnvironment:
             "ASGI", "run the project's WSGI application, for example with gunicorn -k gevent"
         )
     return environ
+
+
+def _trusts(origin: str) -> bool:
+    # As django.middleware.csrf does, whose middleware may be exempt for API clients.
+    scheme, _, host = origin.partition("://")
+    for trusted in settings.CSRF_TRUSTED_ORIGINS:
+        its_scheme, _, its_host = trusted.partition("://")
+        if scheme == its_scheme and is_same_domain(host, its_host.lstrip("*")):
+            return True
+    return False
 
 
 def _encode(item: object) -> bytes:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from django.http import HttpRequest
 
-from .. import wsgi
+from ..request import is_event_source as asks_for_events
 from ..streams.source import is_source
-from ..wsgi import Default, Value
+from ..views import Default, Value, call, check_view, last_event_id_as
 from .app import own_queries
 from .preflights import is_preflight, preflight
 from .response import EventSourceResponse, wsgi_environ
@@ -56,7 +56,7 @@ def event_stream(view: Any = None, **options: Any) -> Any:
     """
     if view is None:
         return lambda view: event_stream(view, **options)
-    wsgi.check_view(view, options)
+    check_view(view, options)
     user = options.pop("user", None)
 
     @functools.wraps(view)
@@ -69,7 +69,7 @@ def event_stream(view: Any = None, **options: Any) -> Any:
             return response
         with own_queries() as close:
             try:
-                result = wsgi.call(view, *args, **kwargs)
+                result = call(view, *args, **kwargs)
             finally:
                 close()
         if is_source(result):
@@ -94,7 +94,7 @@ def last_event_id(
     request: HttpRequest, default: Any = None, *, type: Callable[[str], Any] | None = None
 ) -> Any:
     """
-    Return the last event ID of a request. See :func:`sse_sync.wsgi.last_event_id_as`.
+    Return the last event ID of a request. See :func:`sse_sync.views.last_event_id_as`.
 
     It is untrusted: any client can send anything. ``last_event_id(request, 0, type=int)``
     always returns a number.
@@ -102,7 +102,7 @@ def last_event_id(
     Raises:
         UnsupportedServerError: If the request came through ASGI.
     """
-    return wsgi.last_event_id_as(wsgi_environ(request), default, type)
+    return last_event_id_as(wsgi_environ(request), default, type)
 
 
 def is_event_source(request: HttpRequest) -> bool:
@@ -112,7 +112,7 @@ def is_event_source(request: HttpRequest) -> bool:
     Who is not logged in should then get a 401 or 403 instead of a redirect to a page, of which a
     browser only says that it is no event stream.
     """
-    return wsgi.is_event_source(request.META)
+    return asks_for_events(request.META)
 
 
 def _request_in(args: tuple[Any, ...]) -> Any:

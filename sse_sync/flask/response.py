@@ -16,12 +16,13 @@ from ..closing import CloseReason
 from ..cors import preflight_headers
 from ..event import encode
 from ..feed import FeedSource
-from ..settings import StreamOptions
+from ..settings import Options, StreamOptions
 from ..streams.dialect import ErrorEvents
 from ..streams.hooks import Hooks
 from ..streams.source import Source
 from ..streams.stream import EventStream
-from ..wsgi import Answer, answer, refusal, report_late_answer
+from ..views import report_late_answer
+from ..wsgi import Answer, answer, refusal
 from .state import current_setup, current_state, runner_of
 
 if TYPE_CHECKING:
@@ -85,15 +86,11 @@ class EventSourceResponse(flask.Response):
         setup = current_setup()
         state, app = setup.state(), flask.current_app
         setup.tell_ignored()
-        options = state.options
-        if app.debug and "SSE_DEBUG" not in app.config:
-            options = options.replace({"debug": True})
-        options = options.replace(changes)
         self._teardown: Callable[[BaseException | None], object] | None = None
         result = answer(
             flask.request.environ,
             source,
-            options,
+            _options(changes),
             encode=partial(encode, dumps=app.json.dumps),
             hooks=Hooks(before=_release_session, on_close=on_close, after=self._tear_down),
             headers=_items(headers),
@@ -123,10 +120,9 @@ class EventSourceResponse(flask.Response):
         For views that start work before they return their source. The options are the keywords of
         the class.
         """
-        state, changes = current_state(), stream_options(options)
         plain, error = options.get("plain"), options.get("error")
         headers = _items(options.get("headers"))
-        wanted = state.options.replace(changes)
+        wanted = _options(stream_options(options))
         result = refusal(flask.request.environ, wanted, plain, error, headers)
         if result is None:
             return None
@@ -181,6 +177,13 @@ def preflight(options: Mapping[str, Any]) -> flask.Response:
     response = flask.Response(status=204, headers=headers)
     del response.headers["Content-Type"]
     return response
+
+
+def _options(changes: Mapping[str, Any]) -> Options:
+    app, options = flask.current_app, current_state().options
+    if app.debug and "SSE_DEBUG" not in app.config:
+        options = options.replace({"debug": True})
+    return options.replace(changes)
 
 
 def _items(headers: Any) -> Iterable[tuple[str, str]]:

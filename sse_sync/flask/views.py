@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 import flask
 
-from .. import wsgi
 from ..exceptions import SourceError
+from ..request import is_event_source as asks_for_events
 from ..streams.source import is_source
-from ..wsgi import Default, Value
+from ..views import Default, Value, call, check_view, last_event_id_as
 from .response import EventSourceResponse, preflight
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def event_stream(view: Any = None, **options: Any) -> Any:
     """
     if view is None:
         return lambda view: event_stream(view, **options)
-    wsgi.check_view(view, options)
+    check_view(view, options)
     user = options.pop("user", None)
 
     @functools.wraps(view)
@@ -74,7 +74,7 @@ def event_stream(view: Any = None, **options: Any) -> Any:
         response = EventSourceResponse.for_finished_client(**options)
         if response is not None:
             return response
-        result = wsgi.call(view, *args, **kwargs)
+        result = call(view, *args, **kwargs)
         if is_source(result):
             whose = user() if callable(user) else user
             return EventSourceResponse(result, user=whose, **options)
@@ -138,7 +138,7 @@ def is_event_source() -> bool:
     A handler for users who are not logged in should answer it 401 instead of redirecting it to a
     page, of which a browser only says that it is no event stream.
     """
-    return wsgi.is_event_source(flask.request.environ)
+    return asks_for_events(flask.request.environ)
 
 
 @overload
@@ -151,9 +151,9 @@ def last_event_id(*, type: Callable[[str], Value]) -> Value | None: ...
 def last_event_id(default: Default, *, type: Callable[[str], Value]) -> Value | Default: ...
 def last_event_id(default: Any = None, *, type: Callable[[str], Any] | None = None) -> Any:
     """
-    Return the last event ID of the current request. See :func:`sse_sync.wsgi.last_event_id_as`.
+    Return the last event ID of the current request. See :func:`sse_sync.views.last_event_id_as`.
 
     It is untrusted: any client can send anything. ``last_event_id(0, type=int)`` always returns a
     number.
     """
-    return wsgi.last_event_id_as(flask.request.environ, default, type)
+    return last_event_id_as(flask.request.environ, default, type)

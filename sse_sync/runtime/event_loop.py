@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent import futures
 from typing import Any
 
-__all__ = ["run_for_ever", "start_loop"]
+__all__ = ["end_loop", "run_for_ever", "start_loop"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -17,9 +17,11 @@ logger = logging.getLogger("sse_sync")
 # would run the ends of its parent's generators.
 _started: list[asyncio.AbstractEventLoop] = []
 
+_ending: list[asyncio.AbstractEventLoop] = []
+
 
 def start_loop() -> asyncio.AbstractEventLoop:
-    """Return a new event loop, which runs in a daemon thread until it is stopped."""
+    """Return a new event loop, which runs in a daemon thread until it is ended."""
     # Of the kind that the application has chosen, such as uvloop's.
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=_run, args=(loop,), name="sse-sync event loop", daemon=True)
@@ -34,21 +36,37 @@ def start_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def run_for_ever(loop: asyncio.AbstractEventLoop) -> None:
+def end_loop(loop: asyncio.AbstractEventLoop) -> None:
     """
-    Run an event loop until it is stopped, and close it.
+    End an event loop, which is closed then. Its own ``stop()`` does not end it.
 
     Args:
-        loop: The loop. Whatever a task raises, the sources of other streams need it.
+        loop: The loop; any thread may call this.
+    """
+    _ending.append(loop)
+    loop.call_soon_threadsafe(loop.stop)
+
+
+def run_for_ever(loop: asyncio.AbstractEventLoop) -> None:
+    """
+    Run an event loop until :func:`end_loop` is called, and close it.
+
+    Args:
+        loop: The loop. Whatever a task does or raises, the sources of other streams need it.
     """
     loop.set_default_executor(_Helpers(thread_name_prefix="asyncio"))
-    while True:
+    while loop not in _ending:
         try:
             loop.run_forever()
-            break
+            if loop not in _ending:
+                logger.error(
+                    "stop() was called on the event loop of all async sources; it goes on. To end"
+                    " a source, return from it"
+                )
         except BaseException:
             # SystemExit or KeyboardInterrupt in a task that a source has started.
             logger.exception("a task tried to end the event loop of all async sources; it goes on")
+    _ending.remove(loop)
     loop.close()
 
 

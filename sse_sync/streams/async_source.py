@@ -29,6 +29,11 @@ __all__ = ["AsyncFeed", "InlineAsyncFeed", "close_soon", "run_coroutine"]
 
 Result = TypeVar("Result")
 
+_UNSET = object()
+
+# A loop has only weak references to its tasks.
+_closing: set[asyncio.Task[None]] = set()
+
 
 class AsyncFeed(SourceRunner):
     """
@@ -241,7 +246,13 @@ def close_soon(iterator: AsyncIterator[Any]) -> None:
         iterator: The iterator.
     """
     loop = _runtime.current().event_loop()
-    loop.call_soon_threadsafe(lambda: loop.create_task(_close(iterator)))
+
+    def begin() -> None:
+        task = loop.create_task(_close(iterator))
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+
+    loop.call_soon_threadsafe(begin)
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, Result]) -> Result:
@@ -249,18 +260,30 @@ def run_coroutine(coroutine: Coroutine[Any, Any, Result]) -> Result:
     Run a coroutine on the event loop of the async sources, and return what it returns.
 
     A client that an ``async def`` view opens belongs to a loop, and so must the stream that it
-    returns.
+    returns. The context variables that it sets are the caller's, as with any other view.
 
     Args:
-        coroutine: What to run, in a copy of the caller's context variables.
+        coroutine: What to run.
     """
     runtime = _runtime.current()
     loop, signal = runtime.event_loop(), runtime.signal()
     tasks: list[asyncio.Task[Result]] = []
+    context = contextvars.copy_context()
+
+    async def run() -> Result:
+        nonlocal context
+        try:
+            return await coroutine
+        finally:
+            context = contextvars.copy_context()  # Of the task, which has a copy of its own.
 
     def begin() -> None:
-        tasks.append(loop.create_task(coroutine))
-        tasks[0].add_done_callback(lambda task: signal.set())
+        tasks.append(loop.create_task(run()))
+        tasks[0].add_done_callback(over)
+
+    def over(task: asyncio.Task[Result]) -> None:
+        coroutine.close()  # A task that is cancelled before its first step has not begun it.
+        signal.set()
 
     loop.call_soon_threadsafe(begin)
     try:
@@ -269,6 +292,9 @@ def run_coroutine(coroutine: Coroutine[Any, Any, Result]) -> Result:
         # The server has given up the request.
         loop.call_soon_threadsafe(lambda: tasks[0].cancel())
         raise
+    for variable, value in context.items():
+        if variable.get(_UNSET) is not value:
+            variable.set(value)
     return tasks[0].result()
 
 

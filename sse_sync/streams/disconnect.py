@@ -24,8 +24,10 @@ from .heartbeat import Heartbeat
 __all__ = ["Watchdog"]
 
 
-# Seconds that on_close waits for a source's cleanup. Gevent interrupts a source at once; a blocked
-# source thread holds up the server's thread for this long.
+# Seconds that on_close, and a stopping worker, wait for a source's cleanup. Gevent interrupts a
+# source at once; a blocked source thread holds up the server's thread for this long. A stopping
+# gunicorn gevent worker looks once a second whether its requests are over, so that with this, and
+# the drain's interval, it is gone within two.
 CLEANUP_PATIENCE = 0.5
 
 # Seconds between two looks at what nobody signals.
@@ -33,9 +35,6 @@ LOOK_EVERY = 0.01
 
 # Seconds that a client has for acknowledging the last bytes, if there is no write timeout.
 WRITE_PATIENCE = 30.0
-
-# Seconds that a stopping server allows for the cleanup of a source that it has interrupted.
-STOP_PATIENCE = 1.0
 
 
 class Watchdog:
@@ -130,7 +129,7 @@ class Watchdog:
         is_stopping = reason is CloseReason.SERVER_STOPPING and can_interrupt
         if is_over() or not (is_stopping or has_callback):
             return
-        self._wait(is_over, STOP_PATIENCE if is_stopping else CLEANUP_PATIENCE)
+        self._wait(is_over, CLEANUP_PATIENCE)
 
     def forget_error(self) -> None:
         """See :meth:`.ClientSocket.forget_error`."""

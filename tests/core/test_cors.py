@@ -85,6 +85,8 @@ def test_forged(method):
     assert forgery(asked(method, HTTP_ORIGIN="null", HTTP_HOST=""), Options())
     assert "the Host header" in forgery(asked(method), Options())
     assert not forgery(asked(method), options(cors_origins=[PAGE]))
+    assert not forgery(asked(method), Options(), lambda origin: origin == PAGE)
+    assert forgery(asked(method), Options(), lambda origin: origin != PAGE)
 
 
 @pytest.mark.parametrize(

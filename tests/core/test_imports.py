@@ -20,6 +20,7 @@ ORDER = [
         "channels",
         "streams",
         "wsgi",
+        "views",
         "fake_loop",
         "testing",
         "cli",

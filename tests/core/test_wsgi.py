@@ -152,6 +152,20 @@ def test_plain_on_a_full_server(runtime):
     assert statistics().refused == 4
 
 
+def test_full_meanwhile(runtime):
+    """A view may take long: whether there is room is asked once more, other options, too."""
+    options = Options(max_streams=1)
+    asked = environ(REQUEST_METHOD="POST")
+    assert refusal(asked, options, None, None) is None
+    first = answer(environ(SERVER_SOFTWARE="x"), ["a"], options)
+    next(first.stream)
+    assert answer(asked, ["a"], options).status == 503
+    first.stream.close()
+    forged = environ(REQUEST_METHOD="POST", HTTP_COOKIE="a", HTTP_ORIGIN="https://a.example")
+    assert refusal(forged, Options(cors_origins=("https://a.example",)), None, None) is None
+    assert answer(forged, ["a"], Options()).status == 403
+
+
 def test_plain_client_is_never_finished():
     """Only an event source sends our end marker back."""
     values = environ(HTTP_LAST_EVENT_ID=END_ID)

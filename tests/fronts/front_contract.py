@@ -1,6 +1,7 @@
 """What every front has to do. Run by a test module for each framework, with an adapter."""
 
 import asyncio
+import contextvars
 import logging
 import time
 from abc import ABC, abstractmethod
@@ -286,6 +287,20 @@ class StreamContract:
         assert len(loops) == 2
         assert loops[0] is loops[1]
 
+    def test_context_variables_of_an_async_view(self, front):
+        """What an asynchronous view sets is there in its source, as with any other view."""
+        who = contextvars.ContextVar("who")
+
+        async def names():
+            yield who.get()
+
+        async def view(request):
+            who.set("ann")
+            await asyncio.sleep(0)
+            return names()
+
+        assert texts(front.get(front.stream(view)), 1) == ["ann"]
+
     def test_coroutine_is_no_source(self, front):
         """A coroutine that nobody has awaited is refused by its name."""
 
@@ -357,6 +372,15 @@ class StreamContract:
         assert front.get(url, {"Origin": "https://app.example"}, "POST").status_code == 200
         assert front.get(url, {**headers, "Origin": front.origin}, "POST").status_code == 200
         assert len(ran) == 4
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_a_request_is_judged_once(self, front, monkeypatch, method):
+        """What a decorator has found out about a request is not found out again afterwards."""
+        asked = []
+        monkeypatch.setattr("sse_sync.wsgi.forgery", lambda *arguments: asked.append(1))
+        url = front.stream(lambda request: iter("a"))
+        assert front.get(url, None, method).status_code == 200
+        assert asked == [1]
 
     def test_preflight_of_a_post(self, front):
         """A page of a listed origin may send JSON."""

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core import checks, signing
 from django.core.exceptions import PermissionDenied
 from django.db import connection
+from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import redirect
 from django.template import engines
 from django.test import AsyncClient, Client, RequestFactory, override_settings
@@ -159,6 +160,29 @@ class TestContract(FrontContract):
         yield front
         for response in front.responses:
             response.close()
+
+    @pytest.mark.parametrize(
+        ("origin", "is_trusted"),
+        [
+            ("https://app.example", True),
+            ("https://a.b.example.org", True),
+            ("https://example.org", True),
+            ("https://a.example.org:8443", False),
+            ("http://app.example", False),
+            ("http://a.example.org", False),
+            ("https://app.example.net", False),
+            ("https://notexample.org", False),
+            ("null", False),
+        ],
+    )
+    def test_trusted_origins(self, front, origin, is_trusted):
+        """A page whose origin Django trusts may send a POST with cookies, and no other."""
+        front.settings.CSRF_TRUSTED_ORIGINS = ["https://app.example", "https://*.example.org"]
+        url = front.stream(lambda request: iter("a"))
+        headers = {"Origin": origin, "Cookie": "session=1"}
+        assert front.get(url, headers, "POST").status_code == (200 if is_trusted else 403)
+        request = RequestFactory(headers={"Origin": origin}).post("/")
+        assert CsrfViewMiddleware(lambda request: None)._origin_verified(request) is is_trusted
 
 
 def test_response(client):

@@ -153,14 +153,20 @@ def test_lingering(server, key):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_drain(start, tmp_path, key, name):
-    """A stopping worker ends its streams, and waits for the cleanup of their sources."""
+    """A stopping worker ends its streams, and waits for a cleanup, but not for long."""
     server = start(name, "--graceful-timeout", "5", TEST_FOLDER=str(tmp_path))
     path = f"/async/view?source=async-tidy&key={key}"
-    with server.stream(path, comments=True) as stream:
+    stubborn = f"/stream/async-stubborn?key={key}"
+    with (
+        server.stream(path, comments=True) as stream,
+        server.stream(stubborn, comments=True) as another,
+    ):
         assert stream.take(3) == [comment(), ServerSentEvent("ready"), comment()]
+        assert another.take(3) == [comment(), ServerSentEvent("ready"), comment()]
         asked = time.monotonic()
         server.signal(signal.SIGTERM)
         rest(stream)
+        rest(another)
     assert server.wait(10) == 0
     assert time.monotonic() - asked < 5
     assert (tmp_path / key).read_text() == "tidied up"

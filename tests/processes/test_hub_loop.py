@@ -271,14 +271,39 @@ def test_stream_and_disconnect():
 
 
 def test_stopped():
-    """A loop that is stopped is closed, and leaves no error in the hub."""
+    """A source that stops the loop ends no other, and leaves no error in the hub."""
     run_async(
         """
+        async def stop():
+            mine = asyncio.get_running_loop()
+            waiting = asyncio.ensure_future(asyncio.sleep(0.01, "still here"))
+            mine.stop()
+            answer = await waiting
+            assert asyncio.get_running_loop() is mine
+            return answer
+
+        def inside():
+            errors = []
+            gevent.get_hub().handle_error = lambda *error: errors.append(error)
+            assert run_coroutine(stop()) == "still here"
+            assert asyncio._get_running_loop() is None
+            assert errors == []
+        in_greenlet(inside)
+        """
+    )
+
+
+def test_ended():
+    """A loop that is ended is closed, and leaves no error in the hub."""
+    run_async(
+        """
+        from sse_sync.runtime.event_loop import end_loop
+
         def inside():
             errors = []
             gevent.get_hub().handle_error = lambda *error: errors.append(error)
             loop = runtime.current().event_loop()
-            loop.call_soon_threadsafe(loop.stop)
+            end_loop(loop)
             while not loop.is_closed():
                 gevent.sleep(0.01)
             assert errors == []

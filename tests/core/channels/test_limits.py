@@ -1,10 +1,12 @@
 """Limits per user and per address."""
 
+import gc
+
 import pytest
 
 from sse_sync import EventStream, statistics
 from sse_sync.channels.subscription import Subscription
-from tests.core.channels.owned import SERVED, hubs, opened
+from tests.core.channels.owned import SERVED, hubs, opened, started
 
 
 @pytest.fixture
@@ -43,6 +45,42 @@ def test_limit_gives_back_what_it_took(hub, runtime):
     runtime.run_ready()
     assert hub.users.presence.tracker._counts == {"address": 1, "user": 1}
     one.close()
+
+
+def test_places_are_taken_once(hub, runtime, monkeypatch):
+    """Who must be told before the stream opens whether it may has taken its places already."""
+    asked, count = [], hub._broker.presence.count
+
+    def counted(name, own, limit):
+        asked.append(name)
+        return count(name, own, limit)
+
+    monkeypatch.setattr(hub._broker.presence, "count", counted)
+    first, second = (hub.users.expect(user="ann", limits=[("user", 1)]) for _ in range(2))
+    assert first.take_places()
+    assert asked == ["user"]
+    assert not second.take_places()
+    asked.clear()
+    stream = started(iter("a"), first, SERVED)
+    assert asked == []
+    stream.close()
+    runtime.run_ready()
+    assert hub.users.presence.tracker._counts.get("user", 0) == 0
+
+
+@pytest.mark.parametrize("then", ["another stream", "a while"])
+def test_places_of_a_stream_that_is_dropped(hub, runtime, then):
+    """A response that middleware replaces, so that nothing ever closes it, blocks no place."""
+    dropped = hub.users.expect(user="ann", limits=[("user", 1)])
+    assert dropped.take_places()
+    del dropped
+    gc.collect()
+    if then == "another stream":
+        opened(hub, user="ann", limits=[("user", 1)]).close()
+    else:
+        hub.users.review()
+    runtime.run_ready()
+    assert hub.users.presence.tracker._counts.get("user", 0) == 0
 
 
 def test_reload(hub, runtime):

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from sse_sync import runtime
+from sse_sync.runtime.event_loop import end_loop
 from sse_sync.runtime.threads import ThreadRuntime
 from tests.core.children import in_child
 from tests.waiting import wait_for
@@ -23,8 +24,8 @@ def world():
 
 
 def end(loop):
-    """Stop a loop, which closes it."""
-    loop.call_soon_threadsafe(loop.stop)
+    """End a loop, which closes it."""
+    end_loop(loop)
     wait_for(loop.is_closed, "the end of the loop")
 
 
@@ -106,6 +107,23 @@ def test_outlives_an_exit(world, caplog, exit):
     loop.call_soon_threadsafe(lambda: loop.create_task(leave()))
     assert run(loop, stay) == "still here"
     assert "a task tried to end the event loop" in caplog.text
+
+
+def test_outlives_a_stop(world, caplog):
+    """A source that stops the loop, as a script would, does not stop it for all the others."""
+    loop = world.event_loop()
+
+    async def other():
+        await asyncio.sleep(0.01)
+        return "still here"
+
+    async def stop():
+        waiting = asyncio.ensure_future(other())
+        asyncio.get_running_loop().stop()
+        return await waiting
+
+    assert run(loop, stop) == "still here"
+    assert "stop() was called on the event loop of all async sources" in caplog.text
 
 
 def test_fork(world, monkeypatch):

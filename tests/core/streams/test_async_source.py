@@ -1,6 +1,7 @@
 """Asynchronous sources: bytes, turns, ends and errors, on an event loop with a fake clock."""
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import logging
@@ -11,6 +12,7 @@ import pytest
 
 from sse_sync import CloseReason, EventError, EventStream, statistics
 from sse_sync.event import encode
+from sse_sync.runtime.event_loop import end_loop
 from sse_sync.streams.async_source import AsyncFeed, run_coroutine
 from tests.core.streams.served import END, HEARTBEAT, PREAMBLE, SERVED, served
 from tests.waiting import wait_for
@@ -311,6 +313,27 @@ def test_unopened_iterator_is_closed(runtime):
     assert iterator.closed == 1
 
 
+def test_closing_an_unopened_iterator_is_not_given_up(runtime):
+    """The garbage collector does not end the closing of an iterator that takes a while."""
+    waiting, closed = [], []
+
+    class Slow(Iterator):
+        """Waits for what nothing else refers to."""
+
+        async def close(self):
+            future = asyncio.get_running_loop().create_future()
+            waiting.append(weakref.ref(future))
+            await future
+            closed.append(True)
+
+    EventStream(Slow(), dict(SERVED)).close()
+    runtime.run_ready()
+    gc.collect()
+    waiting[0]().set_result(None)
+    runtime.run_ready()
+    assert closed == [True]
+
+
 def test_context(environ, seen):
     """The source has the view's context variables from its first line to its cleanup."""
     who = contextvars.ContextVar("who")
@@ -455,6 +478,25 @@ def test_run_coroutine(runtime):
         run_coroutine(broken())
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_coroutine_sets(runtime, fails):
+    """The caller gets the context variables that a coroutine has set, even if it fails."""
+    who, unset = contextvars.ContextVar("who"), contextvars.ContextVar("unset")
+    who.set("me")
+    token = unset.set("me")
+
+    async def view():
+        await asyncio.sleep(1)
+        who.set("another")
+        if fails:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) if fails else contextlib.nullcontext():
+        run_coroutine(view())
+    assert (who.get(), unset.get()) == ("another", "me")
+    unset.reset(token)
+
+
 def test_abandoned_coroutine(runtime, seen):
     """A coroutine whose caller is killed is cancelled."""
 
@@ -469,6 +511,24 @@ def test_abandoned_coroutine(runtime, seen):
     task.interrupt(lambda: True)
     runtime.run_ready()
     assert seen == ["cancelled"]
+
+
+def test_coroutine_abandoned_before_its_first_step(runtime, seen):
+    """A coroutine that never runs is closed, so that Python does not warn of it."""
+
+    async def view():
+        seen.append("ran")
+
+    tasks = []
+
+    def request():
+        tasks[0].interrupt(lambda: True)
+        run_coroutine(view())
+
+    tasks.append(runtime.spawn(request, "request"))
+    runtime.run_ready()
+    gc.collect()
+    assert seen == []
 
 
 def test_many_turns_between_threads(threads):
@@ -498,5 +558,5 @@ def test_many_turns_between_threads(threads):
     assert got == [encode(number) for number in range(3000)]
     assert ended.is_set()
     loop = threads.event_loop()
-    loop.call_soon_threadsafe(loop.stop)
+    end_loop(loop)
     wait_for(loop.is_closed, "the end of the loop")

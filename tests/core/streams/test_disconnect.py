@@ -216,18 +216,24 @@ def test_stopping_server_cuts_off_who_does_not_read(runtime, client, blocks_in_l
     stream.close()
 
 
-def test_stopping_server_waits_for_a_cleanup(runtime):
-    """Under gevent a worker exits with its last request, so requests wait for their sources."""
+@pytest.mark.parametrize(
+    ("cleanup", "waited", "expected"), [(0.4, 0.4, ["cleaned up"]), (0.6, 0.5, [])]
+)
+def test_stopping_server_waits_for_a_cleanup(runtime, cleanup, waited, expected):
+    """
+    Under gevent a worker exits with its last request, so requests wait for their sources, but not
+    for long: gunicorn looks once a second, and the worker is to be gone within two.
+    """
     seen = []
-    stream = served(slow_to_clean_up(runtime, 0.9, seen))
+    stream = served(slow_to_clean_up(runtime, cleanup, seen))
     next(stream)
     next(stream)
-    runtime.reactor.call_at(
-        runtime.now + 1, lambda now: stream.end_with(End(CloseReason.SERVER_STOPPING))
-    )
+    stopped = runtime.now + 1
+    runtime.reactor.call_at(stopped, lambda now: stream.end_with(End(CloseReason.SERVER_STOPPING)))
     list(stream)
     stream.close()
-    assert seen == ["cleaned up"]
+    assert seen == expected
+    assert runtime.now - stopped == pytest.approx(waited, abs=0.02)
 
 
 @pytest.mark.parametrize("patience", [0.4, 0.6])
