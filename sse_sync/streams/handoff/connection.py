@@ -23,7 +23,7 @@ from ...channels.mailbox import MAX_CHUNK, Mailbox
 from ...closing import URGENT_PATIENCE, CloseReason, End
 from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor, Timer
-from ..client_socket import drop_input, is_acknowledged, reset
+from ..client_socket import drop_input, is_acknowledged, reset_at_close
 from ..dialect import Dialect, LastWords, closing_soon
 from ..record import StreamRecord, log_soon
 from ..registry import registry
@@ -37,8 +37,9 @@ __all__ = ["HandoffConnection"]
 
 LAST_CHUNK = b"0\r\n\r\n"
 
-# Seconds between two looks at whether a client has everything; systems acknowledge within 40 ms.
-RESET_PAUSE = 0.01
+# Seconds between two looks at whether a client has everything, as systems acknowledge within 40 ms;
+# and until one without a write timeout is reset even so.
+RESET_PAUSE, RESET_PATIENCE = 0.01, 60.0
 
 
 class HandoffConnection:
@@ -97,6 +98,9 @@ class HandoffConnection:
         self._is_reset = False
         self._has_begun = self._is_closed = False
         self.send = sock.send
+        if not fanout.key.chunked:
+            # Without chunks a body ends with its connection, even if the process is killed.
+            reset_at_close(sock, True)
 
     # What anything may call.
 
@@ -302,8 +306,6 @@ class HandoffConnection:
         if not self._is_closed and self._leftover and patience is not None:
             if now < self._since + patience:
                 return self._since + patience
-            if not self._fanout.key.chunked:
-                reset(self._socket)  # Or the client would take what it has for the whole.
             self.broke()
         self._timer = None
         return None
@@ -353,18 +355,18 @@ class HandoffConnection:
             self._since = self._reactor.clock()
             self._reset_when_read(self._since)
         else:
+            reset_at_close(self._socket, False)
             drop_input(self._socket)
             self._close()
 
     def _reset_when_read(self, now: float) -> None:
-        patience = self._patience()
+        patience = self._patience() or RESET_PATIENCE
         if self._is_closed:
             return
-        if not is_acknowledged(self._fd) and (patience is None or now < self._since + patience):
+        if now < self._since + patience and not is_acknowledged(self._fd):
             self._reactor.call_at(now + RESET_PAUSE, self._reset_when_read)
-            return
-        reset(self._socket)
-        self._close()
+        else:
+            self._close()
 
     def _leave(self) -> None:
         # From now on nothing is kept, and the user is no longer present.

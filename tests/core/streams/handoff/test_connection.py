@@ -557,3 +557,19 @@ def test_error_events_are_not_asked_for_without_a_failure(hub, turn):
         stream.end()
         turn()
         assert told == []
+
+
+@pytest.mark.parametrize("write_timeout", [5.0, None])
+def test_client_that_acknowledges_nothing(hub, handed, turn, runtime, monkeypatch, write_timeout):
+    """Whoever is to be reset after its last bytes is waited for, but not for ever."""
+    monkeypatch.setattr("sse_sync.streams.handoff.connection.is_acknowledged", lambda fd: False)
+    options = OPTIONS.replace({"write_timeout": write_timeout, "lifetime": 1.0})
+    client = handed(client=Client(chunked=False), options=options)
+    runtime.advance(4)
+    assert statistics().open == 1
+    client.read()
+    assert not client.has_ended
+    runtime.advance(3 if write_timeout else 60)
+    client.read()
+    assert client.has_ended
+    assert statistics().closed == {CloseReason.LIFETIME_OVER: 1}
