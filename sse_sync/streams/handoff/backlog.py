@@ -49,6 +49,12 @@ class Backlog:
         for message in messages:
             self.events.put(message)
 
+    def put_first(self, earlier: Mailbox) -> None:
+        """Add events before those that it holds."""
+        if self.events is not None:
+            earlier.pour_from(self.events)
+        self.events = earlier
+
     def insert(self, data: memoryview | bytes, now: float) -> None:
         """
         Add bytes before the events.

@@ -4,8 +4,8 @@ Connections that outlive their request, because their streams only relay channel
 Theory of operation. A connection is a recipient of a fan-out, which writes its batches straight to
 the socket. When the system does not accept all of a batch, the connection keeps the rest, and later
 batches, in its backlog. When the socket is writable again, it writes these first, and then returns
-to direct writes. To end, it leaves the fan-out, and closes itself after its closing
-bytes have been written.
+to direct writes. To end, it waits for its turn between two batches, leaves the fan-out, and closes
+itself after its closing bytes have been written.
 
 The reactor's driver calls the methods, one at a time, except those that anything may call and
 :meth:`HandoffConnection.join`, which the ending request calls.
@@ -41,6 +41,10 @@ LAST_CHUNK = b"0\r\n\r\n"
 # Seconds between two looks at whether a client has everything, as systems acknowledge within 40 ms;
 # and until one without a write timeout is reset even so.
 RESET_PAUSE, RESET_PATIENCE = 0.01, 60.0
+
+
+# Ends of streams whose clients then have everything.
+_WHOLE = (CloseReason.CLOSED, CloseReason.FINISHED)
 
 
 class HandoffConnection:
@@ -104,11 +108,16 @@ class HandoffConnection:
     # What anything may call.
 
     def end_with(self, end: End) -> None:
+        if end.reason is CloseReason.CLOSED and self._fanout.is_catching_up:
+            end = End(CloseReason.INTERRUPTED)  # It lacks what was published before.
+        if self._is_first(end):
+            self._fanout.let_go(self)
+
+    def _is_first(self, end: End) -> bool:
         with _lock:
-            if self._end is not None:
-                return
-            self._end = end
-        self._reactor.call_soon(self._say_goodbye)
+            is_first = self._end is None
+            self._end = self._end or end
+        return is_first
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -151,13 +160,13 @@ class HandoffConnection:
             self._seen = seen
         return joined.number
 
-    def begin(self, earlier: Mailbox | None, last: int | None) -> bool:
+    def begin(self, earlier: Mailbox | None, *, is_last: bool = False) -> bool:
         """
         Watch the client, and send what has been kept. A job of the reactor.
 
         Args:
             earlier: Events from before the batches.
-            last: Number of the last of these if it ends the stream, so that no batch is wanted.
+            is_last: Whether the stream ends after these, so that no batch is wanted.
         """
         self._has_begun = True
         if self._is_closed:
@@ -166,22 +175,13 @@ class HandoffConnection:
         reactor.watch(self._fd, self.broke)
         if self._expires is not None:
             self._expiry = reactor.call_at(self._expires, self._expire)
-        if self._end is not None:
-            # What the fan-out has brought may come after a gap.
+        self._record.events += len(earlier or ())
+        if is_last:
             self._backlog = Backlog(self._fanout.key, earlier)
-            return self._say_goodbye()
-        if earlier is not None:
-            self._pour_into(earlier, last)
+            self._finish()
+        elif earlier is not None:
+            self._keeping().put_first(earlier)
         return self._catch_up()
-
-    def _pour_into(self, earlier: Mailbox, last: int | None) -> None:
-        self._record.events += len(earlier)
-        kept = self._backlog.events if self._backlog is not None else None
-        if kept is not None and last is None:
-            earlier.pour_from(kept)
-        self._keeping().events = earlier
-        if last is not None:
-            self.finish(last)
 
     # What the fan-out calls.
 
@@ -196,13 +196,13 @@ class HandoffConnection:
         if self._end is None and number > self._seen:
             self._finish()
 
-    def _finish(self) -> bool:
+    def _finish(self) -> None:
         # Write what is kept, and nothing else.
         self._is_finishing = True
         self.send = len
         self._fanout.leave(self)
-        # Otherwise the reactor waits until more can be written.
-        return False if self._is_waiting else self._catch_up()
+        if not self._is_waiting:  # Otherwise the reactor waits until more can be written.
+            self._catch_up()
 
     def passed_over(self, size: int) -> None:
         self._record.events -= 1
@@ -210,18 +210,17 @@ class HandoffConnection:
 
     def broke(self) -> None:
         """Record that the client is gone."""
-        if self._end is None:
-            self._end = End(CloseReason.CLIENT_GONE)
+        self._is_first(End(CloseReason.CLIENT_GONE))
         self._close()
 
     def _keep(self, frame: bytes) -> int:
         # Replaces writing: the batch comes after what is already kept.
         current = self._fanout.batch
-        if current is None or self._end is not None:
-            return len(frame)  # The connection is about to end.
+        assert current is not None
         is_waiting = self._is_waiting
         if current.is_reset:
-            # The client reconnects, and gets its reset then.
+            # The client reconnects, and gets its reset then. Later batches come after a gap.
+            self.send = len
             self.end_with(End(CloseReason.INTERRUPTED))
         elif current.messages is not None:
             self._keeping().put(self._new(current.messages))
@@ -265,17 +264,16 @@ class HandoffConnection:
     def _caught_up(self) -> None:
         if self._is_ending:
             self._close_when_read()
+        elif self._is_finishing:
+            self._is_first(self._fanout.key.finish or End(CloseReason.FINISHED))
+            self.say_goodbye()
         elif self._backlog is not None and self._backlog.lacks_events:
             self.end_with(End(CloseReason.OVERFLOWED))
-        elif self._is_finishing:
-            self.end_with(self._fanout.key.finish or End(CloseReason.FINISHED))
-            self._backlog = None
-            self._say_goodbye()
         else:
             self._backlog = None
             if not self._seen and self._end is None:
-                # From now on, write straight to the socket. Not if it is about to end: frames may
-                # have been dropped already, and later ones must not follow them.
+                # From now on, write straight to the socket. Not if it is about to end, and may have
+                # left the fan-out already.
                 self.send = self._socket.send
 
     def _wait_until_writable(self, backlog: Backlog) -> None:
@@ -303,19 +301,27 @@ class HandoffConnection:
     def _expire(self, now: float) -> None:
         self.end_with(End(CloseReason.LIFETIME_OVER))
 
-    def _say_goodbye(self) -> bool:
-        if not self._has_begun or self._is_closed or self._dialect is None or self._end is None:
-            return False
-        if self._end.reason is CloseReason.CLOSED and (backlog := self._backlog) is not None:
-            if backlog.lacks_events:
-                self._end = End(CloseReason.OVERFLOWED)
-            elif backlog.events:  # What was published before belongs to it.
-                return False if self._is_finishing else self._finish()
+    def say_goodbye(self) -> None:
+        if self._is_closed or self._dialect is None or self._end is None:
+            return
+        if not self._has_begun or self._must_be_read_first(self._end):
+            if not self._is_finishing:
+                self._finish()
+            return
         dialect, self._dialect = self._dialect, None
         self._leave()
-        if not dialect.asks(self._end):
-            return self._say(dialect.closing(self._end))
-        closing_soon(dialect, self._end, self._say_soon)
+        if dialect.asks(self._end):
+            closing_soon(dialect, self._end, self._say_soon)
+        else:
+            self._say(dialect.closing(self._end))
+
+    def _must_be_read_first(self, end: End) -> bool:
+        # What was published before the application ended it belongs to it.
+        backlog = self._backlog
+        if backlog is not None and end.reason in _WHOLE:
+            if not backlog.lacks_events:
+                return bool(backlog.events)
+            self._end = End(CloseReason.OVERFLOWED)
         return False
 
     def _say_soon(self, words: LastWords) -> None:
