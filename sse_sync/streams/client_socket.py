@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import stat
+import struct
 import sys
 import threading
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 __all__ = ["ClientSocket", "drop_input", "find_client_socket", "is_acknowledged", "prepare"]
+__all__ += ["reset_at_close"]
 __all__ += ["reset"]
 
 logger = logging.getLogger("sse_sync")
@@ -207,6 +209,21 @@ def reset(sock: _socket.socket) -> None:
     """
     if sock.family in (socket.AF_INET, socket.AF_INET6) and sys.platform == "linux":
         _libc().connect(sock.fileno(), bytes(16), 16)
+
+
+def reset_at_close(sock: _socket.socket, wanted: bool) -> None:
+    """
+    Set whether closing a TCP socket resets the connection, also when the system closes it because
+    the process has ended, however that came about. socket(7), SO_LINGER.
+
+    Args:
+        sock: A socket that nobody else has or shuts down.
+        wanted: Whether it does. Then what the peer has not acknowledged by that time is lost.
+    """
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", wanted, 0))
+    except OSError:
+        pass  # Already closed.
 
 
 def drop_input(sock: _socket.socket) -> None:

@@ -36,6 +36,9 @@ _LIMITED = b": too many streams of this user or address\n"
 
 _MAY_BE_FINAL = (CloseReason.FINISHED, CloseReason.CLOSED, CloseReason.DISMISSED)
 
+# Streams that wait for `error=` at the same time: it may be slow, and many may fail at once.
+ASKED_AT_ONCE = 8
+
 # Ends after which a client lacks events: it must not take what it has for the whole.
 _FAILURES = (CloseReason.FAILED, CloseReason.OVERFLOWED, CloseReason.INTERRUPTED)
 
@@ -304,7 +307,8 @@ def dialect_of(
 
 def closing_soon(dialect: Dialect, end: End, say: Callable[[LastWords], object]) -> None:
     """
-    Find out on another thread or greenlet how a stream ends, because the application is asked.
+    Find out on another thread or greenlet how a stream ends, because the application is asked. At
+    most :data:`ASKED_AT_ONCE` streams ask at the same time.
 
     Args:
         dialect: The stream's dialect.
@@ -312,12 +316,18 @@ def closing_soon(dialect: Dialect, end: End, say: Callable[[LastWords], object])
         say: Called there with how it ends.
     """
     _unasked.append((dialect, end, say))
-    _asking.wake()
+    idle = next((task for task in _asking if task.is_idle), None)
+    # If all seem to be busy, any of them may be about to stop.
+    for task in _asking if idle is None else (idle,):
+        task.wake()
 
 
 def _ask() -> None:
-    while _unasked:
-        dialect, end, say = _unasked.popleft()
+    while True:
+        try:
+            dialect, end, say = _unasked.popleft()
+        except IndexError:
+            return  # Others ask at the same time.
         words = _BROKEN_OFF
         try:
             words = dialect.closing(end)
@@ -327,7 +337,7 @@ def _ask() -> None:
 
 
 _unasked: deque[tuple[Dialect, End, Callable[[LastWords], object]]] = deque()
-_asking = BackgroundTask(_ask, "sse-sync last words")
+_asking = [BackgroundTask(_ask, "sse-sync last words") for _ in range(ASKED_AT_ONCE)]
 
 
 def _describe(error: BaseException) -> str:

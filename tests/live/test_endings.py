@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import ssl
@@ -291,3 +292,38 @@ def test_steady_client_of_an_end_that_is_not_urgent(start, name, version):
             raw += data
             time.sleep(0.1)  # 200 kB/s.
     assert raw.count(b"event: n\n") == 40
+
+
+HANDOFF = [name for name in WORKERS if "handoff" in name]
+
+
+@pytest.mark.parametrize("name", HANDOFF)
+def test_worker_that_is_killed(start, name):
+    """Over HTTP/1.0 the system itself would end the body like a whole one."""
+    server = start(name)
+    exchange = Exchange(server.port, "/subscribe/x", version="1.0")
+    exchange.read_until(b"stream-open")
+    wait_for(lambda: server.json("/figures")["handed_off"], "the hand-off", equals=1)
+    for pid in server.workers():
+        os.kill(pid, signal.SIGKILL)
+    _, _, _, is_whole = exchange.read()
+    assert not is_whole
+
+
+@pytest.mark.parametrize("name", HANDOFF)
+def test_slow_client_of_an_end_that_the_server_does_not_wait_for(start, name):
+    """A stopping worker leaves behind what it could not write; the client must notice."""
+    server = start(name, TEST_LIFETIME="1")
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.settimeout(10)
+    slow.connect(("127.0.0.1", server.port))
+    slow.sendall(b"GET /subscribe/x HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    wait_for(lambda: server.json("/figures")["handed_off"], "the hand-off", equals=1)
+    server.get("/publish/x?count=40&size=200000")
+    time.sleep(1.2)  # Until its lifetime is over; nothing tells before it has read.
+    assert server.json("/figures")["handed_off"] == 1
+    server.signal(signal.SIGTERM)
+    server.wait(10)
+    with slow, pytest.raises(ConnectionResetError):
+        _read_all(slow)

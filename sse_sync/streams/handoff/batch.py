@@ -9,7 +9,7 @@ from typing import Protocol
 from ...brokers.base import Message
 from ...closing import End
 
-__all__ = ["Batch", "Recipient", "framed", "one_by_one"]
+__all__ = ["Batch", "Recipient", "framed", "goodbye", "one_by_one"]
 
 
 class Recipient(Protocol):
@@ -31,6 +31,9 @@ class Recipient(Protocol):
 
     def passed_over(self, size: int) -> None:
         """Record that an event of so many bytes is not for it."""
+
+    def say_goodbye(self) -> None:
+        """End, now that everything from before its end has been written. See :func:`goodbye`."""
 
     def broke(self) -> None:
         """Record that nothing more can be written."""
@@ -84,3 +87,19 @@ def one_by_one(
                 recipient.finish(message.position.number)
             except Exception:
                 recipient.broke()  # It cannot be watched. That must not cost the others the event.
+
+
+def goodbye(recipient: Recipient) -> Iterator[Recipient]:
+    """
+    Iterate over nobody, and let a connection say goodbye when it is the turn of this batch.
+
+    What was published before an end belongs to a stream, and what was published after it does not.
+
+    Args:
+        recipient: The connection.
+    """
+    try:
+        recipient.say_goodbye()
+    except Exception:
+        recipient.broke()  # That must not cost the others what comes after it.
+    yield from ()

@@ -2,10 +2,10 @@
 Connections that outlive their request, because their streams only relay channels.
 
 Theory of operation. A connection is a recipient of a fan-out, which writes its batches straight to
-the socket. When the system does not accept all of a batch, the connection keeps the rest, and puts
-later events into its own mailbox. When the socket is writable again, it writes these first, and
-then returns to direct writes. To end, it leaves the fan-out, and closes itself after its closing
-bytes have been written.
+the socket. When the system does not accept all of a batch, the connection keeps the rest, and later
+batches, in its backlog. When the socket is writable again, it writes these first, and then returns
+to direct writes. To end, it waits for its turn between two batches, leaves the fan-out, and closes
+itself after its closing bytes have been written.
 
 The reactor's driver calls the methods, one at a time, except those that anything may call and
 :meth:`HandoffConnection.join`, which the ending request calls.
@@ -14,19 +14,20 @@ The reactor's driver calls the methods, one at a time, except those that anythin
 from __future__ import annotations
 
 import _socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ...brokers.base import Message
-from ...channels.mailbox import MAX_CHUNK, Mailbox
+from ...channels.mailbox import Mailbox
 from ...closing import URGENT_PATIENCE, CloseReason, End
 from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor, Timer
-from ..client_socket import drop_input, is_acknowledged, reset
+from ..client_socket import drop_input, is_acknowledged, reset_at_close
 from ..dialect import Dialect, LastWords, closing_soon
 from ..record import StreamRecord, log_soon
 from ..registry import registry
+from .backlog import Backlog
 from .batch import framed
 from .fanout import Fanout
 
@@ -37,8 +38,13 @@ __all__ = ["HandoffConnection"]
 
 LAST_CHUNK = b"0\r\n\r\n"
 
-# Seconds between two looks at whether a client has everything; systems acknowledge within 40 ms.
-RESET_PAUSE = 0.01
+# Seconds between two looks at whether a client has everything, as systems acknowledge within 40 ms;
+# and until one without a write timeout is reset even so.
+RESET_PAUSE, RESET_PATIENCE = 0.01, 60.0
+
+
+# Ends of streams whose clients then have everything.
+_WHOLE = (CloseReason.CLOSED, CloseReason.FINISHED)
 
 
 class HandoffConnection:
@@ -55,9 +61,9 @@ class HandoffConnection:
     """
 
     __slots__ = (
-        *("_dialect", "_end", "_expires", "_expiry", "_fanout", "_fd", "_has_begun", "_is_closed"),
-        *("_is_ending", "_is_finishing", "_is_reset", "_leftover", "_mailbox", "_record"),
-        *("_seen", "_since", "_socket", "_timer", "_user_stream", "send"),
+        *("_backlog", "_dialect", "_end", "_expires", "_expiry", "_fanout", "_fd", "_has_begun"),
+        *("_is_closed", "_is_ending", "_is_finishing", "_is_reset", "_record"),
+        *("_seen", "_socket", "_timer", "_user_stream", "send"),
     )
 
     send: Callable[[bytes], int]
@@ -81,10 +87,8 @@ class HandoffConnection:
         self._expires = expires
         # Until its last words are said, or asked for.
         self._dialect: Dialect | None = dialect
-        # What the system has not accepted yet, since when, and the events after it.
-        self._leftover: memoryview | bytes = b""
-        self._since = 0.0
-        self._mailbox: Mailbox | None = None
+        # None while batches are written straight to the socket.
+        self._backlog: Backlog | None = None
         self._timer: Timer | None = None
         self._expiry: Timer | None = None
         # Number of the last event the client has received that may come again; 0 if none may.
@@ -97,15 +101,23 @@ class HandoffConnection:
         self._is_reset = False
         self._has_begun = self._is_closed = False
         self.send = sock.send
+        if not fanout.key.chunked:
+            # Without chunks a body ends with its connection, even if the process is killed.
+            reset_at_close(sock, True)
 
     # What anything may call.
 
     def end_with(self, end: End) -> None:
+        if end.reason is CloseReason.CLOSED and self._fanout.is_catching_up:
+            end = End(CloseReason.INTERRUPTED)  # It lacks what was published before.
+        if self._is_first(end):
+            self._fanout.let_go(self)
+
+    def _is_first(self, end: End) -> bool:
         with _lock:
-            if self._end is not None:
-                return
-            self._end = end
-        self._reactor.call_soon(self._say_goodbye)
+            is_first = self._end is None
+            self._end = self._end or end
+        return is_first
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -148,13 +160,13 @@ class HandoffConnection:
             self._seen = seen
         return joined.number
 
-    def begin(self, earlier: Mailbox | None, last: int | None) -> bool:
+    def begin(self, earlier: Mailbox | None, *, is_last: bool = False) -> bool:
         """
         Watch the client, and send what has been kept. A job of the reactor.
 
         Args:
             earlier: Events from before the batches.
-            last: Number of the last of these if it ends the stream, so that no batch is wanted.
+            is_last: Whether the stream ends after these, so that no batch is wanted.
         """
         self._has_begun = True
         if self._is_closed:
@@ -163,42 +175,34 @@ class HandoffConnection:
         reactor.watch(self._fd, self.broke)
         if self._expires is not None:
             self._expiry = reactor.call_at(self._expires, self._expire)
-        if self._end is not None:
-            self._mailbox = earlier  # What the fan-out has brought may come after a gap.
-            return self._say_goodbye()
-        if earlier is not None:
-            self._pour_into(earlier, last)
+        self._record.events += len(earlier or ())
+        if is_last:
+            self._backlog = Backlog(self._fanout.key, earlier)
+            self._finish()
+        elif earlier is not None:
+            self._keeping().put_first(earlier)
         return self._catch_up()
-
-    def _pour_into(self, earlier: Mailbox, last: int | None) -> None:
-        self._record.events += len(earlier)
-        if self._mailbox is not None and last is None:
-            earlier.pour_from(self._mailbox)
-        self._mailbox = earlier
-        if last is not None:
-            self.finish(last)
 
     # What the fan-out calls.
 
     def fell_behind(self, frame: bytes, sent: int) -> None:
         if not self._is_closed:
-            self._since = self._reactor.clock()
-            self._leftover = memoryview(frame)[sent:]
-            self._mailbox = Mailbox(*self._fanout.key.bounds)
+            backlog = self._keeping()
+            backlog.insert(memoryview(frame)[sent:], self._reactor.clock())
             self.send = self._keep
-            self._wait_until_writable()
+            self._wait_until_writable(backlog)
 
     def finish(self, number: int) -> None:
         if self._end is None and number > self._seen:
             self._finish()
 
-    def _finish(self) -> bool:
+    def _finish(self) -> None:
         # Write what is kept, and nothing else.
         self._is_finishing = True
         self.send = len
         self._fanout.leave(self)
-        # Where something is left over, the reactor waits until more can be written.
-        return False if self._leftover else self._catch_up()
+        if not self._is_waiting:  # Otherwise the reactor waits until more can be written.
+            self._catch_up()
 
     def passed_over(self, size: int) -> None:
         self._record.events -= 1
@@ -206,39 +210,41 @@ class HandoffConnection:
 
     def broke(self) -> None:
         """Record that the client is gone."""
-        if self._end is None:
-            self._end = End(CloseReason.CLIENT_GONE)
+        self._is_first(End(CloseReason.CLIENT_GONE))
         self._close()
 
     def _keep(self, frame: bytes) -> int:
         # Replaces writing: the batch comes after what is already kept.
         current = self._fanout.batch
-        if current is None or self._end is not None:
-            return len(frame)  # The connection is about to end.
-        is_waiting = bool(self._leftover)
+        assert current is not None
+        is_waiting = self._is_waiting
         if current.is_reset:
-            # The client reconnects, and gets its reset then.
+            # The client reconnects, and gets its reset then. Later batches come after a gap.
+            self.send = len
             self.end_with(End(CloseReason.INTERRUPTED))
         elif current.messages is not None:
-            self._keep_messages(current.messages)
+            self._keeping().put(self._new(current.messages))
         elif not (is_waiting and current.is_heartbeat):
-            self._set_leftover(bytes(self._leftover) + frame)
+            self._keeping().insert(frame, self._reactor.clock())
         if self._has_begun and not is_waiting:
             self._catch_up()
         return len(frame)
 
-    def _keep_messages(self, messages: list[Message]) -> None:
-        if self._mailbox is None:
-            self._mailbox = Mailbox(*self._fanout.key.bounds)
+    def _new(self, messages: list[Message]) -> Iterator[Message]:
         for message in messages:
             if message.position.number > self._seen:
                 self._seen = 0  # Everything after this is new to the client.
-                self._mailbox.put(message)
+                yield message
 
-    def _set_leftover(self, data: bytes) -> None:
-        if not self._leftover:
-            self._since = self._reactor.clock()
-        self._leftover = data
+    def _keeping(self) -> Backlog:
+        if self._backlog is None:
+            self._backlog = Backlog(self._fanout.key)
+        return self._backlog
+
+    @property
+    def _is_waiting(self) -> bool:
+        # Until more can be written.
+        return self._backlog is not None and self._backlog.has_begun
 
     # Writing to a slow client.
 
@@ -247,50 +253,34 @@ class HandoffConnection:
         if self._is_closed or not self._has_begun:
             return False
         try:
-            while self._leftover or self._fill():
-                sent = self._socket.send(self._leftover)
-                self._leftover = memoryview(self._leftover)[sent:]
-                if self._leftover:
-                    self._wait_until_writable()
-                    return False
-        except BlockingIOError:
-            self._wait_until_writable()
+            if self._backlog is None or self._backlog.write(self._socket, self._reactor.clock()):
+                self._caught_up()
+            else:
+                self._wait_until_writable(self._backlog)
         except OSError:
             self.broke()
-        else:
-            self._caught_up()
         return False
 
-    def _fill(self) -> bool:
-        # Take the next bytes to write, if there are any.
-        taken = self._mailbox.take_some(MAX_CHUNK) if self._mailbox is not None else []
-        if not taken:
-            return False
-        self._set_leftover(framed(b"".join([m.wire for m in taken]), self._fanout.key.chunked))
-        return True
-
     def _caught_up(self) -> None:
-        self._leftover = b""
         if self._is_ending:
             self._close_when_read()
-        elif self._mailbox is not None and self._mailbox.overflowed:
-            self.end_with(End(CloseReason.OVERFLOWED))
         elif self._is_finishing:
-            self.end_with(self._fanout.key.finish or End(CloseReason.FINISHED))
-            self._mailbox = None
-            self._say_goodbye()
+            self._is_first(self._fanout.key.finish or End(CloseReason.FINISHED))
+            self.say_goodbye()
+        elif self._backlog is not None and self._backlog.lacks_events:
+            self.end_with(End(CloseReason.OVERFLOWED))
         else:
-            self._mailbox = None
+            self._backlog = None
             if not self._seen and self._end is None:
-                # From now on, write straight to the socket. Not if it is about to end: frames may
-                # have been dropped already, and later ones must not follow them.
+                # From now on, write straight to the socket. Not if it is about to end, and may have
+                # left the fan-out already.
                 self.send = self._socket.send
 
-    def _wait_until_writable(self) -> None:
+    def _wait_until_writable(self, backlog: Backlog) -> None:
         reactor, patience = self._reactor, self._patience()
         reactor.watch_writable(self._fd, self._catch_up)
         if self._timer is None and patience is not None:
-            self._timer = reactor.call_at(self._since + patience, self._late)
+            self._timer = reactor.call_at(backlog.since + patience, self._late)
 
     def _patience(self) -> float | None:
         if self._end is not None and self._end.is_urgent:
@@ -298,12 +288,10 @@ class HandoffConnection:
         return self._fanout.key.write_timeout
 
     def _late(self, now: float) -> float | None:
-        patience = self._patience()
-        if not self._is_closed and self._leftover and patience is not None:
-            if now < self._since + patience:
-                return self._since + patience
-            if not self._fanout.key.chunked:
-                reset(self._socket)  # Or the client would take what it has for the whole.
+        backlog, patience = self._backlog, self._patience()
+        if backlog is not None and backlog.has_begun and patience is not None:
+            if now < backlog.since + patience:
+                return backlog.since + patience
             self.broke()
         self._timer = None
         return None
@@ -313,19 +301,27 @@ class HandoffConnection:
     def _expire(self, now: float) -> None:
         self.end_with(End(CloseReason.LIFETIME_OVER))
 
-    def _say_goodbye(self) -> bool:
-        if not self._has_begun or self._is_closed or self._dialect is None or self._end is None:
-            return False
-        if self._end.reason is CloseReason.CLOSED and self._mailbox is not None:
-            if self._mailbox.overflowed:
-                self._end = End(CloseReason.OVERFLOWED)  # The client lacks events.
-            elif self._mailbox:  # What was published before belongs to it.
-                return False if self._is_finishing else self._finish()
+    def say_goodbye(self) -> None:
+        if self._is_closed or self._dialect is None or self._end is None:
+            return
+        if not self._has_begun or self._must_be_read_first(self._end):
+            if not self._is_finishing:
+                self._finish()
+            return
         dialect, self._dialect = self._dialect, None
         self._leave()
-        if not dialect.asks(self._end):
-            return self._say(dialect.closing(self._end))
-        closing_soon(dialect, self._end, self._say_soon)
+        if dialect.asks(self._end):
+            closing_soon(dialect, self._end, self._say_soon)
+        else:
+            self._say(dialect.closing(self._end))
+
+    def _must_be_read_first(self, end: End) -> bool:
+        # What was published before the application ended it belongs to it.
+        backlog = self._backlog
+        if backlog is not None and end.reason in _WHOLE:
+            if not backlog.lacks_events:
+                return bool(backlog.events)
+            self._end = End(CloseReason.OVERFLOWED)
         return False
 
     def _say_soon(self, words: LastWords) -> None:
@@ -340,8 +336,9 @@ class HandoffConnection:
         if words.is_clean and chunked:
             tail += LAST_CHUNK
         self._is_reset = not words.is_clean and not chunked
-        self._leftover = bytes(self._leftover) + tail
-        self._since = self._reactor.clock()
+        backlog, now = self._keeping(), self._reactor.clock()
+        backlog.insert(tail, now)
+        backlog.since = now
         if self._timer is not None:
             self._timer.cancel()  # The end may be more urgent.
             self._timer = None
@@ -350,26 +347,27 @@ class HandoffConnection:
     def _close_when_read(self) -> None:
         # A reset takes back what the client's system has not acknowledged.
         if self._is_reset:
-            self._since = self._reactor.clock()
-            self._reset_when_read(self._since)
+            now = self._reactor.clock()
+            self._reset_when_read(now, now + (self._patience() or RESET_PATIENCE))
         else:
+            reset_at_close(self._socket, False)
             drop_input(self._socket)
             self._close()
 
-    def _reset_when_read(self, now: float) -> None:
-        patience = self._patience()
+    def _reset_when_read(self, now: float, deadline: float) -> None:
         if self._is_closed:
             return
-        if not is_acknowledged(self._fd) and (patience is None or now < self._since + patience):
-            self._reactor.call_at(now + RESET_PAUSE, self._reset_when_read)
-            return
-        reset(self._socket)
-        self._close()
+        if now < deadline and not is_acknowledged(self._fd):
+            look = partial(self._reset_when_read, deadline=deadline)
+            self._reactor.call_at(now + RESET_PAUSE, look)
+        else:
+            self._close()
 
     def _leave(self) -> None:
         # From now on nothing is kept, and the user is no longer present.
         self.send = len
-        self._mailbox = None
+        if self._backlog is not None:
+            self._backlog.events = None
         self._fanout.leave(self)
         if self._user_stream is not None:
             self._user_stream.end()
@@ -379,7 +377,7 @@ class HandoffConnection:
             return
         self._is_closed = True
         self._leave()
-        self._leftover = b""
+        self._backlog = None
         for timer in (self._timer, self._expiry):
             if timer is not None:
                 timer.cancel()

@@ -30,7 +30,7 @@ from ...runtime.background import BackgroundTask
 from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor
 from ..heartbeat import HEARTBEAT, Heartbeat
-from .batch import Batch, Recipient, framed, one_by_one
+from .batch import Batch, Recipient, framed, goodbye, one_by_one
 from .key import FanoutKey
 
 __all__ = ["Fanout", "fanout_for"]
@@ -43,7 +43,6 @@ SLICE, LOOK_EVERY = 0.002, 32
 
 # Bytes of one batch. A burst is one write to each client.
 MAX_BATCH = 64 * 1024
-
 
 # Distinct request paths kept for sharing. They are not interned, which would last for ever.
 MAX_PATHS = 100
@@ -162,6 +161,21 @@ class Fanout:
             self._recipients[recipient] = sender
             return Joined(self._reader.seen.number, self.events, self.bytes)
 
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether its recipients lack events that it does not have yet."""
+        return self._held is not None
+
+    def let_go(self, recipient: Recipient) -> None:
+        """
+        Have a connection say goodbye between what has arrived and what arrives later. Anything may
+        call it, and it never blocks.
+        """
+        with self._lock:
+            self._cut()
+            self._batches.append(Batch(b"", None, goodbye(recipient)))
+        self._write_soon()
+
     def leave(self, recipient: Recipient) -> None:
         """Stop writing to a connection. The last one closes the fan-out. Idempotent."""
         with self._lock:
@@ -258,6 +272,8 @@ class Fanout:
                 self.batch = self._next_batch()
                 if self.batch is None:
                     return False
+                if self._heartbeat.last_sent >= deadline:
+                    return True
             if not self._write_batch(self.batch, deadline):
                 return True
             self.batch = None

@@ -147,16 +147,20 @@ class HandOff:
                 # The last of the others has just left.
                 fanout = find_fanout()
             is_given = self._is_given(joined)
+            # A feed that was ended meanwhile may lack events that the batches follow.
+            has_gap = not is_given or self.ended() is not None
         except BaseException:
             fanout.leave(connection)
             sock.close()
             raise
         finally:
             self.feed.stop()
-        self._replace_stream(connection, is_given=is_given)
+        is_current = self.feed.reader.is_current
+        self._replace_stream(connection, is_given=is_given, is_current=is_current)
         # Last, because it may end at once.
-        earlier, last = self._between(seen, joined, key)
-        fanout.reactor.call_soon(partial(connection.begin, earlier, last))
+        earlier, is_last = self._between(seen, joined, key) if is_current else (None, True)
+        begin = partial(connection.begin, earlier, is_last=is_last or has_gap)
+        fanout.reactor.call_soon(begin)
         return connection
 
     def _check(self) -> tuple[FanoutKey, Callable[[], Fanout]]:
@@ -192,9 +196,12 @@ class HandOff:
         self.watchdog.let_connection_go()
         return True
 
-    def _replace_stream(self, connection: HandoffConnection, *, is_given: bool) -> None:
+    def _replace_stream(
+        self, connection: HandoffConnection, *, is_given: bool, is_current: bool
+    ) -> None:
         end = self.ended()
-        if end is None and not (is_given and self.feed.reader.is_current):
+        is_whole = end is None or end.reason is CloseReason.CLOSED
+        if (is_whole and not is_current) or (end is None and not is_given):
             # It has missed something in the meantime, and the fan-out does not know.
             end = End(CloseReason.INTERRUPTED)
         if end is not None:
@@ -204,20 +211,20 @@ class HandOff:
         if self.user_stream is not None:
             self.user_stream.pass_on(connection, connection.channels)
 
-    def _between(self, seen: int, joined: int, key: FanoutKey) -> tuple[Mailbox | None, int | None]:
-        # The events that the client lacks and the fan-out will not bring, and the number of the
-        # last one if it ends the stream.
+    def _between(self, seen: int, joined: int, key: FanoutKey) -> tuple[Mailbox | None, bool]:
+        # The events that the client lacks and the fan-out will not bring, and whether the last of
+        # them ends the stream.
         mailbox, reader = self.feed.mailbox, self.feed.reader
         if not len(mailbox) and not mailbox.overflowed:
-            return None, None
+            return None, False
         earlier = Mailbox(*key.bounds)
         for message in mailbox.take():
             if seen < message.position.number <= joined and reader.wants(message):
                 earlier.put(message)
                 if message.event in key.until:
-                    return earlier, message.position.number
+                    return earlier, True
         earlier.overflowed = earlier.overflowed or mailbox.overflowed
-        return earlier, None
+        return earlier, False
 
     def _stay(self) -> None:
         client = self.watchdog.client

@@ -13,7 +13,12 @@ import pytest
 
 from sse_sync.server import SERVERS, find_server
 from sse_sync.streams import client_socket
-from sse_sync.streams.client_socket import ClientSocket, find_client_socket, is_acknowledged
+from sse_sync.streams.client_socket import (
+    ClientSocket,
+    find_client_socket,
+    is_acknowledged,
+    reset_at_close,
+)
 from tests.core.environs import class_named, environs
 from tests.waiting import wait_for
 
@@ -173,11 +178,30 @@ def test_reset():
             peer.recv(100)
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_reset_at_close(wanted):
+    """Closing it tells the peer whether the body was complete."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        peer = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    with ours, peer:
+        reset_at_close(ours, True)
+        reset_at_close(ours, wanted)
+        ours.sendall(b"all of it")
+        wait_for(lambda: is_acknowledged(ours.fileno()), "its acknowledgement")
+        ours.close()
+        assert peer.recv(100) == b"all of it"
+        with pytest.raises(ConnectionResetError) if wanted else contextlib.nullcontext():
+            assert peer.recv(100) == b""
+    reset_at_close(ours, True)  # It is closed already.
+
+
 def test_reset_of_another_kind():
     """A unix socket has no resets, and stays as it is."""
     ours, peer = socket.socketpair()
     with ours, peer:
         ClientSocket(ours.fileno()).reset()
+        reset_at_close(ours, True)
         ours.sendall(b"on")
         assert peer.recv(10) == b"on"
 

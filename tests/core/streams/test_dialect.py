@@ -14,6 +14,7 @@ from sse_sync.event import encode
 from sse_sync.settings import Options
 from sse_sync.streams.admission import Refusal
 from sse_sync.streams.dialect import (
+    ASKED_AT_ONCE,
     EventSourceDialect,
     LastWords,
     StreamFailure,
@@ -274,12 +275,53 @@ def test_closing_soon():
 
 def test_closing_soon_when_error_is_interrupted(caplog):
     """A stream that nobody answered would wait for ever: it is broken off, and the others go on."""
-    told, done = [], threading.Event()
+    told, said = [], threading.Semaphore(0)
 
     def interrupted(failure):
         raise asyncio.CancelledError  # No Exception, and no exit; as gevent's Timeout.
 
-    closing_soon(plain(interrupted), End(CloseReason.FAILED), told.append)
-    closing_soon(plain(lambda failure: "x"), End(CloseReason.FAILED), lambda words: done.set())
-    assert done.wait(10)
-    assert told == [LastWords(b"", is_clean=False)]
+    def say(words):
+        told.append(words)
+        said.release()
+
+    closing_soon(plain(interrupted), End(CloseReason.FAILED), say)
+    assert said.acquire(timeout=10)
+    assert told.pop() == LastWords(b"", is_clean=False)
+    closing_soon(plain(lambda failure: "x"), End(CloseReason.FAILED), say)
+    assert said.acquire(timeout=10)
+    assert told.pop() == LastWords(b"data: x\n\n", is_clean=True)
+
+
+def test_closing_soon_beside_applications_that_are_slow():
+    """Some are asked at once, so that one that is slow does not hold up the others."""
+    running, peak, told = [], [], []
+    began, said, goes_on = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
+
+    def waits(failure):
+        running.append(failure)
+        peak.append(len(running))
+        began.release()
+        assert goes_on.wait(10)
+        running.pop()
+        return "slow"
+
+    def say(words):
+        told.append(words.text)
+        said.release()
+
+    def ask(error):
+        closing_soon(plain(error), End(CloseReason.FAILED), say)
+
+    for _ in range(ASKED_AT_ONCE - 1):
+        ask(waits)
+    ask(lambda failure: "quick")
+    assert said.acquire(timeout=10)
+    assert told == [b"data: quick\n\n"]
+    for _ in range(2):
+        ask(waits)
+    for _ in range(ASKED_AT_ONCE):
+        assert began.acquire(timeout=10)
+    goes_on.set()
+    for _ in range(ASKED_AT_ONCE + 1):
+        assert said.acquire(timeout=10)
+    assert max(peak) == ASKED_AT_ONCE

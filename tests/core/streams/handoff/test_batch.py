@@ -3,7 +3,7 @@
 import pytest
 
 from sse_sync.brokers.base import Message, Position
-from sse_sync.streams.handoff.batch import Batch, framed, one_by_one
+from sse_sync.streams.handoff.batch import Batch, framed, goodbye, one_by_one
 
 
 @pytest.mark.parametrize("size", [1, 9, 10, 15, 16, 255, 256, 65_536])
@@ -44,6 +44,9 @@ class Recipient:
         if self.error is not None:
             raise self.error
 
+    def say_goodbye(self):
+        self.finish("goodbye")
+
     def passed_over(self, size):
         self.done.append(f"passed over {size}")
 
@@ -61,3 +64,12 @@ def test_one_by_one():
     assert [each.done for each in everybody] == [[7, "broke"], ["passed over 9"], [7]]
     assert list(one_by_one({own: None}, message, 9, is_last=False)) == [own]
     assert own.done == ["passed over 9"]
+
+
+def test_goodbye():
+    """A connection says goodbye when it is the turn of its batch; nothing is written to anybody."""
+    one, failing = Recipient(), Recipient(OSError())
+    batches = [goodbye(one), goodbye(failing)]
+    assert one.done == failing.done == []
+    assert [list(batch) for batch in batches] == [[], []]
+    assert (one.done, failing.done) == (["goodbye"], ["goodbye", "broke"])

@@ -500,7 +500,7 @@ def test_application_ends_one_that_finishes(hub, handed, turn):
 
 
 def test_application_ends_it_before_it_begins(hub, handed, turn):
-    """What it sends first has no gap."""
+    """It gets what was published before, and nothing after that."""
     handed()
     client = Client()
     client.on_take = lambda: publish(hub, 0)
@@ -510,9 +510,11 @@ def test_application_ends_it_before_it_begins(hub, handed, turn):
     publish(hub, 1)
     turn()
     connection.end_with(End(CloseReason.CLOSED))
+    publish(hub, 2)
+    turn()
     connection._reactor.call_soon(begin)
     turn()
-    assert client.numbers() == [0]
+    assert client.numbers() == [0, 1]
     assert client.has_ended
 
 
@@ -557,3 +559,19 @@ def test_error_events_are_not_asked_for_without_a_failure(hub, turn):
         stream.end()
         turn()
         assert told == []
+
+
+@pytest.mark.parametrize("write_timeout", [5.0, None])
+def test_client_that_acknowledges_nothing(hub, handed, turn, runtime, monkeypatch, write_timeout):
+    """Whoever is to be reset after its last bytes is waited for, but not for ever."""
+    monkeypatch.setattr("sse_sync.streams.handoff.connection.is_acknowledged", lambda fd: False)
+    options = OPTIONS.replace({"write_timeout": write_timeout, "lifetime": 1.0})
+    client = handed(client=Client(chunked=False), options=options)
+    runtime.advance(4)
+    assert statistics().open == 1
+    client.read()
+    assert not client.has_ended
+    runtime.advance(3 if write_timeout else 60)
+    client.read()
+    assert client.has_ended
+    assert statistics().closed == {CloseReason.LIFETIME_OVER: 1}

@@ -8,6 +8,8 @@ import pytest
 from sse_sync import CloseReason, ServerSentEvent, statistics
 from sse_sync.brokers.base import Position
 from sse_sync.brokers.memory import MemoryBroker
+from sse_sync.channels.hub import Hub
+from sse_sync.closing import End
 from sse_sync.exceptions import BrokerUnavailable
 from sse_sync.streams.handoff.fanout import Fanout
 from tests.core.examples import EXAMPLES
@@ -65,6 +67,48 @@ def test_at_random(hub, handed, turn, runtime, seed):
             client.pull()
     for client, began in clients:
         assert client.numbers() == list(range(began, published))
+
+
+@pytest.mark.parametrize("seed", range(EXAMPLES // 2))
+def test_ends_at_random(hub, handed, turn, monkeypatch, seed):
+    """A client whose stream is ended for good has everything from before that, and no more."""
+    # The reactor writes one client's batch in each turn.
+    monkeypatch.setattr("sse_sync.streams.handoff.fanout.SLICE", 0)
+    monkeypatch.setattr("sse_sync.streams.handoff.fanout.LOOK_EVERY", 1)
+    chance = random.Random(seed)
+    published, open_, ended = 0, [], []
+
+    def end(at):
+        client, connection, began = open_.pop(at)
+        connection.end_with(End(CloseReason.CLOSED, final=True))
+        ended.append((client, range(began, published)))
+
+    for _ in range(150):
+        what = chance.choice(["come", "publish", "publish", "read", "turn", "end"])
+        if what == "come" and len(open_) < 12:
+            client = Client(chunked=True, buffer=4096)
+            handed(client=client, settle=chance.random() < 0.2)
+            open_.append((client, members(hub)[-1], published))
+        elif what == "publish":
+            count = chance.randint(1, 10)
+            publish(hub, published, count, size=300)
+            published += count
+        elif what == "read" and open_:
+            chance.choice(open_)[0].pull(chance.randint(1, 20_000))
+        elif what == "turn":
+            turn(chance.randint(1, 3))
+        elif what == "end" and open_:
+            end(chance.randrange(len(open_)))
+    while open_:
+        end(0)
+    for _ in range(300):
+        turn(2)
+        for client, _ in ended:
+            client.pull()
+    for client, expected in ended:
+        assert client.numbers() == [*expected]
+        assert client.read()[-1].event == "stream-end"
+        assert client.has_ended
 
 
 def test_heartbeat(hub, handed, turn, runtime):
@@ -220,6 +264,20 @@ class TestInterruption:
         assert b"retry: 1" in client.body
         assert statistics().closed == {CloseReason.INTERRUPTED: 1}
 
+    @pytest.mark.parametrize("final", [True, False])
+    def test_end_while_it_catches_up(self, hub, handed, turn, final):
+        """The client lacks events, so it comes back for them."""
+        client = handed()
+        publish(hub, 0)
+        turn()
+        self.miss(hub, 1, 1)
+        hub.dispatcher.interrupted()
+        members(hub)[0].end_with(End(CloseReason.CLOSED, final))
+        turn()
+        assert client.has_ended or client.numbers() in ([0], [0, 1])
+        assert "stream-end" not in [event.event for event in client.read()]
+        assert statistics().closed == {CloseReason.INTERRUPTED: 1}
+
     def test_broker_is_away(self, hub, broker, handed, turn):
         """The client gets an error, and reconnects."""
         client = handed()
@@ -334,3 +392,93 @@ def test_sender_during_a_hand_off(hub, handed, turn):
     turn()
     assert client.numbers() == [0, 2, 4, 6]
     assert other.numbers() == list(range(8))
+
+
+def hand_off_many(hub, handed, turn):
+    user_streams = [hub.users.expect(user="ann", channels=("a",)) for _ in range(200)]
+    clients = [handed(settle=False, user_stream=each) for each in user_streams]
+    publish(hub, 0)
+    turn()
+    return clients
+
+
+def write_to_some(hub, runtime, number):
+    """Publish an event, and stop in the middle of writing it."""
+    now = iter(range(10**9))
+    runtime.reactor.clock = lambda: next(now) * 0.001
+    publish(hub, number)
+    runtime.reactor.poll()
+    runtime.reactor.clock = lambda: runtime.now
+    assert [fanout.batch for fanout in hub.dispatcher.shared.values()] != [None]
+
+
+def end_all(hub):
+    for connection in members(hub):
+        connection.end_with(End(CloseReason.CLOSED, final=True))
+
+
+def members(hub):
+    (fanout,) = hub.dispatcher.shared.values()
+    return list(fanout._recipients)
+
+
+@pytest.mark.parametrize(
+    "end", [end_all, partial(Hub.disconnect, channel="a", for_good=True)], ids=["end", "disconnect"]
+)
+def test_end_in_the_middle_of_a_batch(hub, handed, runtime, turn, end):
+    """Each client gets what was published before the end, whoever was being written to then."""
+    clients = hand_off_many(hub, handed, turn)
+    write_to_some(hub, runtime, 1)
+    assert 0 < sum(len(client.numbers()) == 2 for client in clients) < 200
+    publish(hub, 2)
+    end(hub)
+    publish(hub, 3)
+    turn()
+    for client in clients:
+        events = client.read()
+        assert [event.data for event in events[:-1]] == ["0", "1", "2"]
+        assert events[-1].event == "stream-end"
+        assert client.has_ended
+    assert statistics().open == 0
+
+
+def test_end_in_the_middle_of_a_batch_for_a_slow_client(hub, handed, runtime, turn):
+    """So does one that has yet to read what came before."""
+    clients = hand_off_many(hub, handed, turn)
+    slow = handed(client=Client(buffer=4096))
+    publish(hub, 1, 20, size=2000)
+    turn()
+    write_to_some(hub, runtime, 21)
+    end_all(hub)
+    for _ in range(30):
+        turn(2)
+        slow.pull()
+    assert [int(event.data or 0) for event in slow.read()] == [*range(1, 22), 0]
+    assert slow.has_ended
+    assert clients[-1].read()[-1].event == "stream-end"
+
+
+def test_end_before_anything_was_written(hub, handed, turn):
+    """An event and the end may wait for the same turn of the reactor."""
+    client = handed()
+    (connection,) = members(hub)
+    publish(hub, 0)
+    connection.end_with(End(CloseReason.CLOSED, final=True))
+    publish(hub, 1)
+    turn()
+    assert [event.data for event in client.read()] == ["0", ""]
+    assert client.has_ended
+
+
+def test_goodbye_that_fails(hub, handed, turn, monkeypatch):
+    """A connection that cannot say its last words does not cost the others an event."""
+    one, other = handed(), handed()
+    failing = members(hub)[0]
+    monkeypatch.setattr(type(failing), "_say", lambda *arguments: 1 / 0)
+    failing.end_with(End(CloseReason.CLOSED, final=True))
+    publish(hub, 0)
+    turn()
+    assert other.numbers() == [0]
+    one.read()
+    assert one.has_ended
+    assert statistics().open == 1

@@ -124,6 +124,26 @@ def test_end_during_the_hand_off_leaves_no_gap(hub, handed, turn):
     assert client.read()[-1].event == "stream-disconnect"
 
 
+def test_end_while_it_misses_something(hub, runtime, turn):
+    """Ended by its application, but without all that was published before: it comes back."""
+    client = Client()
+    environ = {"SERVER_SOFTWARE": "test", OFFER: client}
+    stream = EventStream(Subscription(hub, ("a",)), environ, options=OPTIONS)
+
+    def meanwhile():
+        hub.dispatcher.interrupted()
+        stream.end()
+
+    client.on_take = meanwhile
+    list(stream)
+    stream.close()
+    turn()
+    assert client.read() == []
+    assert client.has_ended
+    assert statistics().closed == {CloseReason.INTERRUPTED: 1}
+    client.socket.close()
+
+
 class Gate:
     """A lock at which one thread has to wait."""
 
