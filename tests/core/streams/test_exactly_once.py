@@ -15,7 +15,7 @@ from sse_sync.runtime.reactor import Reactor
 from sse_sync.streams.handoff.takeover import OFFER
 from tests.core.channels.reading import subscribed
 from tests.core.examples import EXAMPLES
-from tests.core.streams.handoff.clients import OPTIONS, Client
+from tests.core.streams.handoff.clients import OPTIONS, Client, settle
 
 CHANNELS = ("a", "b")
 SEEDS = int(os.environ.get("EXACTLY_ONCE_SEEDS", EXAMPLES))
@@ -95,8 +95,11 @@ class Browser:
                 assert event.event in (None, "done"), event
                 self.got.append(int(event.data.strip()))
 
+    def is_connected(self):
+        return self.client is not None and self.client.socket.fileno() >= 0
+
     def read(self, most=1 << 20):
-        if self.client is not None and self.client.socket.fileno() >= 0:
+        if self.is_connected():
             self.client.pull(most)
             body = self.client.body
             self.take(self.parser.feed(body[self.known :]))
@@ -173,10 +176,9 @@ class World:
     def settle(self):
         while self.broker.arrive():
             self.turn()
-        for _ in range(60):
-            self.turn(2)
-            for browser in self.browsers:
-                browser.read()
+        settle(self.turn, [browser.client for browser in self.browsers if browser.is_connected()])
+        for browser in self.browsers:
+            browser.read()
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

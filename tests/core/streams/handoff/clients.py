@@ -68,6 +68,17 @@ class Client:
         return [int(event.data) for event in self.read() if event.event is None]
 
 
+def settle(turn, clients):
+    """Let clients read until nothing more comes."""
+    quiet = 0
+    while quiet < 5:
+        known = sum(len(client.raw) for client in clients)
+        turn(2)
+        for client in clients:
+            client.pull()
+        quiet = quiet + 1 if sum(len(client.raw) for client in clients) == known else 0
+
+
 def dechunked(raw):
     body, at = [], 0
     while (end := raw.find(b"\r\n", at)) >= 0:
