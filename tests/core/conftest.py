@@ -2,6 +2,8 @@
 
 import contextlib
 import gc
+import os
+import re
 import sys
 import threading
 from pathlib import Path
@@ -13,9 +15,15 @@ from sse_sync.runtime.threads import ThreadReactor, ThreadRuntime
 from tests.core.examples import EXAMPLES
 
 DEADLINE = 10
+OF_DJANGO = re.compile("_?(dj|django|live_server|template_string|fail_for_invalid_template)_").match
 
 settings.register_profile("core", max_examples=EXAMPLES, deadline=None)
 settings.load_profile("core")
+
+
+def pytest_itemcollected(item):
+    """Spare the core what pytest-django does before each test, and what takes longer than most."""
+    item.fixturenames[:] = [name for name in item.fixturenames if not OF_DJANGO(name)]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,6 +36,10 @@ def quick_collections():
 def children():
     """Return the process ids of this process's children, those that have ended included."""
     found = set()
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return found  # As usual; to read the files of all threads takes longer than most tests.
     for task in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):  # The thread has ended meanwhile.
             found.update(task.read_text().split())

@@ -52,3 +52,17 @@ def test_asyncio_only_for_async_sources():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_models_are_recognised():
+    """Models are recognised without their packages."""
+    code = (
+        "import sys, sse_sync, sse_sync.event as event\n"
+        "from decimal import Decimal\n"
+        "assert event.encode([Decimal(1)]) == b'data: [\"1\"]\\n\\n'\n"
+        "print({'pydantic', 'msgspec', 'attr', 'attrs', 'datastar_py'} & sys.modules.keys())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "set()"

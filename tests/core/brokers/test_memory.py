@@ -1,5 +1,6 @@
 """The broker of a single process."""
 
+import time
 from functools import partial
 
 import pytest
@@ -12,16 +13,37 @@ from tests.core.brokers.broker_contract import BrokerContract, Receiver
 from tests.waiting import wait_for
 
 
+class Clock:
+    """The time of day, and ahead of it once nobody wants to wait."""
+
+    def __init__(self):
+        self.ahead = 0.0
+
+    def __call__(self):
+        return time.time() + self.ahead
+
+    def advance(self, seconds):
+        self.ahead += seconds
+
+
 class TestMemoryBroker(BrokerContract):
     """The contract."""
 
     @pytest.fixture
-    def make(self):
-        return MemoryBroker
+    def clock(self):
+        return Clock()
 
     @pytest.fixture
-    def wait_until(self):
-        return partial(wait_for, what="the broker")
+    def make(self, clock):
+        return partial(MemoryBroker, now=clock)
+
+    @pytest.fixture
+    def wait_until(self, clock):
+        def wait_until(condition):
+            """Wait for other threads, and let events age meanwhile."""
+            wait_for(lambda: condition() or clock.advance(0.05), "the broker")
+
+        return wait_until
 
 
 def test_age():

@@ -98,15 +98,19 @@ def test_outlives_an_exit(world, caplog, exit):
     """A task that wants to end the process does not end the loop of all the others."""
     loop = world.event_loop()
 
+    tasks = []
+
     async def leave():
         raise exit
 
     async def stay():
         return "still here"
 
-    loop.call_soon_threadsafe(lambda: loop.create_task(leave()))
+    loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(leave())))
     assert run(loop, stay) == "still here"
     assert "a task tried to end the event loop" in caplog.text
+    # Otherwise asyncio logs, in some later test, that nobody asked for it.
+    assert isinstance(tasks[0].exception(), exit)
 
 
 def test_outlives_a_stop(world, caplog):

@@ -14,10 +14,11 @@ from sse_sync.runtime.process import system_epoll
 from sse_sync.runtime.reactor import Reactor
 from sse_sync.streams.handoff.takeover import OFFER
 from tests.core.channels.reading import subscribed
-from tests.core.streams.handoff.clients import OPTIONS, Client
+from tests.core.examples import EXAMPLES
+from tests.core.streams.handoff.clients import OPTIONS, Client, settle
 
 CHANNELS = ("a", "b")
-SEEDS = int(os.environ.get("EXACTLY_ONCE_SEEDS", "40"))
+SEEDS = int(os.environ.get("EXACTLY_ONCE_SEEDS", EXAMPLES))
 
 
 class Lagging(MemoryBroker):
@@ -64,6 +65,7 @@ class Browser:
         self.has_ended = False
         self.client = None
         self.parser = None
+        self.known = 0
 
     def connect(self):
         self.disconnect()
@@ -72,6 +74,7 @@ class Browser:
         self.client = Client(buffer=4096)
         self.client.on_take = self.world.something_small
         self.parser = EventStreamParser()
+        self.known = 0  # How much of the body the parser has.
         wanted = subscribed(self.world.hub, *CHANNELS, last_event_id=self.last_id, **self.arguments)
         environ = {"SERVER_SOFTWARE": "test", OFFER: self.client}
         stream = EventStream(wanted, environ, options=OPTIONS)
@@ -92,12 +95,15 @@ class Browser:
                 assert event.event in (None, "done"), event
                 self.got.append(int(event.data.strip()))
 
+    def is_connected(self):
+        return self.client is not None and self.client.socket.fileno() >= 0
+
     def read(self, most=1 << 20):
-        if self.client is not None and self.client.socket.fileno() >= 0:
-            known = len(self.client.body)
+        if self.is_connected():
             self.client.pull(most)
-            self.client.read()
-            self.take(self.parser.feed(self.client.body[known:]))
+            body = self.client.body
+            self.take(self.parser.feed(body[self.known :]))
+            self.known = len(body)
 
     def disconnect(self):
         if self.arguments["until"] and self.got and self.got[-1] in self.world.done:
@@ -170,10 +176,9 @@ class World:
     def settle(self):
         while self.broker.arrive():
             self.turn()
-        for _ in range(60):
-            self.turn(2)
-            for browser in self.browsers:
-                browser.read()
+        settle(self.turn, [browser.client for browser in self.browsers if browser.is_connected()])
+        for browser in self.browsers:
+            browser.read()
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -23,7 +23,6 @@ class Client:
         self.reason = refusal
         self.on_take = lambda: None
         self.raw = b""
-        self.body = b""
         self.has_ended = False
 
     def __enter__(self):
@@ -55,14 +54,29 @@ class Client:
                 most -= len(data)
                 self.raw += data
 
+    @property
+    def body(self):
+        """What was pulled so far, without its framing."""
+        return dechunked(self.raw) if self.is_chunked else self.raw
+
     def read(self):
         """Read the available bytes, and return all events so far."""
         self.pull()
-        self.body = dechunked(self.raw) if self.is_chunked else self.raw
         return list(EventStreamParser().feed(self.body))
 
     def numbers(self):
         return [int(event.data) for event in self.read() if event.event is None]
+
+
+def settle(turn, clients):
+    """Let clients read until nothing more comes."""
+    quiet = 0
+    while quiet < 5:
+        known = sum(len(client.raw) for client in clients)
+        turn(2)
+        for client in clients:
+            client.pull()
+        quiet = quiet + 1 if sum(len(client.raw) for client in clients) == known else 0
 
 
 def dechunked(raw):

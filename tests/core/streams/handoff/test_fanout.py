@@ -13,7 +13,7 @@ from sse_sync.closing import End
 from sse_sync.exceptions import BrokerUnavailable
 from sse_sync.streams.handoff.fanout import Fanout
 from tests.core.examples import EXAMPLES
-from tests.core.streams.handoff.clients import OPTIONS, Client, publish
+from tests.core.streams.handoff.clients import OPTIONS, Client, publish, settle
 
 
 def test_events_arrive(hub, handed, turn):
@@ -61,10 +61,7 @@ def test_at_random(hub, handed, turn, runtime, seed):
             turn(chance.randint(1, 3))
         elif what == "time":
             runtime.now += 0.2
-    for _ in range(300):
-        turn(2)
-        for client, _ in clients:
-            client.pull()
+    settle(turn, [client for client, _ in clients])
     for client, began in clients:
         assert client.numbers() == list(range(began, published))
 
