@@ -208,9 +208,8 @@ class HandoffConnection:
         # Replaces writing: the batch comes after what is already kept.
         current = self._fanout.batch
         assert current is not None
-        if self._is_current:
-            self._begin_direct_writing(current)
-            return self.send(frame)
+        if self._has_begun and self._backlog is None and not self._seen:
+            return self._begin_direct_writing(current)
         is_waiting = self._is_waiting
         if current.is_reset:
             # The client reconnects, and gets its reset then. Later batches come after a gap.
@@ -243,15 +242,12 @@ class HandoffConnection:
     # Writing straight to the socket. While it lasts, the fan-out counts for all, so that an event
     # costs each connection nothing but its send().
 
-    @property
-    def _is_current(self) -> bool:
-        return self._has_begun and self._backlog is None and not self._seen
-
-    def _begin_direct_writing(self, first: Batch) -> None:
+    def _begin_direct_writing(self, first: Batch) -> int:
         self.send, self._is_direct = self._socket.send, True
         fanout, record = self._fanout, self._record
         record.events -= fanout.events - len(first.messages or ())
         record.bytes -= fanout.bytes - len(first.frame)
+        return self.send(first.frame)
 
     def _end_direct_writing(self, send: Callable[[bytes], int]) -> None:
         self.send = send
