@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ...brokers.base import Message
 from ...channels.mailbox import MAX_CHUNK, Mailbox
+from ..record import StreamRecord
 from .batch import framed
 from .key import FanoutKey
 
@@ -19,13 +20,15 @@ class Backlog:
 
     Args:
         key: How many events it may hold, and how they are framed.
+        record: Counts what is written.
         events: The first of them.
     """
 
-    __slots__ = ("_bytes", "_key", "events", "since")
+    __slots__ = ("_bytes", "_key", "_record", "events", "since")
 
-    def __init__(self, key: FanoutKey, events: Mailbox | None = None) -> None:
+    def __init__(self, key: FanoutKey, record: StreamRecord, events: Mailbox | None = None) -> None:
         self._key = key
+        self._record = record
         self._bytes: memoryview | bytes = b""
         self.events = events
         """The events after what is being written; :obj:`None` if there are none."""
@@ -82,6 +85,7 @@ class Backlog:
         try:
             while self._bytes or self._fill(now):
                 sent = sock.send(self._bytes)
+                self._record.bytes += sent
                 self._bytes = memoryview(self._bytes)[sent:]
                 if self._bytes:
                     return False
@@ -95,6 +99,7 @@ class Backlog:
         taken = self.events.take_some(MAX_CHUNK) if self.events is not None else []
         if not taken:
             return False
+        self._record.events += len(taken)
         self._bytes = framed(b"".join([m.wire for m in taken]), self._key.chunked)
         self.since = now
         return True

@@ -42,7 +42,7 @@ class Recipient(Protocol):
         """End soon. Anything may call it, and it never blocks."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Batch:
     """One write to every recipient."""
 

@@ -23,25 +23,19 @@ from ...channels.mailbox import Mailbox
 from ...closing import URGENT_PATIENCE, CloseReason, End
 from ...runtime.process import native_lock
 from ...runtime.reactor import Reactor, Timer
-from ..client_socket import drop_input, is_acknowledged, reset_at_close
+from ..client_socket import reset_at_close
 from ..dialect import Dialect, LastWords, closing_soon
 from ..record import StreamRecord, log_soon
 from ..registry import registry
 from .backlog import Backlog
-from .batch import framed
+from .batch import Batch
+from .ending import close_after, last_bytes
 from .fanout import Fanout
 
 if TYPE_CHECKING:
     from ...channels.user_stream import UserStream
 
 __all__ = ["HandoffConnection"]
-
-LAST_CHUNK = b"0\r\n\r\n"
-
-# Seconds between two looks at whether a client has everything, as systems acknowledge within 40 ms;
-# and until one without a write timeout is reset even so.
-RESET_PAUSE, RESET_PATIENCE = 0.01, 60.0
-
 
 # Ends of streams whose clients then have everything.
 _WHOLE = (CloseReason.CLOSED, CloseReason.FINISHED)
@@ -62,8 +56,8 @@ class HandoffConnection:
 
     __slots__ = (
         *("_backlog", "_dialect", "_end", "_expires", "_expiry", "_fanout", "_fd", "_has_begun"),
-        *("_is_closed", "_is_ending", "_is_finishing", "_is_reset", "_record"),
-        *("_seen", "_socket", "_timer", "_user_stream", "send"),
+        *("_is_closed", "_is_direct", "_is_finishing", "_record"),
+        *("_seen", "_socket", "_timer", "_user_stream", "_words", "send"),
     )
 
     send: Callable[[bytes], int]
@@ -87,18 +81,18 @@ class HandoffConnection:
         self._expires = expires
         # Until its last words are said, or asked for.
         self._dialect: Dialect | None = dialect
-        # None while batches are written straight to the socket.
+        # What the client has yet to accept; and whether batches are written straight to the socket.
         self._backlog: Backlog | None = None
+        self._is_direct = False
         self._timer: Timer | None = None
         self._expiry: Timer | None = None
         # Number of the last event the client has received that may come again; 0 if none may.
         self._seen = 0
         # Why and how it ends, where the first end counts; whether it ends once it has written what
-        # it keeps; and whether its closing bytes are being written.
+        # it keeps; and its last words, when they are being written.
         self._end: End | None = None
-        self._is_finishing = self._is_ending = False
-        # Whether a reset has to tell that the body is not complete.
-        self._is_reset = False
+        self._is_finishing = False
+        self._words: LastWords | None = None
         self._has_begun = self._is_closed = False
         self.send = sock.send
         if not fanout.key.chunked:
@@ -150,15 +144,10 @@ class HandoffConnection:
         self._fanout = fanout
         self.send = self._keep
         joined = fanout.join(self, sender)
-        if joined is None:
-            return None
-        # The fan-out's totals are added at the end: subtract what it sent before this one joined.
-        self._record.events -= joined.events
-        self._record.bytes -= joined.bytes
-        if seen > joined.number:
+        if joined is not None and seen > joined:
             # The client has read more from the history than this process has received.
             self._seen = seen
-        return joined.number
+        return joined
 
     def begin(self, earlier: Mailbox | None, *, is_last: bool = False) -> bool:
         """
@@ -175,11 +164,11 @@ class HandoffConnection:
         reactor.watch(self._fd, self.broke)
         if self._expires is not None:
             self._expiry = reactor.call_at(self._expires, self._expire)
-        self._record.events += len(earlier or ())
         if is_last:
-            self._backlog = Backlog(self._fanout.key, earlier)
+            self._backlog = Backlog(self._fanout.key, self._record, earlier)
             self._finish()
-        elif earlier is not None:
+            return False
+        if earlier is not None:
             self._keeping().put_first(earlier)
         return self._catch_up()
 
@@ -187,9 +176,10 @@ class HandoffConnection:
 
     def fell_behind(self, frame: bytes, sent: int) -> None:
         if not self._is_closed:
+            self._end_direct_writing(self._keep)
+            self._record.bytes -= len(frame) - sent
             backlog = self._keeping()
             backlog.insert(memoryview(frame)[sent:], self._reactor.clock())
-            self.send = self._keep
             self._wait_until_writable(backlog)
 
     def finish(self, number: int) -> None:
@@ -199,14 +189,15 @@ class HandoffConnection:
     def _finish(self) -> None:
         # Write what is kept, and nothing else.
         self._is_finishing = True
-        self.send = len
+        self._end_direct_writing(len)
         self._fanout.leave(self)
         if not self._is_waiting:  # Otherwise the reactor waits until more can be written.
             self._catch_up()
 
     def passed_over(self, size: int) -> None:
-        self._record.events -= 1
-        self._record.bytes -= size
+        if self._is_direct:
+            self._record.events -= 1
+            self._record.bytes -= size
 
     def broke(self) -> None:
         """Record that the client is gone."""
@@ -217,6 +208,8 @@ class HandoffConnection:
         # Replaces writing: the batch comes after what is already kept.
         current = self._fanout.batch
         assert current is not None
+        if self._has_begun and self._backlog is None and not self._seen:
+            return self._begin_direct_writing(current)
         is_waiting = self._is_waiting
         if current.is_reset:
             # The client reconnects, and gets its reset then. Later batches come after a gap.
@@ -238,13 +231,30 @@ class HandoffConnection:
 
     def _keeping(self) -> Backlog:
         if self._backlog is None:
-            self._backlog = Backlog(self._fanout.key)
+            self._backlog = Backlog(self._fanout.key, self._record)
         return self._backlog
 
     @property
     def _is_waiting(self) -> bool:
         # Until more can be written.
         return self._backlog is not None and self._backlog.has_begun
+
+    # Writing straight to the socket. While it lasts, the fan-out counts for all, so that an event
+    # costs each connection nothing but its send().
+
+    def _begin_direct_writing(self, first: Batch) -> int:
+        self.send, self._is_direct = self._socket.send, True
+        fanout, record = self._fanout, self._record
+        record.events -= fanout.events - len(first.messages or ())
+        record.bytes -= fanout.bytes - len(first.frame)
+        return self.send(first.frame)
+
+    def _end_direct_writing(self, send: Callable[[bytes], int]) -> None:
+        self.send = send
+        if self._is_direct:
+            self._is_direct = False
+            self._record.events += self._fanout.events
+            self._record.bytes += self._fanout.bytes
 
     # Writing to a slow client.
 
@@ -262,19 +272,18 @@ class HandoffConnection:
         return False
 
     def _caught_up(self) -> None:
-        if self._is_ending:
-            self._close_when_read()
+        if self._words is not None:
+            close_after(
+                *(self._words, self._socket, self._fanout.key.chunked, self._reactor),
+                *(self._patience(), self._close),
+            )
         elif self._is_finishing:
             self._is_first(self._fanout.key.finish or End(CloseReason.FINISHED))
             self.say_goodbye()
         elif self._backlog is not None and self._backlog.lacks_events:
             self.end_with(End(CloseReason.OVERFLOWED))
         else:
-            self._backlog = None
-            if not self._seen and self._end is None:
-                # From now on, write straight to the socket. Not if it is about to end, and may have
-                # left the fan-out already.
-                self.send = self._socket.send
+            self._backlog = None  # The next batch is written straight to the socket.
 
     def _wait_until_writable(self, backlog: Backlog) -> None:
         reactor, patience = self._reactor, self._patience()
@@ -330,42 +339,18 @@ class HandoffConnection:
     def _say(self, words: LastWords) -> bool:
         if self._is_closed:
             return False
-        self._is_ending = True
-        chunked = self._fanout.key.chunked
-        tail = framed(words.text, chunked) if words.text else b""
-        if words.is_clean and chunked:
-            tail += LAST_CHUNK
-        self._is_reset = not words.is_clean and not chunked
+        self._words = words
         backlog, now = self._keeping(), self._reactor.clock()
-        backlog.insert(tail, now)
+        backlog.insert(last_bytes(words, self._fanout.key.chunked), now)
         backlog.since = now
         if self._timer is not None:
             self._timer.cancel()  # The end may be more urgent.
             self._timer = None
         return self._catch_up()
 
-    def _close_when_read(self) -> None:
-        # A reset takes back what the client's system has not acknowledged.
-        if self._is_reset:
-            now = self._reactor.clock()
-            self._reset_when_read(now, now + (self._patience() or RESET_PATIENCE))
-        else:
-            reset_at_close(self._socket, False)
-            drop_input(self._socket)
-            self._close()
-
-    def _reset_when_read(self, now: float, deadline: float) -> None:
-        if self._is_closed:
-            return
-        if now < deadline and not is_acknowledged(self._fd):
-            look = partial(self._reset_when_read, deadline=deadline)
-            self._reactor.call_at(now + RESET_PAUSE, look)
-        else:
-            self._close()
-
     def _leave(self) -> None:
         # From now on nothing is kept, and the user is no longer present.
-        self.send = len
+        self._end_direct_writing(len)
         if self._backlog is not None:
             self._backlog.events = None
         self._fanout.leave(self)
@@ -385,9 +370,9 @@ class HandoffConnection:
         self._reactor.unwatch(self._fd)
         self._socket.close()
         assert self._end is not None
-        reason, record, fanout = self._end.reason, self._record, self._fanout
-        sent = record.events + fanout.events, record.bytes + fanout.bytes
-        log_soon(record, reason, self._reactor.clock() - record.opened_at, *sent)
+        reason, record = self._end.reason, self._record
+        seconds = self._reactor.clock() - record.opened_at
+        log_soon(record, reason, seconds, record.events, record.bytes)
         # Last: a stopping worker exits once it has no connections and nothing to log.
         registry().closed(self, reason)
 

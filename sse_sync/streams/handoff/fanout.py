@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import NamedTuple
 
 from ...brokers.base import Message
 from ...channels.dispatcher import degraded_event
@@ -48,17 +47,6 @@ MAX_BATCH = 64 * 1024
 MAX_PATHS = 100
 
 
-class Joined(NamedTuple):
-    """Where a connection has joined a fan-out."""
-
-    number: int
-    """Number of the position after which it receives everything."""
-    events: int
-    """Events that the fan-out sent before that."""
-    bytes: int
-    """Bytes that the fan-out sent before that."""
-
-
 class Fanout:
     """
     Write the events of some channels to many connections. A subscriber of the hub.
@@ -79,9 +67,10 @@ class Fanout:
         self.batch: Batch | None = None
         """The batch being written. Only the reactor's driver uses it."""
         self.events = 0
-        """Events sent to all recipients since the fan-out was made."""
+        """Events of all batches so far, with the one being written. Only the reactor's driver uses
+        it."""
         self.bytes = 0
-        """Bytes sent to all recipients since then."""
+        """Bytes of the same."""
         # Nothing blocks or calls out while this is held.
         self._lock = native_lock()
         # Each with the sender whose events it does not get.
@@ -141,7 +130,7 @@ class Fanout:
             shared.pop(name, None)  # Another thread may be closing it, too.
         self._heartbeat.stop()
 
-    def join(self, recipient: Recipient, sender: str | None = None) -> Joined | None:
+    def join(self, recipient: Recipient, sender: str | None = None) -> int | None:
         """
         Write to a connection from the next event on.
 
@@ -150,8 +139,8 @@ class Fanout:
             sender: Whose events it does not get.
 
         Returns:
-            Where that is; :obj:`None` if the fan-out is closed, because its last recipient has just
-            left.
+            Number of the position after which it receives everything; :obj:`None` if the fan-out is
+            closed, because its last recipient has just left.
         """
         with self._lock:
             if self.is_over:
@@ -159,7 +148,7 @@ class Fanout:
             # It does not receive what arrived earlier.
             self._cut()
             self._recipients[recipient] = sender
-            return Joined(self._reader.seen.number, self.events, self.bytes)
+            return self.number
 
     @property
     def is_catching_up(self) -> bool:
@@ -244,8 +233,6 @@ class Fanout:
                 everybody, is_last = dict(self._recipients), messages[0].event in self.key.until
                 recipients = one_by_one(everybody, messages[0], len(frame), is_last=is_last)
             self._batches.append(Batch(frame, messages, recipients, **kind))
-            self.bytes += len(frame)
-            self.events += len(messages or ())
 
     def _cut(self) -> None:
         # Make batches of what is pending, for the present recipients and not for later ones.
@@ -287,6 +274,8 @@ class Fanout:
                 return None
             following = self._batches.popleft()
         self._heartbeat.last_sent = self.reactor.clock()
+        self.events += len(following.messages or ())
+        self.bytes += len(following.frame)
         return following
 
     def _write_batch(self, following: Batch, deadline: float) -> bool:

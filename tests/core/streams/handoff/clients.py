@@ -1,6 +1,7 @@
 """Clients whose connections are handed off, and what they are sent."""
 
 import contextlib
+import re
 import socket
 
 from sse_sync import EventStreamParser
@@ -77,6 +78,17 @@ def settle(turn, clients):
         for client in clients:
             client.pull()
         quiet = quiet + 1 if sum(len(client.raw) for client in clients) == known else 0
+
+
+def logged(caplog):
+    """Return how many events and bytes each ended stream has sent, according to the log, sorted."""
+    found = re.findall(r"ended: .*?, (\d+) events, (\d+) bytes", caplog.text)
+    return sorted((int(events), int(size)) for events, size in found)
+
+
+def received(client):
+    """Return how many events of its channels, and bytes, a client got, with its request."""
+    return len(client.numbers()) + client.head.count(b"\ndata:"), len(client.head + client.raw)
 
 
 def dechunked(raw):

@@ -11,6 +11,7 @@ from sse_sync.brokers.base import Message, Position
 from sse_sync.channels.mailbox import Mailbox
 from sse_sync.event import encode
 from sse_sync.streams.handoff.backlog import Backlog
+from sse_sync.streams.record import StreamRecord
 from tests.core.streams.handoff.clients import dechunked
 
 
@@ -45,7 +46,7 @@ def pull(theirs):
 def test_order(pair):
     """Bytes that the system has not taken come first, then other bytes, and then the events."""
     ours, theirs = pair
-    backlog = Backlog(key())
+    backlog = Backlog(key(), StreamRecord("/"))
     backlog.insert(memoryview(b"rest"), 1.0)
     backlog.put([event(1), event(2)])
     backlog.insert(b":\n", 2.0)
@@ -59,14 +60,15 @@ def test_order(pair):
 
 def test_nothing(pair):
     """Of nothing, everything is written."""
-    assert Backlog(key()).write(pair[0], 1.0)
+    assert Backlog(key(), StreamRecord("/")).write(pair[0], 1.0)
 
 
 @pytest.mark.parametrize("chunked", [True, False])
 def test_client_that_reads_in_between(pair, chunked):
-    """Each piece is framed, written as far as the system takes it, and has its own time."""
+    """Each piece is framed, written as far as the system takes it, counted, and timed."""
     ours, theirs = pair
-    backlog = Backlog(key(chunked=chunked))
+    record = StreamRecord("/", events=1, bytes=10)
+    backlog = Backlog(key(chunked=chunked), record)
     events = [event(number, size=3000) for number in range(30)]
     backlog.put(events)
     raw, times, now = b"", [], 1.0
@@ -78,12 +80,13 @@ def test_client_that_reads_in_between(pair, chunked):
     raw += pull(theirs)
     assert (dechunked(raw) if chunked else raw) == b"".join(each.wire for each in events)
     assert 3 <= len(set(times)) < len(times)
+    assert (record.events, record.bytes) == (31, 10 + len(raw))
 
 
 def test_system_that_takes_nothing(pair):
     """A full socket is no error."""
     ours, theirs = pair
-    backlog = Backlog(key())
+    backlog = Backlog(key(), StreamRecord("/"))
     with contextlib.suppress(BlockingIOError):
         while True:
             ours.send(b"x" * 4096)
@@ -97,7 +100,7 @@ def test_system_that_takes_nothing(pair):
 def test_client_that_is_gone(pair):
     """Whoever writes learns it."""
     ours, theirs = pair
-    backlog = Backlog(key())
+    backlog = Backlog(key(), StreamRecord("/"))
     backlog.put([event(1)])
     theirs.close()
     with pytest.raises(BrokenPipeError):
@@ -106,7 +109,7 @@ def test_client_that_is_gone(pair):
 
 def test_events_that_do_not_fit():
     """Whoever writes it learns that some are missing."""
-    backlog = Backlog(key(most=2))
+    backlog = Backlog(key(most=2), StreamRecord("/"))
     assert not backlog.lacks_events
     backlog.put([event(1), event(2)])
     assert not backlog.lacks_events
@@ -118,7 +121,7 @@ def test_earlier_events(pair):
     """It may begin with events that were kept elsewhere."""
     earlier = Mailbox()
     earlier.put(event(1))
-    backlog = Backlog(key(), earlier)
+    backlog = Backlog(key(), StreamRecord("/"), earlier)
     backlog.put([event(2)])
     assert backlog.write(pair[0], 1.0)
     assert pull(pair[1]) == event(1).wire + event(2).wire

@@ -11,7 +11,7 @@ from sse_sync.closing import End
 from sse_sync.settings import Options
 from sse_sync.streams.handoff.takeover import OFFER
 from sse_sync.streams.registry import registry
-from tests.core.streams.handoff.clients import OPTIONS, Client, publish
+from tests.core.streams.handoff.clients import OPTIONS, Client, logged, publish, received
 
 
 def test_client_leaves(hub, handed, turn, caplog):
@@ -61,8 +61,9 @@ def test_longest_reconnection_time(hub, handed, turn):
         assert str(longest).encode() in client.body
 
 
-def test_slow_client(hub, handed, turn):
+def test_slow_client(hub, handed, turn, caplog):
     """It delays nobody; when its mailbox is full, it gets the mailbox, and ends."""
+    caplog.set_level("INFO", "sse_sync")
     slow, fast = handed(client=Client(buffer=4096), max_events=20), handed(max_events=20)
     publish(hub, 0)
     turn()
@@ -80,6 +81,7 @@ def test_slow_client(hub, handed, turn):
     assert slow.has_ended
     assert not slow.raw.endswith(b"0\r\n\r\n")
     assert statistics().closed == {CloseReason.OVERFLOWED: 1}
+    assert logged(caplog) == [received(slow)]
 
 
 @pytest.mark.parametrize("overflow", [Overflow.DROP_OLDEST, Overflow.LATEST])
@@ -362,6 +364,12 @@ def finish(hub, number, event="done"):
     publish(hub, number + 1)
 
 
+def done(client):
+    """Return how many events, and bytes, a client got with the event that ended its stream."""
+    events, size = received(client)
+    return events + 1, size
+
+
 def got(client):
     """Return the numbers that a client got, and the kind of the last event."""
     found = client.read()
@@ -369,8 +377,9 @@ def got(client):
 
 
 @pytest.mark.parametrize("reconnect", [True, False])
-def test_until(hub, handed, turn, reconnect):
+def test_until(hub, handed, turn, caplog, reconnect):
     """Clients get the event, and the end; others of the channel stay."""
+    caplog.set_level("INFO", "sse_sync")
     options = OPTIONS.replace({"reconnect": reconnect})
     clients = [handed(until="done", options=options) for _ in range(3)]
     other = handed(options=options)
@@ -383,11 +392,13 @@ def test_until(hub, handed, turn, reconnect):
         assert client.raw.endswith(b"0\r\n\r\n") != reconnect
     assert got(other)[0] == [0, 1, 2, 3]
     assert (statistics().open, statistics().closed) == (1, {CloseReason.FINISHED: 3})
+    assert logged(caplog) == [done(client) for client in clients]
 
 
 @pytest.mark.parametrize("client", [Client, lambda **how: Client(chunked=False, **how)])
-def test_until_for_a_slow_client(hub, handed, turn, client):
+def test_until_for_a_slow_client(hub, handed, turn, caplog, client):
     """It first gets everything that it has not read yet; then the event, and the end."""
+    caplog.set_level("INFO", "sse_sync")
     slow = handed(client=client(buffer=4096), until="done")
     publish(hub, 0, 30, size=2000)
     turn()
@@ -403,6 +414,7 @@ def test_until_for_a_slow_client(hub, handed, turn, client):
     assert got(slow) == ([*range(31)], "stream-end")
     assert slow.has_ended
     assert statistics().closed == {CloseReason.FINISHED: 1}
+    assert logged(caplog) == [done(slow)]
 
 
 def test_until_for_a_client_that_is_too_slow(hub, handed, turn):
@@ -447,8 +459,9 @@ def test_until_while_the_server_stops(hub, handed, turn):
 
 
 @pytest.mark.parametrize("earlier", [0, 3])
-def test_until_during_a_hand_off(hub, handed, turn, earlier):
+def test_until_during_a_hand_off(hub, handed, turn, caplog, earlier):
     """The event may arrive between the request and the fan-out."""
+    caplog.set_level("INFO", "sse_sync")
     others = [handed(until="done") for _ in range(2)]
     client = Client()
 
@@ -461,6 +474,7 @@ def test_until_during_a_hand_off(hub, handed, turn, earlier):
     for each in (*others, client):
         assert got(each) == ([*range(earlier + 1)], "stream-end")
     assert statistics().closed == {CloseReason.FINISHED: 3}
+    assert logged(caplog) == sorted(map(done, (*others, client)))
 
 
 def read_slowly(client, turn):
@@ -564,7 +578,7 @@ def test_error_events_are_not_asked_for_without_a_failure(hub, turn):
 @pytest.mark.parametrize("write_timeout", [5.0, None])
 def test_client_that_acknowledges_nothing(hub, handed, turn, runtime, monkeypatch, write_timeout):
     """Whoever is to be reset after its last bytes is waited for, but not for ever."""
-    monkeypatch.setattr("sse_sync.streams.handoff.connection.is_acknowledged", lambda fd: False)
+    monkeypatch.setattr("sse_sync.streams.handoff.ending.is_acknowledged", lambda fd: False)
     options = OPTIONS.replace({"write_timeout": write_timeout, "lifetime": 1.0})
     client = handed(client=Client(chunked=False), options=options)
     runtime.advance(4)
