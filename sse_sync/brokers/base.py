@@ -36,7 +36,7 @@ class Position(NamedTuple):
     epoch: str
     """Identifies the history: a few ASCII letters and digits."""
     number: int
-    """Increases with every event."""
+    """Microseconds since 1970, or one more than that of the event before."""
 
     def __str__(self) -> str:
         return f"{self.epoch}-{to_base36(self.number)}"

@@ -12,6 +12,7 @@ from ..closing import CloseReason
 from ..event import ServerSentEvent, encode
 from ..parser import EventStreamParser
 from .hub import Hub
+from .resume import POSITION
 from .selection import Selection, SelectOptions
 from .subscription import Filter, Subscription
 
@@ -72,7 +73,8 @@ def _listen(wanted: Subscription) -> Iterator[ServerSentEvent]:
                 for event in parser.feed(chunk):
                     if event.id is not None:
                         wanted = dataclasses.replace(wanted, last_event_id=event.id)
-                    yield event
+                    if event.event != POSITION:
+                        yield event
             if feed.error is not None:
                 raise feed.error
             if feed.reason is CloseReason.FINISHED:

@@ -14,14 +14,23 @@ The client's last event ID is read in :mod:`sse_sync.request`. What a client is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..brokers.base import Message, Position
+from ..event import ServerSentEvent
 from .dispatcher import Subscriber
 from .hub import Hub
 from .selection import ANYTHING, Chosen, Selection, matches
 
-__all__ = ["ChannelReader"]
+__all__ = ["POSITION", "ChannelReader"]
+
+POSITION = "stream-position"
+"""Event type that tells a client its position."""
+
+# Microseconds without an event for a client, after which the next one that is for others tells it
+# its position. It stays well within any history that outlives a reconnection, and costs no write
+# more than the heartbeat, whose place it takes.
+TELL_EVERY = 15_000_000
 
 
 class ChannelReader:
@@ -35,24 +44,40 @@ class ChannelReader:
         hub: The hub of the channels.
         channels: Names of channels.
         selection: Which of their events are wanted.
+        accepts: Tells which of these are wanted; :obj:`None` for all. It is the application's, so
+            that only :meth:`beginning` and what :meth:`follow` returns may call it.
+        tells: Whether the client is told its position now and then, while there are events and none
+            is for it. Otherwise its last event ID would be dropped from the history, and it would
+            be reset when it comes back, although it has missed nothing.
     """
 
     # Not the subscriber, which holds its reader: neither could be freed without the collector.
     __slots__ = (
-        *("_channels", "_chosen", "_floors", "_generation", "_hub", "_looks", "_selection"),
-        *("_start", "has_missed", "seen"),
+        *("_accepts", "_channels", "_chosen", "_floors", "_generation", "_hub", "_looks"),
+        *("_selection", "_start", "_tells", "_told", "has_missed", "seen"),
     )
 
-    def __init__(self, hub: Hub, channels: Sequence[str], selection: Selection = ANYTHING) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        channels: Sequence[str],
+        selection: Selection = ANYTHING,
+        accepts: Callable[[Message], bool] | None = None,
+        *,
+        tells: bool = False,
+    ) -> None:
         self._hub = hub
         self._channels = channels
         self._selection = selection
+        self._accepts = accepts
+        self._tells = tells
+        # Number of the position that the client was told last; 0 before the first event.
+        self._told = 0
         # While a new client is sent the history: the channels that it has had nothing of, see
         # Broker.history(); and the events chosen.
         self._floors: dict[str, int] = {}
         self._chosen: Chosen | None = None
-        # Whether new events have to be looked at one by one.
-        self._looks = bool(selection.match or selection.sender)
+        self._looks = self._selects
         # How often the process had been interrupted when this started, and the position then.
         self._generation = -1
         self._start = Position("", 0)
@@ -60,6 +85,11 @@ class ChannelReader:
         """The position up to which everything has been passed on."""
         self.has_missed = False
         """Whether events may be missing after that, so that it must start again."""
+
+    @property
+    def _selects(self) -> bool:
+        # Whether new events have to be looked at one by one.
+        return bool(self._selection.match or self._selection.sender or self._accepts)
 
     @property
     def is_current(self) -> bool:
@@ -104,21 +134,18 @@ class ChannelReader:
             return position
         return position._replace(number=first.number)
 
-    def beginning(
-        self, limit: int, accepts: Callable[[Message], bool] | None = None
-    ) -> Position | None:
+    def beginning(self, limit: int) -> Position | None:
         """
         Return the position after which a new client is sent what it is to get of the history, or
         :obj:`None` if that has just been lost. It may block.
 
         Args:
             limit: Bytes of events to read at once, where the history has to be read for this.
-            accepts: Which events count; :obj:`None` for all.
 
         Raises:
             BrokerUnavailable: If the history cannot be read now.
         """
-        replay, match = self._selection.replay, self._selection.match
+        replay, match, accepts = self._selection.replay, self._selection.match, self._accepts
         count = replay if isinstance(replay, int) else None
         is_counted_here = accepts is not None or bool(match)
         begins, floors = self._hub.beginning(self._channels, None if is_counted_here else count)
@@ -167,7 +194,7 @@ class ChannelReader:
         if self._start.epoch == self.seen.epoch:
             self.seen = max(self.seen, self._start)
         self._floors, self._chosen = {}, None
-        self._looks = bool(self._selection.match or self._selection.sender)
+        self._looks = self._selects
 
     def present(self) -> Position:
         """
@@ -180,9 +207,10 @@ class ChannelReader:
         """
         return self._hub.position()
 
-    def follow(self, messages: Sequence[Message]) -> Sequence[Message]:
+    def follow(self, messages: Sequence[Message]) -> Iterable[Message]:
         """
-        Advance :attr:`seen`, and return the events that are new and wanted.
+        Advance :attr:`seen`, and return the events that are new and wanted, and the client's
+        position where it has to be told. What it returns has to be gone through at once.
 
         It stops at an event of another epoch: the interruption before that event has not been
         reported yet, and until then clients must not get a later position.
@@ -197,7 +225,7 @@ class ChannelReader:
             if position.number <= seen.number:
                 return []
             self.seen = position
-            return self._wanted(messages) if self._looks else messages
+            return self._wanted(messages, seen) if self._looks else messages
         new = []
         for message in messages:
             position = message.position
@@ -207,8 +235,8 @@ class ChannelReader:
                     break
                 seen = position
                 new.append(message)
-        self.seen = seen
-        return self._wanted(new) if self._looks else new
+        before, self.seen = self.seen, seen
+        return self._wanted(new, before) if self._looks else new
 
     def wants(self, message: Message) -> bool:
         """Return whether a new event is among those that are selected."""
@@ -217,10 +245,28 @@ class ChannelReader:
             return False
         if message.sender is not None and message.sender == selection.sender:
             return False
-        return self._chosen is None or message in self._chosen
+        if self._chosen is not None and message not in self._chosen:
+            return False
+        return self._accepts is None or self._accepts(message)
 
-    def _wanted(self, messages: Sequence[Message]) -> Sequence[Message]:
+    def _wanted(self, messages: Sequence[Message], before: Position) -> Iterator[Message]:
         if self._floors:
             for message in messages:
                 self._floors.pop(message.channel, None)
-        return [message for message in messages if self.wants(message)]
+        self._told = self._told or before.number
+        return self._one_by_one(messages)
+
+    def _one_by_one(self, messages: Sequence[Message]) -> Iterator[Message]:
+        for message in messages:
+            if self.wants(message):
+                self._told = message.position.number
+                yield message
+        if messages and self._tells and self._chosen is None:
+            last = messages[-1]
+            if last.position.number - self._told >= TELL_EVERY:
+                self._told = last.position.number
+                yield Message(last.channel, last.position, _TELLING, POSITION, kept=False)
+
+
+# With data, because Firefox and WebKit do not commit the id of an event without.
+_TELLING = ServerSentEvent("", event=POSITION).encode()

@@ -102,7 +102,7 @@ class ChannelFeed:
 
     # Slots, because with thousands of streams each dictionary is a cache miss per event.
     __slots__ = (
-        *("_accepts", "_asks", "_context", "_degraded", "_encode", "_is_plain", "_is_replaying"),
+        *("_asks", "_context", "_degraded", "_encode", "_is_plain", "_is_replaying"),
         *("_ready", "_signal", "done", "error", "mailbox", "reader", "reason", "subscription"),
         "__weakref__",
     )
@@ -123,13 +123,16 @@ class ChannelFeed:
         self.reason = CloseReason.FINISHED
         self.subscription = subscription
         """What it relays."""
-        self.reader = ChannelReader(subscription.hub, subscription.channels, subscription.selection)
+        self.reader = ChannelReader(
+            *(subscription.hub, subscription.channels, subscription.selection),
+            None if subscription.filter is None else _accepting(subscription.filter),
+            tells=not plain,
+        )
         """The client's place in the history."""
         self.mailbox = Mailbox(
             subscription.max_events, subscription.max_bytes, subscription.overflow
         )
         """Events that have arrived, and have not been filtered yet."""
-        self._accepts = subscription.filter
         # Whether events have to be looked at one by one.
         self._asks = bool(subscription.filter or subscription.selection.until)
         self._signal = signal
@@ -157,9 +160,10 @@ class ChannelFeed:
             messages = self.mailbox.take()
             # Interrupted just now, so that these may come after a gap. They will be read again.
             new = () if self.reader.has_missed else self.reader.follow(messages)
-            if len(new) == 1:
-                return new[0].wire
-            self._ready.extend([message.wire for message in new])
+            wires = [message.wire for message in new]
+            if len(wires) == 1:
+                return wires[0]
+            self._ready.extend(wires)
         elif not self._ready and not self.done:
             try:
                 if self.reader.has_missed:
@@ -213,7 +217,7 @@ class ChannelFeed:
 
     def why_not_handed_off(self) -> str:
         """Return why it must stay with its request; an empty string if it need not."""
-        if self._accepts is not None:
+        if self.subscription.filter is not None:
             return "its filter needs the request"
         if self._ready or self._is_replaying or self._degraded is not None:
             return "it still has events to send"
@@ -262,8 +266,7 @@ class ChannelFeed:
             self._reset(self.reader.present())
 
     def _begin_in_history(self) -> None:
-        accepts = None if self._accepts is None else self._counts
-        after = self.reader.beginning(self.subscription.max_bytes, accepts)
+        after = self.reader.beginning(self.subscription.max_bytes)
         if after is None or not self._replay(after, is_new=True):
             self._reset(self.reader.present())  # The broker has begun another epoch.
 
@@ -349,18 +352,13 @@ class ChannelFeed:
         if overflowed and not self._ready and not self.reader.has_missed:
             self._end(CloseReason.OVERFLOWED)
 
-    def _counts(self, message: Message) -> bool:
-        accepts = self._accepts
-        return accepts is None or accepts(message.event, message.key, message.meta or {})
-
     def _follow(self, messages: Sequence[Message]) -> None:
         until = self.subscription.selection.until
         for message in self.reader.follow(messages):
-            if self._counts(message):
-                self._ready.append(message.wire)
-                if message.event in until:
-                    self._end(CloseReason.FINISHED)
-                    break
+            self._ready.append(message.wire)
+            if message.event in until:
+                self._end(CloseReason.FINISHED)
+                break
 
     def _end(self, reason: CloseReason) -> None:
         self.reason = reason
@@ -376,6 +374,11 @@ class ChannelFeed:
             logger.error(
                 "the subscription to %s failed; ending the stream", channels, exc_info=error
             )
+
+
+def _accepting(accepts: Filter) -> Callable[[Message], bool]:
+    # Not the feed's method: the feed holds its reader, and neither could be freed at once.
+    return lambda message: accepts(message.event, message.key, message.meta or {})
 
 
 def _join(chunks: deque[bytes]) -> bytes:

@@ -55,3 +55,19 @@ def test_listen_until(hub, runtime):
     texts = [event.data for event in listen(hub, "a", replay="all", until="done")]
     assert texts == ["", "1", "2"]
     assert hub.statistics().subscriptions == 0
+
+
+def test_listener_that_gets_little(make_hub, runtime):
+    """It is not shown the positions that a client is told."""
+    now, got = [1000.0], []
+    hub = make_hub(MemoryBroker(now=lambda: now[0]))
+    heard = listen(hub, "a", match={"tenant": 7}, until="done")
+    runtime.spawn(lambda: got.extend(event.data for event in heard), "listener")
+    runtime.run_ready()
+    for _ in range(3):
+        now[0] += 20
+        hub.publish("a", "other", meta={"tenant": 8})
+        runtime.run_ready()
+    hub.publish("a", "last", meta={"tenant": 7}, event="done")
+    runtime.run_ready()
+    assert got == ["", "last"]

@@ -509,6 +509,85 @@ def test_match_after_an_interruption(hub, runtime):
     stream.close()
 
 
+SELECTIVE = [
+    {"match": {"tenant": 7}},
+    {"filter": lambda event, key, meta: meta.get("tenant") == 7},
+    {"sender": "me"},
+]
+
+
+def for_others(hub, now, count):
+    """Publish events for somebody else, one every five seconds."""
+    for number in range(count):
+        now[0] += 5
+        hub.publish("a", f"other {number}", meta={"tenant": 8}, sender="me")
+
+
+@pytest.mark.parametrize("selected", SELECTIVE, ids=lambda selected: next(iter(selected)))
+def test_client_that_gets_little_of_a_busy_channel(make_hub, environ, selected):
+    """It is told its position now and then, so that it is not reset when it comes back."""
+    now = [1000.0]
+    hub = make_hub(MemoryBroker(history=5, now=lambda: now[0]))
+    stream = opened(hub, environ=environ, **selected)
+    events(stream, 1)
+    for _ in range(3):
+        for_others(hub, now, 4)
+        (told,) = events(stream, 1)
+        assert (told.event, told.data, told.id) == ("stream-position", "", str(hub.position()))
+    stream.close()
+    hub.publish("a", "missed", meta={"tenant": 7})
+    again = opened(hub, environ=environ, last_event_id=told.id, **selected)
+    assert data(again, 1) == ["missed"]
+    # Its own events are positions, too, and need no other just before or after them.
+    for count in (4, 2, 2):
+        for_others(hub, now, count)
+        hub.publish("a", "live", meta={"tenant": 7})
+        assert data(again, 1) == ["live"]
+        for_others(hub, now, 2)
+    again.close()
+
+
+@pytest.mark.parametrize("selected", SELECTIVE, ids=lambda selected: next(iter(selected)))
+def test_position_in_the_history(make_hub, environ, selected):
+    """A client that comes back long after its last event is told at once where it is now."""
+    now = [1000.0]
+    hub = make_hub(MemoryBroker(history=5, now=lambda: now[0]))
+    last = hub.publish("a", "seen", meta={"tenant": 7})
+    for_others(hub, now, 4)
+    stream = opened(hub, environ=environ, last_event_id=last, **selected)
+    (told,) = events(stream, 1)
+    assert told.event == "stream-position"
+    assert told.id == str(hub.position())
+    stream.close()
+
+
+def test_no_position_on_plain_streams(make_hub, environ):
+    """Nothing of ours is sent to an API client."""
+    now = [1000.0]
+    hub = make_hub(MemoryBroker(now=lambda: now[0]))
+    hub.publish("a", "first", meta={"tenant": 7})
+    wanted = subscribed(hub, "a", match={"tenant": 7}, replay="all")
+    stream = EventStream(wanted, dict(environ), plain=True)
+    assert data(stream, 1) == ["first"]
+    for_others(hub, now, 20)
+    hub.publish("a", "mine", meta={"tenant": 7})
+    assert data(stream, 1) == ["mine"]
+    stream.close()
+
+
+@pytest.mark.parametrize("replay", ["latest", 2])
+def test_no_position_before_what_was_chosen(make_hub, environ, replay):
+    """What a new client is not sent of the history is none of its business."""
+    now = [1000.0]
+    hub = make_hub(MemoryBroker(now=lambda: now[0]))
+    for number in range(10):
+        now[0] += 60
+        hub.publish("a", str(number), key="x" if 0 < number < 9 else None, meta={"tenant": 7})
+    stream = opened(hub, environ=environ, replay=replay, match={"tenant": 7})
+    assert data(stream, 3) == ["", *("089" if replay == "latest" else "89")][:3]
+    stream.close()
+
+
 @pytest.mark.parametrize("until", ["", b"done", 7, [1], ["done", ""], {"done": 1}])
 def test_unusable_until(until):
     """It is an event type, or several."""
