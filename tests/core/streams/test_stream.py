@@ -35,8 +35,8 @@ ASGIREF = {"wsgi.input": class_named("tempfile.SpooledTemporaryFile")}
 
 def go_on(stream, runtime):
     """Let the source run to its next event or its next wait, as if the last one was sent."""
-    stream._feed._holding = False
-    stream._feed._taken.set()
+    stream._run.feed._holding = False
+    stream._run.feed._taken.set()
     runtime.run_ready()
 
 
