@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from .event_text import EventText, is_ready_made
 from .exceptions import EventError
 from .fields import checked_id, milliseconds, require_text, split_lines, utf8
-from .jsonable import Dumps, to_json
+from .jsonable import Dumps, find_unwritable, to_json
 
 __all__ = ["OWN_TYPES", "ServerSentEvent", "comment", "encode", "encode_retry", "text_of"]
 __all__ += ["warn_of_type"]
@@ -258,12 +258,19 @@ def _json(value: object, dumps: Dumps) -> str:
     try:
         return to_json(value, dumps)
     except (TypeError, ValueError) as exc:
-        if isinstance(value, type):
-            raise EventError("data", f"is the class {value.__name__}: create an object") from exc
-        kind = type(value).__name__
-        raise EventError(
-            "data", f"of type {kind} is neither text nor an event, and not JSON: {exc}"
-        ) from exc
+        where, culprit = find_unwritable(value, dumps)
+        raise EventError(f"data{where}", _what_is_wrong_with(culprit, exc)) from exc
+
+
+def _what_is_wrong_with(value: object, error: Exception) -> str:
+    if isinstance(value, type):
+        return f"is the class {value.__name__}: create an object"
+    if isinstance(value, (dict, list, tuple)) or not isinstance(error, TypeError):
+        return f"cannot be sent as JSON: {error}"  # A key, or a cycle.
+    return (
+        f"is of the type {type(value).__name__}, which cannot be sent: make text of it, or a"
+        " dictionary, a list or a dataclass of what JSON knows"
+    )
 
 
 def _refuse_event(data: object) -> None:

@@ -70,7 +70,8 @@ class EventError(SSEError, ValueError):
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(field, problem)
         self.field = field
-        """Name of the field: ``data``, ``event``, ``id``, ``retry`` or ``comment``."""
+        """Name of the field: ``data``, perhaps with a place in it, such as ``data['user'][0]``,
+        ``event``, ``id``, ``retry`` or ``comment``."""
         self.problem = problem
         """What is wrong with it, and what to do instead."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date, time
 from decimal import Decimal
@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-__all__ = ["Dumps", "to_json"]
+__all__ = ["Dumps", "find_unwritable", "to_json"]
 
 Dumps = Callable[[Any], str]
 """Turns a value into JSON text."""
@@ -47,6 +47,33 @@ def to_json(value: Any, dumps: Dumps) -> str:
         return dumps(_plain(value, dumps))
     except RecursionError as exc:
         raise ValueError("it contains itself, or is nested too deeply") from exc
+
+
+def find_unwritable(value: Any, dumps: Dumps) -> tuple[str, Any]:
+    """
+    Return where in a value that :func:`to_json` refuses the reason is, such as ``['user'][0]``, and
+    what stands there.
+
+    Args:
+        value: The value.
+        dumps: The framework's.
+    """
+    for key, item in _items(value):
+        try:
+            to_json(item, dumps)
+        except TypeError:  # A cycle, which is another error, would never end.
+            where, found = find_unwritable(item, dumps)
+            return f"[{key!r}]{where}", found
+        except ValueError:
+            break
+    return "", value
+
+
+def _items(value: Any) -> Iterable[tuple[Any, Any]]:
+    simpler = _simpler(value)
+    if isinstance(simpler, dict):
+        return simpler.items()
+    return enumerate(simpler) if isinstance(simpler, (list, tuple)) else ()
 
 
 def _plain(value: Any, dumps: Dumps) -> Any:

@@ -8,6 +8,7 @@ gives its name, and bridges from ASGI give none.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["SERVERS", "UNKNOWN", "Server", "find_server"]
+__all__ = ["SERVERS", "UNKNOWN", "Server", "find_server", "find_worker"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,20 @@ class Server:
     """Whether its ``wsgi.multiprocess`` says how many processes there are, and is no constant."""
     problem: str = ""
     """What does not work there, and what to do instead. Logged at the first stream."""
+
+
+def find_worker() -> Any:
+    """
+    Return this process's gunicorn worker, or :obj:`None`.
+
+    gunicorn/workers/base.py, ``init_signals``, installs a method of the worker as the SIGTERM
+    handler. Without configuration there is no other way to find the worker.
+    """
+    base = sys.modules.get("gunicorn.workers.base")
+    if base is None:
+        return None
+    worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return worker if isinstance(worker, base.Worker) else None
 
 
 def find_server(environ: WSGIEnvironment) -> Server | None:

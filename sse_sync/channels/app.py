@@ -16,7 +16,7 @@ from ..closing import CloseReason
 from ..exceptions import ConfigurationError
 from ..jsonable import Dumps
 from ..request import last_event_id
-from ..server import find_server
+from ..server import find_server, find_worker
 from ..settings import ChannelOptions, Options, StreamOptions
 from .access import AccessRefused, Grant, is_allowed, what_is_wrong_with
 from .hub import Hub
@@ -143,6 +143,10 @@ class AppHub:
         self._limits = Limits(options.trusted_proxies)
         self._has_warned = False
 
+    @property
+    def _is_in_memory(self) -> bool:
+        return self._options.broker_url.startswith("memory:")
+
     def hub(self) -> Hub:
         """
         Return the hub of this process, which begins anew in a fork.
@@ -164,7 +168,7 @@ class AppHub:
             ConfigurationError: If the broker does not reach other processes, or its URL is
                 unusable.
         """
-        if self._options.broker_url.startswith("memory:"):
+        if self._is_in_memory:
             raise ConfigurationError(
                 self._broker_setting,
                 "is memory://, the default, which reaches no other process. Use redis://",
@@ -271,6 +275,16 @@ class AppHub:
         )
 
     def _make_hub(self) -> Hub:
+        worker = find_worker()
+        if self._is_in_memory and worker is not None and worker.cfg.workers > 1:
+            # What only publishes has no request that would tell.
+            logger.warning(
+                "%s is memory://, the default, which serves a single process, but gunicorn runs %d:"
+                " only streams of this one get what is published here. Use redis://, or run one"
+                " worker",
+                self._broker_setting,
+                worker.cfg.workers,
+            )
         return Hub(
             make_broker(self._options, self._broker_setting),
             within=self._within,
@@ -279,8 +293,7 @@ class AppHub:
         )
 
     def _require_shared_broker(self, environ: WSGIEnvironment) -> None:
-        is_in_memory = self._options.broker_url.startswith("memory:")
-        if not is_in_memory or not environ.get("wsgi.multiprocess"):
+        if not self._is_in_memory or not environ.get("wsgi.multiprocess"):
             return
         # Test clients claim to be multi-process, too, but they are no server.
         server = find_server(environ)

@@ -20,7 +20,7 @@ from ..jsonable import Dumps
 from ..runtime.process import Clock, after_fork, monotonic
 from .dispatcher import Dispatcher
 from .presence import user_channel
-from .publishing import PublishOptions, make_publication
+from .publishing import PublishOptions, channel_first, make_publication
 from .schedule import Schedule, ScheduledPublisher
 from .users import UserStreams
 
@@ -125,6 +125,7 @@ class Hub:
     ) -> None:
         self.close()
 
+    @channel_first
     def publish(
         self,
         channel: str,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
-from collections.abc import Mapping
-from typing import Any, TypedDict
+from collections.abc import Callable, Mapping
+from inspect import signature
+from typing import Any, ParamSpec, TypedDict, TypeVar
 
 from ..brokers.base import Publication, check_channel
 from ..event import OWN_TYPES, ServerSentEvent, warn_of_type
@@ -14,7 +16,7 @@ from ..jsonable import Dumps
 from ..validation import is_number
 from .selection import check_sender
 
-__all__ = ["PublishOptions", "check_publish_options", "make_publication"]
+__all__ = ["PublishOptions", "channel_first", "check_publish_options", "make_publication"]
 
 # Bytes of an event. Each is kept by the broker and by every process, and a client's mailbox has
 # room for as many by default.
@@ -22,6 +24,17 @@ MAX_EVENT = 1 << 20
 
 # Seconds for which a publish may be tried again, well within the life of its token.
 MAX_RETRY = 60.0
+
+
+# What to do instead of giving keywords that other packages have.
+_INSTEAD = {
+    "type": "write event= instead",
+    "id": "the broker gives each event its id, which publish() returns",
+    "retry": "it is an option of the stream, as in subscribe('news', retry=3000)",
+}
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 
 class PublishOptions(TypedDict, total=False):
@@ -47,6 +60,39 @@ class PublishOptions(TypedDict, total=False):
     """Whose event it is: the stream with the same ``sender`` does not get it."""
 
 
+def channel_first(publish: Callable[P, Result]) -> Callable[P, Result]:
+    """
+    Have a function that publishes say what it takes where its channel or its data is missing.
+
+    Python's own error would name a position only, and whoever comes from flask-sse gives the data
+    first, and the channel last or not at all.
+
+    Args:
+        publish: A function or method that takes a channel, the data, and keywords.
+    """
+    own = int(next(iter(signature(publish).parameters)) == "self")
+
+    @functools.wraps(publish)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> Result:
+        given = len(args) - own
+        if given != 2:
+            _check_arguments(publish.__name__, given, kwargs)
+        return publish(*args, **kwargs)
+
+    return checked
+
+
+def _check_arguments(name: str, given: int, kwargs: Mapping[str, object]) -> None:
+    missing = {"channel", "data"} - kwargs.keys()
+    if len(missing) == given and (not given or "data" in kwargs):
+        return
+    instead = ", and event= instead of type=" if "type" in kwargs else ""
+    raise TypeError(
+        f"{name}() takes the channel first and then the data{instead}:"
+        f" {name}('news', {{'id': 7}}, event='created')"
+    )
+
+
 def check_publish_options(options: PublishOptions) -> None:
     """
     Refuse unusable keywords of a publish.
@@ -59,7 +105,7 @@ def check_publish_options(options: PublishOptions) -> None:
         ConfigurationError: If the token, the time to retry or the sender is unusable.
     """
     for name in options.keys() - PublishOptions.__optional_keys__:
-        hint = ": write event= instead" if name == "type" else ""
+        hint = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
         raise TypeError(f"publish() got an unexpected keyword argument {name!r}{hint}")
     token = options.get("token")
     if token is not None and not (isinstance(token, str) and 0 < len(token) <= 200):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 from django.apps import AppConfig
 from django.core import checks
@@ -27,7 +28,8 @@ class SSESyncConfig(AppConfig):
         """Register the checks, and log wrong settings, once Django has loaded its applications."""
         checks.register(check_settings)
         checks.register(check_authorize)
-        # gunicorn does not run system checks.
-        for message in check_settings():
-            logger.error("%s", message.msg)
+        if "django.core.management" not in sys.modules:
+            # A server, which runs no system checks; a command would tell everything twice.
+            for message in check_settings():
+                logger.error("%s", message.msg)
         admission().prepare({}, registry())

@@ -71,9 +71,12 @@ class ChannelView(View):
         Raises:
             ImproperlyConfigured: If there are none.
         """
-        if isinstance(self.channels, str) or not self.channels:
-            name = type(self).__name__
+        name, channels = type(self).__name__, self.channels
+        if not channels:
             raise ImproperlyConfigured(f"{name} needs channels=[...] or get_channels()")
+        if isinstance(channels, str):
+            problem = f"{name} takes a list, not text: write channels=[{channels!r}]"
+            raise ImproperlyConfigured(problem)
         return self.channels
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> EventSourceResponse:

@@ -46,15 +46,18 @@ def _outside(given: Mapping[str, Any]) -> list[CheckMessage]:
     # As Flask's keys are called, and flask-sse's.
     keys = {f"SSE_{option.name.upper()}": option.name.upper() for option in OPTIONS}
     keys["SSE_REDIS_URL"] = "BROKER_URL"
-    # The other names may be the project's own.
-    surely = ("SSE_BROKER_URL", "SSE_REDIS_URL")
     return [
-        (Error if name in surely else CheckWarning)(
-            f"{name} is not read: write SSE_SYNC = {{{key!r}: ...}} instead.", id="sse_sync.E004"
-        )
+        _not_read(name, key)
         for name, key in keys.items()
         if hasattr(settings, name) and key not in given
     ]
+
+
+def _not_read(name: str, key: str) -> CheckMessage:
+    text = f"{name} is not read: write SSE_SYNC = {{{key!r}: ...}} instead."
+    if name in ("SSE_BROKER_URL", "SSE_REDIS_URL"):
+        return Error(text, id="sse_sync.E004")
+    return CheckWarning(text, id="sse_sync.W002")  # It may be the project's own.
 
 
 def check_authorize(**kwargs: Any) -> list[CheckMessage]:

@@ -18,7 +18,7 @@ from ..channels.access import AccessRefused, is_yes, load_hook
 from ..channels.app import SubscribeOptions, response_options
 from ..channels.hub import Hub
 from ..channels.presence import user_channel
-from ..channels.publishing import PublishOptions, check_publish_options
+from ..channels.publishing import PublishOptions, channel_first, check_publish_options
 from ..channels.schedule import Published
 from .app import app_hub, configured, dumps, schedule
 from .response import EventSourceResponse, wsgi_environ
@@ -56,6 +56,7 @@ def position() -> str:
     return str(hub().position())
 
 
+@channel_first
 def publish(channel: str, data: Any, **options: Unpack[PublishOptions]) -> str:
     """
     Publish an event to every subscriber of a channel, at once. See :meth:`sse_sync.Hub.publish`.
@@ -81,6 +82,7 @@ def publish_to_user(user: Any, data: Any, **options: Unpack[PublishOptions]) -> 
     return publish(user_channel(user), data, **options)
 
 
+@channel_first
 def publish_on_commit(
     channel: str,
     data: Any,

@@ -7,6 +7,7 @@ from typing import Any
 
 import flask
 
+from ..brokers.base import check_channel
 from ..channels.access import AccessRefused, Grant, check_fixed, requested
 from ..channels.app import SubscribeOptions
 from ..channels.selection import SelectOptions
@@ -25,6 +26,8 @@ def make_blueprint(
     options: SubscribeOptions,
 ) -> flask.Blueprint:
     """Make what :meth:`.SSE.blueprint` describes. Both functions are methods of the extension."""
+    for channel in channels:
+        check_channel(channel)  # Here, where the mistake is, and not at the first request.
 
     def events() -> flask.Response:
         if flask.request.method == "OPTIONS":

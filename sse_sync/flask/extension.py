@@ -13,7 +13,7 @@ from ..channels.app import AppHub, SubscribeOptions, response_options
 from ..channels.hub import Hub
 from ..channels.links import stream_query
 from ..channels.presence import user_channel
-from ..channels.publishing import PublishOptions
+from ..channels.publishing import PublishOptions, channel_first
 from ..channels.schedule import Published, Schedule
 from ..settings import Options
 from ..streams.admission import admission
@@ -104,6 +104,7 @@ class SSE:
         self._authorize = hook
         return hook
 
+    @channel_first
     def publish(self, channel: str, data: Any, **options: Unpack[PublishOptions]) -> str:
         """
         Publish an event to every subscriber of a channel. See :meth:`sse_sync.Hub.publish`.

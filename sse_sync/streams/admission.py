@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..closing import OpenStream
 from ..runtime.process import after_fork
-from .drain import drain, find_worker
+from ..server import find_worker
+from .drain import drain
 from .registry import Registry
 
 if TYPE_CHECKING:

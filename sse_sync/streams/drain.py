@@ -10,18 +10,15 @@ have said goodbye: see :class:`~sse_sync.gunicorn.handoff.HandoffMixin`.
 from __future__ import annotations
 
 import logging
-import signal
-import sys
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from ..closing import CloseReason
 from ..runtime.process import after_fork
 from ..runtime.reactor import Reactor
 from .registry import registry
 
-__all__ = ["Drain", "drain", "find_worker", "on_worker_stop"]
+__all__ = ["Drain", "drain", "on_worker_stop"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -82,20 +79,6 @@ class Drain:
                     "checking whether the server is stopping failed", exc_info=error
                 )
             )
-
-
-def find_worker() -> Any:
-    """
-    Return this process's gunicorn worker, or :obj:`None`.
-
-    gunicorn/workers/base.py, ``init_signals``, installs a method of the worker as the SIGTERM
-    handler. Without configuration there is no other way to find the worker.
-    """
-    base = sys.modules.get("gunicorn.workers.base")
-    if base is None:
-        return None
-    worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    return worker if isinstance(worker, base.Worker) else None
 
 
 def on_worker_stop(is_stopping: Callable[[], bool]) -> None:

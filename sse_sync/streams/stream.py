@@ -10,8 +10,7 @@ has ended), the reactor does (a heartbeat is due, the client is gone), and so do
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .. import runtime as _runtime
@@ -34,7 +33,8 @@ from .heartbeat import HEARTBEAT
 from .hooks import Hooks
 from .record import StreamRecord, log_end
 from .registry import registry
-from .source import Source, discard, iterate, run_beside, run_inline, where_is
+from .source import Source
+from .source_run import SourceRun
 from .state import State
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EventStream"]
 
-logger = logging.getLogger("sse_sync")
-
-# Held while an end is recorded, and while a party leaves.
+# Held while an end is recorded.
 _lock = native_lock()
 
 
@@ -92,10 +90,8 @@ class EventStream:
         plain: bool = False,
         error: ErrorEvents | None = None,
     ) -> None:
-        self._source = source if isinstance(source, FeedSource) else iterate(source)
         self._environ = environ if environ is not None else {}
         self._options = options or Options()
-        self._encode = encode
         self._hooks = hooks or Hooks()
         if on_close is not None:
             self._hooks.on_close = on_close
@@ -106,12 +102,11 @@ class EventStream:
         self._user_stream = user_stream
         self._record = StreamRecord(str(self._environ.get("PATH_INFO", "")))
         self._watchdog = Watchdog(self._options)
+        self._run = SourceRun(source, encode, self._hooks, self._watchdog, plain=plain)
         self._state = State.NEW
         self._end: End | None = None
-        self._feed: Feed | None = None  # Until the stream is admitted.
         self._offer: Offer | None = None
         self._handoff: HandoffConnection | None = None
-        self._parties = 2  # The stream and its source: the last to leave tears down the request.
 
     # What a server calls.
 
@@ -122,7 +117,8 @@ class EventStream:
         self._watchdog.wrote()
         chunk = b""
         if self._state in (State.NEW, State.OPEN):
-            chunk = self._open() if self._feed is None else self._next_chunk(self._feed)
+            feed = self._run.feed
+            chunk = self._open() if feed is None else self._next_chunk(feed)
         if not chunk:
             if self._state is State.BREAKING:
                 self._watchdog.break_off(is_urgent=self._end is None or self._end.is_urgent)
@@ -143,19 +139,19 @@ class EventStream:
         self._watchdog.stop()
         if self._handoff is not None:
             # The request is over, but the stream continues.
-            self._source_ended()
-            self._leave()
+            self._run.ended()
+            self._run.leave()
             return
         if self._user_stream is not None:
             self._user_stream.end()
-        if (feed := self._feed) is not None:
+        if self._run.feed is not None:
             self.end_with(End(reason_of_close()))
         reason = self._end.reason if self._end is not None else CloseReason.CLOSED
         self._watchdog.let_connection_go(is_stopping=reason is CloseReason.SERVER_STOPPING)
-        if feed is None:
-            self._close_unopened()
+        if self._run.feed is None:
+            self._run.discard()
         else:
-            self._close_opened(feed, reason)
+            self._close_opened(self._run.feed, reason)
 
     # What an application may call.
 
@@ -182,13 +178,13 @@ class EventStream:
         if end.is_urgent:
             self._watchdog.hurry()
         # If the source has not started, the thread that starts it will see the end.
-        if self._state is State.OPEN and (feed := self._feed) is not None:
+        if self._state is State.OPEN and (feed := self._run.feed) is not None:
             feed.stop()
             self._watchdog.wake()
 
     def where(self) -> str:
         """Return what the stream's source is and where it stands."""
-        return where_is(self._source)
+        return self._run.where()
 
     # The beginning.
 
@@ -209,7 +205,7 @@ class EventStream:
             raise
 
     def _admit(self, environ: WSGIEnvironment) -> Refusal | None:
-        if self._hooks.on_close is None and isinstance(self._source, Subscription):
+        if self._hooks.on_close is None and isinstance(self._run.source, Subscription):
             self._offer = environ.get(OFFER)
         gate, streams = admission(), registry()
         gate.prepare(environ, streams)
@@ -221,7 +217,7 @@ class EventStream:
             if refusal is None:
                 self._open_beside()
         finally:
-            if self._feed is None:
+            if self._run.feed is None:
                 streams.withdraw(self)
         return refusal
 
@@ -233,31 +229,24 @@ class EventStream:
         runtime = _runtime.current()
         signal = self._watchdog.open(runtime, self.end_with)
         self._record.opened_at = self._watchdog.clock()
-        self._feed = run_beside(
-            *(self._source, self._encode, self._hooks.context, runtime, signal),
-            self._source_ended,
-            plain=self._dialect.is_plain,
-        )
+        self._run.open_beside(self, runtime, signal)
         drain().watch(runtime.reactor)
         self._hooks.call_before()
 
     def _open_inline(self) -> None:
         registry().open_if_below(None, self)
         self._record.opened_at = self._watchdog.clock()
-        self._feed = run_inline(
-            *(self._source, self._encode, self._hooks.context, self._source_ended),
-            plain=self._dialect.is_plain,
-        )
-        if isinstance(self._source, FeedSource):
-            self._start(self._feed)  # At once, so that a test receives what it publishes next.
+        self._run.open_inline(self)
+        if self._run.is_relay:
+            self._start()  # At once, so that a test receives what it publishes next.
 
     def _first_chunk(self) -> bytes:
         # Events that are already there leave with the first bytes. If writing those cannot take
         # long, a stream that is handed off right after them needs no watchdog.
-        chunk, feed, source = b"", self._feed, self._source
-        if feed is not None and self._watchdog.runtime and isinstance(source, FeedSource):
-            if source.is_at_hand and self._end is None:
-                self._start(feed)
+        chunk, feed = b"", self._run.feed
+        if feed is not None and self._watchdog.runtime and self._run.is_relay:
+            if self._run.is_at_hand and self._end is None:
+                self._start()
                 chunk = feed.take() or b""
                 self._record.events += bool(chunk)
             is_quick = self._state is State.OPEN and self._watchdog.can_write_at_once
@@ -272,16 +261,9 @@ class EventStream:
             self._end = End(CloseReason.SERVER_STOPPING)
         return self._say(self._dialect.refusal(refusal))
 
-    def _start(self, feed: Feed) -> None:
-        try:
-            feed.start()
-        except Exception as exc:
-            # For example, no more threads. The client may reconnect when there are.
-            logger.exception("source %s could not be started; ending its stream", self.where())
-            feed.error = exc
-            self.end_with(End(CloseReason.FAILED))
-        if isinstance(self._source, FeedSource) and self._watchdog.runtime is not None:
-            self._hooks.call_before()  # Releases what a snapshot opened.
+    def _start(self) -> None:
+        if not self._run.start():
+            self.end_with(End(CloseReason.FAILED))  # The client may reconnect.
         # Only now: until here, this thread alone stops the source when the stream is ended.
         self._state = State.OPEN
 
@@ -289,7 +271,7 @@ class EventStream:
 
     def _next_chunk(self, feed: Feed) -> bytes:
         if self._state is State.NEW and self._end is None:
-            self._start(feed)
+            self._start()
         while self._end is None:
             chunk = feed.take()
             if chunk is not None:
@@ -349,52 +331,15 @@ class EventStream:
         self._state = State.ENDING if words.is_clean else State.BREAKING
         return words.text
 
-    def _close_unopened(self) -> None:
-        discard(self._source)
-        self._leave()
-        self._leave()
-
     def _close_opened(self, feed: Feed, reason: CloseReason) -> None:
-        feed.stop()
-        if isinstance(self._source, FeedSource):
-            self._source_ended()
-        streams = registry()
-        streams.lingers(self, self._watchdog.clock())
-        if feed.done:
-            streams.lingers_no_more(self)
-        streams.closed(self, reason)
-        self._watchdog.wait_for_source(
-            *(lambda: feed.done, reason, self._hooks.on_close is not None),
-            isinstance(self._source, AsyncIterator),
-        )
+        self._run.linger()
+        registry().closed(self, reason)
+        has_callback = self._hooks.on_close is not None
+        self._watchdog.wait_for_source(lambda: feed.done, reason, has_callback, self._run.is_async)
         try:
             record = self._record
             seconds = self._watchdog.clock() - record.opened_at
             log_end(record.path, reason, seconds, record.events, record.bytes)
             self._hooks.call_on_close(reason)
         finally:
-            self._leave()
-
-    def _source_ended(self) -> None:
-        # A generator calls this in its own greenlet or thread.
-        feed = self._feed
-        assert feed is not None
-        try:
-            if self._watchdog.runtime is not None:
-                self._hooks.call_after_source()
-        finally:
-            feed.done = True
-            registry().lingers_no_more(self)
-            self._watchdog.wake()
-            self._leave()
-
-    def _leave(self) -> None:
-        with _lock:
-            self._parties -= 1
-            is_last = not self._parties
-        if is_last:
-            error = self._feed.error if self._feed is not None else None
-            # Drop what references the request.
-            self._source = iter(())
-            self._feed = None
-            self._hooks.call_after(error)
+            self._run.leave()

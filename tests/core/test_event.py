@@ -124,16 +124,23 @@ def test_refused(fields, message):
     assert isinstance(caught.value, ValueError)
 
 
+MAKE_TEXT = "make text of it, or a dictionary, a list or a dataclass of what JSON knows"
+
+
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        (object(), "data of type object is neither text nor an event, and not JSON"),
+        (object(), f"data is of the type object, which cannot be sent: {MAKE_TEXT}"),
         (b"x", "data is bytes, but an event stream is text: decode it first"),
-        (ServerSentEvent([1j]), "data of type list is neither text nor an event, and not JSON"),
+        (ServerSentEvent([1j]), "data[0] is of the type complex, which cannot be sent: make"),
         ("\ud800", "text contains the lone surrogate U+D800"),
-        ([b"x"], "data of type list is neither text nor an event, and not JSON: Object of type by"),
+        ([b"x"], f"data[0] is of the type bytes, which cannot be sent: {MAKE_TEXT}"),
+        ({"a": [1, {"b": {1j}}]}, "data['a'][1]['b'][0] is of the type complex, which"),
+        ({"a": ServerSentEvent}, "data['a'] is the class ServerSentEvent: create an object"),
+        ({("a",): 1}, "data cannot be sent as JSON: keys must be str, int, float, bool or None"),
+        ({"a": {("a",): 1}}, "data['a'] cannot be sent as JSON: keys must be str, int, float,"),
         (ServerSentEvent, "data is the class ServerSentEvent: create an object"),
-        ((n for n in "a"), "data of type generator is neither text nor an event, and not JSON"),
+        ((n for n in "a"), "data is of the type generator, which cannot be sent: make text of"),
     ],
 )
 def test_unsendable(item, message):

@@ -18,7 +18,7 @@ import pytest
 from django.core.serializers.json import DjangoJSONEncoder
 from flask import Flask
 
-from sse_sync.jsonable import to_json
+from sse_sync.jsonable import find_unwritable, to_json
 
 ID = UUID(int=1)
 DAY = date(2026, 1, 2)
@@ -212,3 +212,20 @@ def test_failing_model():
 
     with pytest.raises(ValueError, match=r"fail.*KeyError: 'mine'"):
         to_json([Broken()], json.dumps)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1j, ("", 1j)),
+        ({"a": 1, "b": [{}, (1j,)]}, ("['b'][1][0]", 1j)),
+        (Data(more=[1j]), ("['more'][0]", 1j)),
+        ({"a": {1: {1j}}}, ("['a'][1][0]", 1j)),
+        ({"a": {(1,): 2}}, ("['a']", {(1,): 2})),
+    ],
+)
+def test_find_unwritable(value, expected):
+    """What cannot be JSON is found, however deep."""
+    with pytest.raises(TypeError):
+        to_json(value, json.dumps)
+    assert find_unwritable(value, json.dumps) == expected

@@ -482,7 +482,7 @@ class StreamContract:
                     yield str(exc)
 
         cannot, kind, line = texts(front.get(front.stream(view)), 3)
-        assert cannot.startswith("data of type list is neither text nor an event, and not JSON: ")
+        assert cannot.startswith("data[0] is of the type bytes, which cannot be sent: make text")
         assert kind == "data is the class EventText: create an object"
         assert line == "text has a line that is neither a field nor a comment: 'b'"
 

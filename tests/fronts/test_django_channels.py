@@ -1,5 +1,6 @@
 """Channels in Django: ready-made views, permissions, and publishing with the database."""
 
+import re
 import threading
 from datetime import date
 
@@ -112,10 +113,16 @@ def test_channel_view():
     assert fixed(factory.get("/?channels=secret")).status_code == 200
 
 
-@pytest.mark.parametrize("channels", [(), "news"])
-def test_channel_view_without_channels(channels):
+@pytest.mark.parametrize(
+    ("channels", "message"),
+    [
+        ((), "ChannelView needs channels=[...] or get_channels()"),
+        ("news", "ChannelView takes a list, not text: write channels=['news']"),
+    ],
+)
+def test_channel_view_without_channels(channels, message):
     """A view without channels says what it needs."""
-    with pytest.raises(ImproperlyConfigured, match=r"needs channels=\[...\] or get_channels"):
+    with pytest.raises(ImproperlyConfigured, match=f"^{re.escape(message)}$"):
         ChannelView.as_view(channels=channels)(factory.get("/"))
 
 

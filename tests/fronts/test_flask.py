@@ -201,6 +201,12 @@ def test_decorator(app, client):
     assert bare.__name__ == "bare"
 
 
+def test_blueprint_of_a_list():
+    """A list instead of names is refused where the blueprint is made."""
+    with pytest.raises(ConfigurationError, match=r"not list \['a', 'b'\]: pass several channels"):
+        SSE().blueprint(["a", "b"])
+
+
 def test_method_view_and_blueprint(app, client):
     """Methods, decorators of a class, and blueprints work alike."""
     blueprint = flask.Blueprint("events", __name__, url_prefix="/events")

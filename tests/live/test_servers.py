@@ -109,7 +109,7 @@ def test_disconnect_in_a_flood(server, key):
 
 EXPECTED_IN_LOG = {
     "failing": "ZeroDivisionError: the secret",
-    "unsendable": "neither text nor",
+    "unsendable": "which cannot be sent: make text of it",
     "exiting": "SystemExit: 3",
 }
 

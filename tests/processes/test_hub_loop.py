@@ -351,7 +351,7 @@ def test_fork():
         def inside():
             stream = EventStream(source(), {"SERVER_SOFTWARE": "test"})
             assert [next(stream), next(stream)][1] == b"data: a\\n\\n"
-            stream._feed._tell(stream._feed._go_on)
+            stream._run.feed._tell(stream._run.feed._go_on)
             gevent.sleep(0.01)
             parents = runtime.current().event_loop()
             pid = os.fork()

@@ -1,5 +1,7 @@
 """The hub of an application, and of a script."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from sse_sync import ConfigurationError
@@ -55,6 +57,26 @@ def test_memory_with_an_unknown_number_of_processes(caplog):
     (message,) = caplog.messages
     assert "a2wsgi does not tell whether it runs several" in message
     app_hub.hub().close()
+
+
+@pytest.mark.parametrize(
+    ("url", "workers", "is_warned"),
+    [("memory://", 2, True), ("memory://", 1, False), ("redis://127.0.0.1:1", 2, False)],
+)
+def test_publishing_to_memory_beside_other_workers(monkeypatch, caplog, url, workers, is_warned):
+    """A worker that only publishes gets no request to learn it from; the log says it once."""
+    worker = SimpleNamespace(cfg=SimpleNamespace(workers=workers))
+    monkeypatch.setattr("sse_sync.channels.app.find_worker", lambda: worker)
+    app_hub = AppHub(Options(broker_url=url), broker_setting="MY_URL")
+    for _ in range(2):
+        hub = app_hub.hub()
+    assert (
+        "MY_URL is memory://, the default, which serves a single process, but gunicorn runs 2:"
+        " only streams of this one get what is published here. Use redis://, or run one worker"
+        in caplog.messages
+    ) is is_warned
+    assert len(caplog.messages) == is_warned
+    hub.close()
 
 
 @pytest.mark.parametrize("name", of_test_clients())

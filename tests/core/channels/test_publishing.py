@@ -8,7 +8,7 @@ from tests.core.channels.reading import data, events, opened
 
 def test_unsendable(hub):
     """Data that cannot be sent is refused when published."""
-    with pytest.raises(EventError, match="neither text nor"):
+    with pytest.raises(EventError, match="cannot be sent"):
         hub.publish("a", object())
     with pytest.raises(EventError, match="line break"):
         hub.publish("a", "x", event="a\nb")
@@ -71,6 +71,38 @@ def test_what_is_no_channel(hub, channel, problem):
     assert str(caught.value).startswith(f"channel {problem}")
 
 
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        ((), {}),
+        (("a",), {}),
+        (("x",), {"channel": "a"}),
+        (("a", "x", "created"), {}),
+        ((), {"data": "x"}),
+        ((), {"channel": "a"}),
+        (({"message": "x"},), {"type": "greeting"}),  # flask-sse's
+        (({"message": "x"},), {"type": "greeting", "channel": "a"}),
+        ((), {"channel": "a", "type": "greeting"}),
+    ],
+)
+def test_channel_or_data_is_missing(hub, args, kwargs):
+    """The error says what publish takes, and in which order, as flask-sse's is another."""
+    with pytest.raises(TypeError) as caught:
+        hub.publish(*args, **kwargs)
+    instead = ", and event= instead of type=" if "type" in kwargs else ""
+    assert str(caught.value) == (
+        f"publish() takes the channel first and then the data{instead}:"
+        " publish('news', {'id': 7}, event='created')"
+    )
+
+
+def test_channel_and_data_by_name(hub):
+    """Both may be given by their names."""
+    hub.publish("a", data="x")
+    hub.publish(data="x", channel="a", event="created")
+    assert hub.statistics().published == 2
+
+
 def test_unknown_keywords_of_publish(hub):
     """They are refused by name; flask-sse's spelling of the event type is explained."""
     for publish in (hub.publish, hub.publish_to_user):
@@ -78,5 +110,9 @@ def test_unknown_keywords_of_publish(hub):
             publish("a", "x", evnt="created")
         with pytest.raises(TypeError, match="'type': write event= instead"):
             publish("a", "x", type="created")
+        with pytest.raises(TypeError, match="'id': the broker gives each event its id"):
+            publish("a", "x", id="7")
+        with pytest.raises(TypeError, match="'retry': it is an option of the stream"):
+            publish("a", "x", retry=5)
         with pytest.raises(TypeError, match="'token_age'"):
             publish("a", "x", token_age=5)

@@ -211,7 +211,7 @@ def test_long_replay(make_hub, environ):
 
 
 def feed_of(stream):
-    return stream._feed
+    return stream._run.feed
 
 
 def test_long_replay_with_a_filter(make_hub, environ):

@@ -7,8 +7,8 @@ import types
 
 import pytest
 
+from sse_sync.server import find_worker
 from sse_sync.streams.admission import LINGERING_LIMIT, Admission, Capacity, Refusal
-from sse_sync.streams.drain import find_worker
 from sse_sync.streams.registry import Registry
 
 

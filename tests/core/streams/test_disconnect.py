@@ -176,14 +176,14 @@ def test_thread_that_has_just_woken_is_not_late(runtime, client):
 
     stream = served(source(), write_timeout=1, heartbeat=None)
     next(stream)
-    take = stream._feed.take
+    take = stream._run.feed.take
 
     def slow_take():
         # The stream's thread may be anywhere in __next__ when the reactor checks.
         assert stream._watchdog._tick(runtime.now) is not None
         return take()
 
-    stream._feed.take = slow_take
+    stream._run.feed.take = slow_take
     assert next(stream) == b"data: a\n\n"
     assert "abort" not in client.done
     stream.close()

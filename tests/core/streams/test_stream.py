@@ -35,8 +35,8 @@ ASGIREF = {"wsgi.input": class_named("tempfile.SpooledTemporaryFile")}
 
 def go_on(stream, runtime):
     """Let the source run to its next event or its next wait, as if the last one was sent."""
-    stream._feed._holding = False
-    stream._feed._taken.set()
+    stream._run.feed._holding = False
+    stream._run.feed._taken.set()
     runtime.run_ready()
 
 
@@ -209,7 +209,7 @@ def test_unsendable_is_raised_at_its_yield(environ, caplog):
 
     chunks = list(served(source(), environ))
     assert chunks == [PREAMBLE, b"data: recovered\n\n", END]
-    assert "neither text nor an event, and not JSON" in seen[0]
+    assert "data is of the type object, which cannot be sent" in seen[0]
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
 
 
