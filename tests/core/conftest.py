@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from sse_sync import runtime
+from sse_sync.channels import hub
 from sse_sync.runtime.threads import ThreadReactor, ThreadRuntime
 from tests.core.examples import EXAMPLES
 
@@ -50,8 +52,8 @@ def children():
 def nothing_is_left_behind(monkeypatch):
     """A test closes its hubs, so that no later fork starts them again, and ends what it runs."""
     hubs = set()
-    monkeypatch.setattr("sse_sync.channels.hub._hubs", hubs)
-    monkeypatch.setattr("sse_sync.runtime._threads", None)
+    monkeypatch.setattr(hub, "_hubs", hubs)
+    monkeypatch.setattr(runtime, "_threads", None)
     before, known = set(threading.enumerate()), children()
     yield
     left = set(threading.enumerate()) - before

@@ -5,4 +5,6 @@ EXAMPLES says so, as "make test" does.
 
 import os
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "10"))
+EXAMPLES = int(os.environ.get("EXAMPLES", "5"))
+# How often two threads take turns.
+TURNS = 100 * EXAMPLES

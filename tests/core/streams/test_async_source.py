@@ -14,6 +14,7 @@ from sse_sync import CloseReason, EventError, EventStream, statistics
 from sse_sync.event import encode
 from sse_sync.runtime.event_loop import end_loop
 from sse_sync.streams.async_source import AsyncFeed, run_coroutine
+from tests.core.examples import TURNS
 from tests.core.streams.served import END, HEARTBEAT, PREAMBLE, SERVED, served
 from tests.waiting import wait_for
 
@@ -532,11 +533,11 @@ def test_coroutine_abandoned_before_its_first_step(runtime, seen):
 
 
 def test_many_turns_between_threads(threads):
-    """Thousands of hand-overs between the loop's thread and a stream lose and repeat nothing."""
+    """Many hand-overs between the loop's thread and a stream lose and repeat nothing."""
     ended = threading.Event()
 
     async def source():
-        for number in range(3000):
+        for number in range(TURNS):
             yield number
 
     feed = AsyncFeed(
@@ -555,7 +556,7 @@ def test_many_turns_between_threads(threads):
             got.append(chunk)
         elif not feed.done:
             feed.wait()
-    assert got == [encode(number) for number in range(3000)]
+    assert got == [encode(number) for number in range(TURNS)]
     assert ended.is_set()
     loop = threads.event_loop()
     end_loop(loop)

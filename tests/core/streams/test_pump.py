@@ -6,15 +6,16 @@ import threading
 from sse_sync.event import encode
 from sse_sync.runtime.threads import ThreadRuntime
 from sse_sync.streams.pump import Pump
+from tests.core.examples import TURNS
 
 DEADLINE = 10
 
 
 def test_every_event_once_and_in_order():
-    """Thousands of hand-overs between two threads lose and repeat nothing."""
+    """Many hand-overs between two threads lose and repeat nothing."""
     runtime, ended = ThreadRuntime(), threading.Event()
     pump = Pump(
-        iter(range(3000)),
+        iter(range(TURNS)),
         encode,
         runtime=runtime,
         context=contextvars.copy_context(),
@@ -29,7 +30,7 @@ def test_every_event_once_and_in_order():
             got.append(chunk)
         elif not pump.done:
             pump.wait()
-    assert got == [encode(number) for number in range(3000)]
+    assert got == [encode(number) for number in range(TURNS)]
     assert ended.is_set()
     assert pump.error is None
 
