@@ -14,6 +14,7 @@ from typing import Any
 import websocket
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
+from tests.live.servers import free_port
 from tests.waiting import wait_for
 
 START_DEADLINE = 30.0
@@ -77,7 +78,9 @@ class Chromium(Browser):
         ):
             options.add_argument(f"--{flag}")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = Chrome(options=options, service=ChromeService("/usr/bin/chromedriver"))
+        # An outgoing connection may take the port that Selenium chooses before chromedriver does.
+        service = ChromeService("/usr/bin/chromedriver", port=free_port())
+        self.driver = Chrome(options=options, service=service)
         self.driver.set_page_load_timeout(START_DEADLINE)
 
     def open(self, url: str) -> None:
