@@ -7,10 +7,9 @@ import h2.connection
 import h2.events
 import pytest
 
-from sse_sync import ServerSentEvent
+from tests.live.servers import READY
 
 WORKERS = ["gunicorn-gevent-flask", "gunicorn-gthread-django"]
-READY = ServerSentEvent("ready")
 
 
 @pytest.mark.parametrize("name", WORKERS)
