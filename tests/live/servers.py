@@ -133,15 +133,16 @@ class Server:
 
     def stream(self, path: str, **arguments: object) -> LiveStream:
         """Open an event stream."""
+        arguments.setdefault("timeout", PATIENCE)
         if self.context is not None:
-            plain = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+            plain = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
             arguments["connection"] = self.context.wrap_socket(plain, server_hostname="127.0.0.1")
         return LiveStream(self.url + path, **arguments)
 
     def get(self, path: str) -> bytes:
         """Return an ordinary response's body."""
         url = self.url + path
-        with urllib.request.urlopen(url, timeout=10, context=self.context) as response:
+        with urllib.request.urlopen(url, timeout=PATIENCE, context=self.context) as response:
             return response.read()
 
     def json(self, path: str) -> object:

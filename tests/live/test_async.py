@@ -48,7 +48,7 @@ def test_one_at_a_time(server, key):
             return sum(what == "another" for what, _ in server.json(f"/marks/{key}"))
 
         settled = [made()]
-        wait_for(lambda: settled.append(made()) or settled[-1] == settled[-2], "a pause", 10)
+        wait_for(lambda: settled.append(made()) or settled[-1] == settled[-2], "a pause")
         assert settled[-1] < 500
         for _ in range(20):
             assert len(next(stream).data) == 50_000

@@ -21,7 +21,7 @@ from tests.live.servers import GUNICORN_OPTIONS, ROOT, START_DEADLINE, Kind, Ser
 from tests.live.test_gunicorn import PROMPT, is_alive, rest
 from tests.nginx import Nginx
 from tests.redis_server import RedisServer
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 DEPLOY = ROOT / "deploy"
 CONTROL = tuple({"--no-control-socket"} & GUNICORN_OPTIONS)
@@ -35,9 +35,9 @@ class Site:
         self.context = nginx.client_context()
 
     def stream(self, path, **arguments):
-        plain = socket.create_connection(("127.0.0.1", self.nginx.port), timeout=10)
+        plain = socket.create_connection(("127.0.0.1", self.nginx.port), timeout=PATIENCE)
         secure = self.context.wrap_socket(plain, server_hostname="localhost")
-        return LiveStream(self.nginx.url + path, connection=secure, **arguments)
+        return LiveStream(self.nginx.url + path, connection=secure, timeout=PATIENCE, **arguments)
 
 
 @pytest.fixture(scope="module", params=["flask", "django"])
@@ -130,7 +130,7 @@ def test_nobody_behind(tmp_path):
 
 def asked(nginx, path, method="GET", **headers):
     connection = http.client.HTTPSConnection(
-        "localhost", nginx.port, timeout=10, context=nginx.client_context()
+        "localhost", nginx.port, timeout=30, context=nginx.client_context()
     )
     with contextlib.closing(connection):
         connection.request(method, path, headers=headers)
@@ -140,7 +140,7 @@ def asked(nginx, path, method="GET", **headers):
 
 def test_plain_http(site):
     """Plain HTTP is redirected to TLS."""
-    connection = http.client.HTTPConnection("localhost", site.nginx.plain_port, timeout=10)
+    connection = http.client.HTTPConnection("localhost", site.nginx.plain_port, timeout=30)
     with contextlib.closing(connection):
         connection.request("GET", "/subscribe/x", headers={"Host": "localhost"})
         response = connection.getresponse()

@@ -15,7 +15,7 @@ from sse_sync import EventStreamParser
 from tests.live.servers import kind
 from tests.nginx import PlainNginx
 from tests.tls import make_certificate
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 WORKERS = [
     "gunicorn-gevent-flask",
@@ -33,7 +33,7 @@ class Exchange:
     def __init__(self, port, path, *, method="GET", version="1.1", headers=()):
         lines = [f"{method} {path} HTTP/{version}", "Host: localhost", "Connection: close"]
         lines += [*headers, "", ""]
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self._socket.sendall("\r\n".join(lines).encode())
         self._raw = b""
         self._was_reset = False
@@ -144,7 +144,7 @@ def test_server_stops(start, name):
             assert b"stream-open" not in body
         else:
             assert 2000 <= parser.retry <= 4000
-    server.wait(10)
+    server.wait(20)
     assert "Traceback" not in server.output()
 
 
@@ -239,13 +239,13 @@ def test_slow_client_of_a_stopping_server(start, name):
     server = start(name)
     slow = socket.socket()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    slow.settimeout(10)
+    slow.settimeout(PATIENCE)
     slow.connect(("127.0.0.1", server.port))
     slow.sendall(b"POST /api/flooding HTTP/1.0\r\nHost: localhost\r\n\r\n")
     wait_for(lambda: server.json("/figures")["open"], "the stream", equals=1)
     time.sleep(0.5)  # Until the system's buffers are full; nothing else tells.
     server.signal(signal.SIGTERM)
-    server.wait(10)
+    server.wait(20)
     with slow, pytest.raises(ConnectionResetError):
         _read_all(slow)
 
@@ -281,7 +281,7 @@ def test_steady_client_of_an_end_that_is_not_urgent(start, name, version):
     server = start(name, TEST_LIFETIME="3")
     steady = socket.socket()
     steady.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    steady.settimeout(10)
+    steady.settimeout(PATIENCE)
     steady.connect(("127.0.0.1", server.port))
     steady.sendall(f"GET /subscribe/x HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
     raw = b""
@@ -317,7 +317,7 @@ def test_slow_client_of_an_end_that_the_server_does_not_wait_for(start, name):
     server = start(name, TEST_LIFETIME="3")
     slow = socket.socket()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    slow.settimeout(10)
+    slow.settimeout(PATIENCE)
     slow.connect(("127.0.0.1", server.port))
     slow.sendall(b"GET /subscribe/x HTTP/1.0\r\nHost: localhost\r\n\r\n")
     wait_for(lambda: server.json("/figures")["handed_off"], "the hand-off", equals=1)
@@ -325,6 +325,6 @@ def test_slow_client_of_an_end_that_the_server_does_not_wait_for(start, name):
     time.sleep(3.2)  # Until its lifetime is over; nothing tells before it has read.
     assert server.json("/figures")["handed_off"] == 1
     server.signal(signal.SIGTERM)
-    server.wait(10)
+    server.wait(20)
     with slow, pytest.raises(ConnectionResetError):
         _read_all(slow)

@@ -84,15 +84,15 @@ class Site:
     def ask(self, path, data=None, method="GET", **headers):
         """Return an ordinary response's body."""
         asked = urllib.request.Request(self.url + path, data, headers, method=method)
-        with urllib.request.urlopen(asked, timeout=10, context=self.context) as response:
+        with urllib.request.urlopen(asked, timeout=PATIENCE, context=self.context) as response:
             return response.read()
 
     def stream(self, path, **arguments):
         """Open an event stream."""
-        sock = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
         if self.context is not None:
             sock = self.context.wrap_socket(sock, server_hostname="127.0.0.1")
-        return LiveStream(self.url + path, connection=sock, **arguments)
+        return LiveStream(self.url + path, connection=sock, timeout=PATIENCE, **arguments)
 
     def workers(self):
         """Return the worker processes."""
@@ -161,7 +161,7 @@ def browser(tmp_path_factory):
         yield chromium.driver
 
 
-def see(condition, what, timeout=2 * PATIENCE):
+def see(condition, what, timeout=PATIENCE):
     """Wait for what a page shows, without polling so often that it loads the machine."""
 
     def look():
@@ -305,7 +305,7 @@ def request(site, path, method="POST", **fields):
     data = urllib.parse.urlencode(fields).encode() if method == "POST" else None
     asked = urllib.request.Request(site.url + path, data, method=method)
     try:
-        with urllib.request.urlopen(asked, timeout=10, context=site.context) as response:
+        with urllib.request.urlopen(asked, timeout=PATIENCE, context=site.context) as response:
             return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         with error:

@@ -62,7 +62,7 @@ def test_everything_is_logged_at_the_end(start, name):
         server.signal(signal.SIGTERM)
         for stream in streams:
             rest(stream)
-        server.wait(10)
+        server.wait(20)
     assert server.output().count("ended: server stopping") == 100
 
 
@@ -244,7 +244,7 @@ def test_tracing(start, middleware):
 def test_http_1_0(start, name):
     """An HTTP/1.0 stream has no chunks, and is closed at the end."""
     server = start(name, TEST_LIFETIME="3")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
         sock.sendall(b"GET /subscribe/x HTTP/1.0\r\n\r\n")
         wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         server.get("/publish/x?first=7")
@@ -294,7 +294,7 @@ def test_tls(start, name, certificate):  # noqa: F811
 def test_pipelined_bytes(start, name):
     """Bytes that a client sends after its request do no harm, and are never answered."""
     server = start(name)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
         request = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
         sock.sendall(request % b"subscribe/x" + request % b"plain")
         wait_for(lambda: handed_off(server), "the hand-off", equals=1)
@@ -331,7 +331,7 @@ def test_client_that_does_not_read(start, name):
         for first in range(0, 200, 10):
             server.get(f"/publish/x?first={first}&count=10&size=40000")
             assert [int(e.data.rstrip("x")) for e in fast.take(10)] == [*range(first, first + 10)]
-        wait_for(lambda: server.json("/figures")["open"], "its end", equals=1)
+        wait_for(lambda: server.json("/figures")["open"], "its end", 20, equals=1)
     assert "Traceback" not in server.output()
 
 

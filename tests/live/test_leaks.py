@@ -22,7 +22,7 @@ KINDS = [
 def _come_and_go(port, path, count):
     request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".encode()
     for _ in range(count):
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
             sock.sendall(request)
             data = b""
             while b"data: " not in data:

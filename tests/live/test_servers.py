@@ -148,7 +148,7 @@ def test_head(server, key):
 
 def test_keep_alive_after_the_end(server, key):
     """If the server keeps connections alive, the next request on this one works."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     for _ in range(3):
         connection.request("GET", f"/stream/count?key={key}")
         assert connection.getresponse().read().endswith(b"data: \n\n")
@@ -173,7 +173,7 @@ def test_http_1_0(server, key, connection):
 def _http_1_0(server, path, connection):
     import socket
 
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
         lines = [f"GET {path} HTTP/1.0", "Host: x", f"Connection: {connection}", "", ""]
         sock.sendall("\r\n".join(lines).encode())
         while chunk := sock.recv(65536):
@@ -188,7 +188,7 @@ def test_last_event_id(server):
         request = urllib.request.Request(server.url + "/last")
         if value is not None:
             request.add_header("Last-Event-ID", value)
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=30) as response:
             return response.read().strip()
 
     assert last(None) == b"null"
