@@ -56,7 +56,7 @@ GRANIAN = Kind(
 def server(request, tmp_path_factory):
     """Each server in turn, on which a stream ends by itself before long."""
     log = tmp_path_factory.mktemp("log") / "log"
-    with Server(request.param, log, {"TEST_LIFETIME": "3"}) as running:
+    with Server(request.param, log, {"TEST_LIFETIME": "5"}) as running:
         yield running
 
 
@@ -69,7 +69,8 @@ def test_heartbeat_while_blocked(server, key):
 def test_channel_stream_stays_open(server, key):
     """A stream of channels waits for what is published later."""
     with server.stream(f"/subscribe/{key}", comments=True) as stream:
-        assert [event.event for event in stream.take(4)] == [None, "stream-open", None, None]
+        assert next(event for event in stream if event != comment()).event == "stream-open"
+        assert stream.take(2) == [comment()] * 2
         if server.kind.server != "asgiref's WsgiToAsgi":  # It answers nothing else meanwhile.
             server.get(f"/publish/{key}?first=7")
             assert next(event for event in stream if event != comment()).data == "7"

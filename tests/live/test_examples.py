@@ -441,8 +441,9 @@ def test_live_users(page):
 
 
 def assert_leaving_is_noticed(tab, selector, others):
-    """Close the other tabs, one by one; the page has to show it within a second."""
-    # One success in three will do, because the machine may be busy.
+    """Close the other tabs, one by one; the page has to show it at once."""
+    # One success in three will do, because the machine may be busy. A heartbeat that fails would
+    # tell it, too, up to 15 s later.
     seconds = []
     tab.run(
         "window.changes = []; new MutationObserver(() => changes.push(Date.now() / 1000))"
@@ -454,7 +455,7 @@ def assert_leaving_is_noticed(tab, selector, others):
         other.close()
         see(lambda n=number: len(tab.run("return changes")) >= n, "somebody to leave")
         seconds.append(tab.run("return changes.at(-1)") - began)
-    assert min(seconds) < 1, seconds
+    assert min(seconds) < 2, seconds
 
 
 def test_live_users_are_tabs(page):
