@@ -14,9 +14,10 @@ from typing import Any
 import websocket
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
+from tests.live.servers import free_port
 from tests.waiting import wait_for
 
-START_DEADLINE = 30.0
+START_DEADLINE = 60.0
 
 
 class Browser:
@@ -28,7 +29,7 @@ class Browser:
         """Load a page, and wait until it is loaded."""
         raise NotImplementedError
 
-    def run(self, script: str, *arguments: Any, timeout: float = 20.0) -> Any:
+    def run(self, script: str, *arguments: Any, timeout: float = 60.0) -> Any:
         """
         Run the body of an asynchronous function in the page; return what it returns.
 
@@ -77,13 +78,15 @@ class Chromium(Browser):
         ):
             options.add_argument(f"--{flag}")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = Chrome(options=options, service=ChromeService("/usr/bin/chromedriver"))
+        # An outgoing connection may take the port that Selenium chooses before chromedriver does.
+        service = ChromeService("/usr/bin/chromedriver", port=free_port())
+        self.driver = Chrome(options=options, service=service)
         self.driver.set_page_load_timeout(START_DEADLINE)
 
     def open(self, url: str) -> None:
         self.driver.get(url)
 
-    def run(self, script: str, *arguments: Any, timeout: float = 20.0) -> Any:
+    def run(self, script: str, *arguments: Any, timeout: float = 60.0) -> Any:
         self.driver.set_script_timeout(timeout)
         return self.driver.execute_script(
             f"return (async function () {{ {script} }}).apply(null, arguments)", *arguments
@@ -148,7 +151,7 @@ class Firefox(Browser):
     def open(self, url: str) -> None:
         self.call("browsingContext.navigate", context=self._page, url=url, wait="complete")
 
-    def run(self, script: str, *arguments: Any, timeout: float = 20.0) -> Any:
+    def run(self, script: str, *arguments: Any, timeout: float = 60.0) -> Any:
         function = f"""async (text) => JSON.stringify(
             await (async function () {{ {script} }}).apply(null, JSON.parse(text)) ?? null)"""
         answer = self.call(

@@ -77,7 +77,7 @@ class Nginx:
 
     def __exit__(self, *exc_info):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
+        self.process.wait(30)
 
     def _is_up(self):
         assert self.process.poll() is None, (self.folder / "stderr.log").read_text()
@@ -120,4 +120,4 @@ class PlainNginx:
 
     def __exit__(self, *exc_info):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
+        self.process.wait(30)

@@ -95,18 +95,23 @@ class Sentinel(RedisServer):
 
 
 class RedisCluster:
-    """A context manager: three primaries and a replica of each, on loopback."""
+    """
+    A context manager: three primaries and a replica of each, on loopback.
 
-    def __init__(self, folder):
+    Args:
+        folder: Where the nodes have their files.
+        timeout: After how many milliseconds of silence a node counts as dead. On a busy machine one
+            may be silent for a second.
+    """
+
+    def __init__(self, folder, timeout=10_000):
         self.nodes = []
-        ports = set()
-        while len(ports) < 12:
-            ports.add(free_port())
+        ports = [free_port() for _ in range(12)]
         for number in range(6):
             own = folder / f"node{number}"
             own.mkdir()
             options = [
-                *("--cluster-enabled", "yes", "--cluster-node-timeout", "1000"),
+                *("--cluster-enabled", "yes", "--cluster-node-timeout", str(timeout)),
                 *("--cluster-port", str(ports.pop()), "--repl-diskless-sync-delay", "0"),
             ]
             node = RedisServer(own, *options)

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 # A deadline for a slow machine, not a claim about how long anything takes.
-PATIENCE = 15.0
+PATIENCE = 30.0
 
 _ANYTHING_TRUE = object()
 

@@ -73,7 +73,7 @@ async def stubborn(key):
     try:
         await asyncio.sleep(600)
     except asyncio.CancelledError:
-        await asyncio.sleep(7)
+        await asyncio.sleep(float(os.environ.get("TEST_STUBBORN", "7")))
     mark(key, "finally")
 
 

@@ -42,10 +42,15 @@ def own_server(tmp_path):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    """Shorter times, so that faults are noticed sooner."""
+    """Shorter pauses, so that faults are noticed sooner. The machine may be busy, Redis slow."""
     monkeypatch.setattr(redis_listener, "PAUSES", (0.02, 0.2))
+    give_up_after(10.0, monkeypatch)
+
+
+def give_up_after(seconds, monkeypatch):
+    """Let the broker wait so long for an answer."""
     for module in (redis_listener, redis_nodes):
-        monkeypatch.setattr(module, "TIMEOUT", 1.0)
+        monkeypatch.setattr(module, "TIMEOUT", seconds)
 
 
 @pytest.fixture
@@ -146,7 +151,7 @@ def test_prefixes_spread_over_the_cluster(cluster, started):
 
 def test_cluster_fails_over(tmp_path, started):
     """When the node with our keys dies, its replica takes over, with another epoch."""
-    with RedisCluster(tmp_path) as cluster:
+    with RedisCluster(tmp_path, timeout=1000) as cluster:
         broker, received = started(cluster)
         before = broker.subscribe(["a"])
         broker.publish(Publication("a", b"data: 1\n\n"))
@@ -591,7 +596,7 @@ def test_storm_of_replays(server, started, monkeypatch):
 def test_everything_expires(server, started):
     """Nothing but one hash stays in Redis longer than its age."""
     prefix = next(_prefixes)
-    broker, _ = started(server, prefix=prefix, max_age=0.3)
+    broker, _ = started(server, prefix=prefix, max_age=2.0)
     start = broker.position()
     for number in range(20):
         broker.publish(Publication(f"user-{number}", b"data: x\n\n"))
@@ -807,10 +812,10 @@ def test_quiet_process_does_not_fall_behind(server, started, monkeypatch):
     """A long silence while others publish does not turn a reconnect into a gap."""
     monkeypatch.setattr(redis_listener, "PING_INTERVAL", 0.1)
     prefix = next(_prefixes)
-    quiet, received = started(server, prefix=prefix, max_age=0.5)
-    busy, _ = started(server, prefix=prefix, max_age=0.5)
+    quiet, received = started(server, prefix=prefix, max_age=2.0)
+    busy, _ = started(server, prefix=prefix, max_age=2.0)
     quiet.subscribe(["quiet"])
-    deadline = time.monotonic() + 1.5
+    deadline = time.monotonic() + 4.0
     while time.monotonic() < deadline:
         busy.publish(Publication("busy", b"data: x\n\n"))
         time.sleep(0.02)
@@ -868,13 +873,14 @@ def test_hanging_server(own_server, started, monkeypatch):
     """A Redis that hangs blocks a publisher for a bounded time, and the process recovers."""
     monkeypatch.setattr(redis_listener, "PING_INTERVAL", 0.5)
     monkeypatch.setattr(redis_listener, "SILENCE", 1.5)
+    give_up_after(1.0, monkeypatch)
     broker, received = started(own_server)
     broker.subscribe(["a"])
     own_server.pause()
     began = time.monotonic()
     with pytest.raises(BrokerUnavailable):
         broker.publish(Publication("a", b"data: 1\n\n"))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
     with pytest.raises(BrokerUnavailable):
         broker.subscribe(["b"])
     wait_for(lambda: received.problems, "the problem")
@@ -919,10 +925,8 @@ def test_passwords_of_sentinels_are_not_shown(name):
     broker.close()
 
 
-def test_many_channels(server, started, monkeypatch):
+def test_many_channels(server, started):
     """Thousands of channels do not make an event more expensive."""
-    # Confirming them takes a busy machine more than the second of the other tests.
-    monkeypatch.setattr(redis_listener, "TIMEOUT", 10.0)
     broker, received = started(server, prefix=next(_prefixes))
     names = [f"user-{number}" for number in range(5000)]
     broker.subscribe(names)
@@ -942,6 +946,7 @@ def test_at_intervals_once_by_all(server):
     """Scheduled events of several processes arrive once per interval, in all of them."""
     prefix, interval = next(_prefixes), 0.1
     callers, received = set(), []
+    both, begun = threading.Barrier(2, timeout=30), []
 
     def tell():
         callers.add(threading.current_thread())
@@ -950,7 +955,11 @@ def test_at_intervals_once_by_all(server):
     def receive(hub):
         events = listen(hub, "room")
         next(events)
-        received.append([(event.id, event.data) for event in itertools.islice(events, 8)])
+        if both.wait() == 0:
+            begun.append(int(time.time() / interval))
+        both.wait()
+        moments = ((event.id, event.data) for event in events if int(event.data) > begun[0] + 1)
+        received.append(list(itertools.islice(moments, 8)))
         events.close()
 
     with contextlib.ExitStack() as stack:
@@ -965,8 +974,7 @@ def test_at_intervals_once_by_all(server):
     one, other = received
     moments = [data for _, data in one]
     assert len(set(moments)) == len(moments)
-    # One of them may have begun some events earlier; from there on they got the same.
-    assert len(set(one) & set(other)) >= 4
+    assert one == other
 
 
 @pytest.mark.parametrize("limit", ["EVENTS_AT_ONCE", "BYTES_AT_ONCE", "CHANNELS_AT_ONCE"])

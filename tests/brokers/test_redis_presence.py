@@ -47,8 +47,8 @@ class RedisAttendanceSuite(SharedPresenceContract):
 
     @pytest.fixture
     def short_lease(self, monkeypatch):
-        monkeypatch.setattr(redis_presence, "LEASE", 0.4)
-        return 0.4
+        monkeypatch.setattr(redis_presence, "LEASE", 1.0)
+        return 1.0
 
     @pytest.fixture
     def keys(self, make):

@@ -22,7 +22,7 @@ from tests.waiting import PATIENCE
 NODE = Path(__file__).with_name("node")
 BUILT = NODE / "built" / "datastar.js"
 # For all that happens on one server, on a machine that does other things as well.
-DEADLINE = 4 * PATIENCE + 4 * PAUSE
+DEADLINE = 2 * PATIENCE + 4 * PAUSE
 WORKERS = {
     "gevent": ("-k", "gevent"),
     "GeventWorker": ("-k", "sse_sync.gunicorn.GeventWorker"),

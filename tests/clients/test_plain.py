@@ -25,6 +25,7 @@ from tests.clients.app.sources import (
     words,
 )
 from tests.clients.wire import read_wire
+from tests.waiting import wait_for
 
 PATHS = {
     "chat": ("POST", "v1/chat/completions"),
@@ -66,6 +67,8 @@ RAISED = {
     "ai-again": "Error: internal error",
 }
 AI_SDK = {"ai", "ai-again"}  # It makes a message of the parts, too.
+# How many streams fail, and what the log says at the end of each.
+FAILURES, ENDED = 2 * (len(READERS) + len(PATHS)), " ended: failed, "
 
 
 class Failure:
@@ -151,6 +154,7 @@ def read_all(kind, folder):
         asked = [f"{client}:{scenario}" for client in NODE for scenario in SCENARIOS]
         together.call("node", runs.run_node, server.url, asked)
         found = together.results()
+        wait_for(lambda: server.output().count(ENDED) >= FAILURES, "the last lines of the log")
         output = server.output()
         server.signal(signal.SIGINT)  # Without waiting for idle connections.
     found.update(found.pop("node"))
@@ -189,10 +193,9 @@ def test_bytes(run_of, kind, what, scenario):
 def test_log(run_of, kind):
     """Each stream that failed is logged with its traceback, and nothing else is."""
     log = run_of(kind, "log")
-    failures = 2 * (len(READERS) + len(PATHS))
-    assert log.count("SourceFailed: out of words\n") == failures
-    assert log.count("Traceback (most recent call last)") == failures
-    assert log.count(" ended: failed, ") == failures
+    assert log.count("SourceFailed: out of words\n") == FAILURES
+    assert log.count("Traceback (most recent call last)") == FAILURES
+    assert log.count(ENDED) == FAILURES
 
 
 @pytest.mark.parametrize("kind", runs.KINDS)

@@ -6,6 +6,7 @@ stops (a reload), and the fourth finishes. All clients of a server go through th
 """
 
 import os
+import re
 import signal
 
 import pytest
@@ -129,11 +130,12 @@ def test_page(run_of, kind):
 def test_bytes(run_of, kind):
     """An end from which a client shall come back is not clean; the end of all events is."""
     failed, finished = run_of(kind, "failed"), run_of(kind, "finished")
-    assert failed.body.startswith(b":\nretry: 200\nid: 1\n")
-    assert failed.body.split(b"\n").count(b":") > PAUSE // HEARTBEAT
+    assert re.match(rb":\nretry: 200\n(:\n)*id: 1\n", failed.body)
+    assert failed.body.split(b"\n").count(b":") > min(2, PAUSE // HEARTBEAT)
     assert b":\n\n" not in failed.body
     assert b"\n\nevent: stream-error\n" in failed.body
     assert not failed.is_clean
     events = message(LAST).encode() + ServerSentEvent("", event="stream-end", id=END_ID).encode()
-    assert finished.body == b":\nretry: 200\n" + events
+    without_heartbeats = re.sub(rb"(?<=\n)(:\n)+", b"", finished.body)
+    assert without_heartbeats == b":\nretry: 200\n" + events
     assert finished.is_clean

@@ -58,7 +58,7 @@ def nothing_is_left_behind(monkeypatch):
     yield
     left = set(threading.enumerate()) - before
     for thread in left:
-        thread.join(1)
+        thread.join(DEADLINE)
     assert [thread for thread in left if thread.is_alive()] == []
     assert hubs == set()
     # Servers of live tests may run in the same process of pytest.

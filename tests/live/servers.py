@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -19,22 +20,56 @@ from pathlib import Path
 
 from gunicorn.config import KNOWN_SETTINGS
 
+from sse_sync import ServerSentEvent, comment
 from sse_sync.testing import LiveStream
 from tests.waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+READY = ServerSentEvent("ready")
 # For several workers on a machine that does other things as well: each imports the application.
 START_DEADLINE = 60.0
 
 
+_taken = contextlib.ExitStack()
+atexit.register(_taken.close)
+
+
 def free_port() -> int:
-    """Return a port that nothing listens on, outside the range of outgoing connections."""
+    """
+    Return a port outside the range of outgoing connections that no other test gets.
+
+    It stays bound here, without listening, until the tests end: a server may start later, or again.
+    Servers listen beside that socket, because like it they allow the reuse of an address.
+    """
     while True:
         port = random.randrange(15_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+        sock = socket.socket()
+        try:
+            # Without the reuse of addresses at first: so it fails if anybody else has the port.
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            sock.close()
+            continue
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _taken.callback(sock.close)
+        return port
+
+
+def read_until_it_blocks(stream: LiveStream, heartbeats: int = 1) -> None:
+    """
+    Read the first bytes of a stream with comments, its only event, and what follows.
+
+    Args:
+        stream: Its source yields "ready", and then blocks.
+        heartbeats: How many to read after the event: after the first, the source certainly blocks.
+            Where its thread is slow to start, there are some before the event, too.
+    """
+    assert next(stream) == comment()
+    while (event := next(stream)) == comment():
+        pass
+    assert event == READY
+    assert stream.take(heartbeats) == [comment()] * heartbeats
 
 
 APPS = {
@@ -98,15 +133,16 @@ class Server:
 
     def stream(self, path: str, **arguments: object) -> LiveStream:
         """Open an event stream."""
+        arguments.setdefault("timeout", PATIENCE)
         if self.context is not None:
-            plain = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+            plain = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
             arguments["connection"] = self.context.wrap_socket(plain, server_hostname="127.0.0.1")
         return LiveStream(self.url + path, **arguments)
 
     def get(self, path: str) -> bytes:
         """Return an ordinary response's body."""
         url = self.url + path
-        with urllib.request.urlopen(url, timeout=10, context=self.context) as response:
+        with urllib.request.urlopen(url, timeout=PATIENCE, context=self.context) as response:
             return response.read()
 
     def json(self, path: str) -> object:

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from sse_sync import END_ID, ServerSentEvent, comment
-from tests.live.servers import kind
+from sse_sync import END_ID, ServerSentEvent
+from tests.live.servers import kind, read_until_it_blocks
 from tests.live.test_gunicorn import rest
 from tests.waiting import wait_for
 
@@ -16,8 +16,8 @@ KINDS = [
     for framework in ("flask", "django")
 ]
 
-# From the disconnect to the end of the source's cleanup.
-PROMPT = 0.5
+# From the disconnect to the end of the cleanup of a source, which sleeps for ten minutes.
+PROMPT = 5.0
 
 
 @pytest.fixture(params=KINDS)
@@ -48,7 +48,7 @@ def test_one_at_a_time(server, key):
             return sum(what == "another" for what, _ in server.json(f"/marks/{key}"))
 
         settled = [made()]
-        wait_for(lambda: settled.append(made()) or settled[-1] == settled[-2], "a pause", 10)
+        wait_for(lambda: settled.append(made()) or settled[-1] == settled[-2], "a pause")
         assert settled[-1] < 500
         for _ in range(20):
             assert len(next(stream).data) == 50_000
@@ -58,7 +58,7 @@ def test_one_at_a_time(server, key):
 def test_heartbeat_while_it_awaits(server, key):
     """Comments are sent while the source awaits."""
     with server.stream(f"/stream/async-sleeping?key={key}", comments=True) as stream:
-        assert stream.take(4) == [comment(), ServerSentEvent("ready"), comment(), comment()]
+        read_until_it_blocks(stream, heartbeats=2)
     server.wait_for_mark(key, "finally")
 
 
@@ -66,7 +66,7 @@ def test_heartbeat_while_it_awaits(server, key):
 def test_disconnect_cancels(server, key, how):
     """When the client leaves, the source is cancelled at once, with threads as well."""
     stream = server.stream(f"/stream/async-sleeping?key={key}", comments=True)
-    assert stream.take(3) == [comment(), ServerSentEvent("ready"), comment()]
+    read_until_it_blocks(stream)
     gone = time.monotonic()
     getattr(stream, how)()
     assert server.wait_for_mark(key, "finally") - gone < PROMPT
@@ -79,12 +79,13 @@ def test_failure(server, key):
     """An exception is logged with its traceback, and no other stream suffers."""
     with server.stream(f"/stream/async-ticking?key={key}-other") as other:
         next(other)
+        before = len(server.output())
         with server.stream(f"/stream/async-failing?key={key}") as stream:
             *_, last = list(stream)
         assert last == ServerSentEvent("internal error", event="stream-error")
         server.wait_for_mark(key, "FAILED")
-        wait_for(lambda: "ZeroDivisionError: the secret" in server.output(), "the traceback")
-        assert 'async_sources.py", line' in server.output()
+        wait_for(lambda: "the secret" in server.output()[before:], "the traceback")
+        assert 'async_sources.py", line' in server.output()[before:]
         assert len(other.take(3)) == 3
 
 
@@ -100,7 +101,7 @@ def test_httpx(server, key):
         assert [event.data for event in stream.take(5)] == ["tick"] * 5
     gone = time.monotonic()
     assert server.wait_for_mark(key, "finally") - gone < PROMPT
-    assert server.wait_for_mark(f"{key}-upstream", "finally") - gone < 2 * PROMPT
+    assert server.wait_for_mark(f"{key}-upstream", "finally") - gone < PROMPT
 
 
 def test_many_at_once(server, key):
@@ -113,7 +114,7 @@ def test_many_at_once(server, key):
     for stream in streams:
         stream.close()
     for n in range(8):
-        assert server.wait_for_mark(f"{key}{n}", "finally") - gone < 2 * PROMPT
+        assert server.wait_for_mark(f"{key}{n}", "finally") - gone < PROMPT
 
 
 def test_views(server, key):
@@ -142,7 +143,7 @@ def test_lingering(server, key):
     """A source that refuses to be cancelled is counted and named."""
     before = server.json("/figures")["lingering"]  # Of other tests: blocked threads stay.
     stream = server.stream(f"/stream/async-stubborn?key={key}", comments=True)
-    assert stream.take(3) == [comment(), ServerSentEvent("ready"), comment()]
+    read_until_it_blocks(stream)
     stream.close()
     server.wait_for_mark(key, "CLIENT_GONE")
     wait_for(lambda: server.json("/figures")["lingering"] > before, "the count")
@@ -154,19 +155,20 @@ def test_lingering(server, key):
 @pytest.mark.parametrize("name", KINDS)
 def test_drain(start, tmp_path, key, name):
     """A stopping worker ends its streams, and waits for a cleanup, but not for long."""
-    server = start(name, "--graceful-timeout", "5", TEST_FOLDER=str(tmp_path))
+    times = {"TEST_FOLDER": str(tmp_path), "TEST_STUBBORN": "60"}
+    server = start(name, "--graceful-timeout", "60", **times)
     path = f"/async/view?source=async-tidy&key={key}"
     stubborn = f"/stream/async-stubborn?key={key}"
     with (
         server.stream(path, comments=True) as stream,
         server.stream(stubborn, comments=True) as another,
     ):
-        assert stream.take(3) == [comment(), ServerSentEvent("ready"), comment()]
-        assert another.take(3) == [comment(), ServerSentEvent("ready"), comment()]
+        read_until_it_blocks(stream)
+        read_until_it_blocks(another)
         asked = time.monotonic()
         server.signal(signal.SIGTERM)
         rest(stream)
         rest(another)
-    assert server.wait(10) == 0
-    assert time.monotonic() - asked < 5
+    assert server.wait(30) == 0
+    assert time.monotonic() - asked < 20
     assert (tmp_path / key).read_text() == "tidied up"

@@ -4,8 +4,8 @@ run a WSGI application on an ASGI server, and granian.
 
 import pytest
 
-from sse_sync import ServerSentEvent, comment
-from tests.live.servers import Kind, Server
+from sse_sync import comment
+from tests.live.servers import Kind, Server, read_until_it_blocks
 from tests.waiting import wait_for
 
 A2WSGI = """
@@ -56,20 +56,21 @@ GRANIAN = Kind(
 def server(request, tmp_path_factory):
     """Each server in turn, on which a stream ends by itself before long."""
     log = tmp_path_factory.mktemp("log") / "log"
-    with Server(request.param, log, {"TEST_LIFETIME": "2"}) as running:
+    with Server(request.param, log, {"TEST_LIFETIME": "5"}) as running:
         yield running
 
 
 def test_heartbeat_while_blocked(server, key):
     """A source runs beside its stream, as on every server."""
     with server.stream(f"/stream/sleeping?key={key}", comments=True) as stream:
-        assert stream.take(4) == [comment(), ServerSentEvent("ready"), comment(), comment()]
+        read_until_it_blocks(stream, heartbeats=2)
 
 
 def test_channel_stream_stays_open(server, key):
     """A stream of channels waits for what is published later."""
     with server.stream(f"/subscribe/{key}", comments=True) as stream:
-        assert [event.event for event in stream.take(4)] == [None, "stream-open", None, None]
+        assert next(event for event in stream if event != comment()).event == "stream-open"
+        assert stream.take(2) == [comment()] * 2
         if server.kind.server != "asgiref's WsgiToAsgi":  # It answers nothing else meanwhile.
             server.get(f"/publish/{key}?first=7")
             assert next(event for event in stream if event != comment()).data == "7"

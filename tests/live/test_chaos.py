@@ -156,10 +156,10 @@ def test_chaos(start, tmp_path, kind, seed):
         wait_for(
             lambda: everybody_gets_one(clients, publishers, f"quiet {next(numbers)}"),
             "the streams to be quiet",
-            40,
+            60,
         )
         wait_for(
-            lambda: everybody_gets_one(clients, publishers, "end", patience=20),
+            lambda: everybody_gets_one(clients, publishers, "end", patience=40),
             "all clients to have the last events",
             0,
         )
@@ -168,7 +168,7 @@ def test_chaos(start, tmp_path, kind, seed):
         assert "Traceback" not in server.output()
 
 
-def everybody_gets_one(clients, publishers, what, patience=3):
+def everybody_gets_one(clients, publishers, what, patience=5):
     """Publish an event to each channel; return whether all clients get them soon."""
     if not all(publisher.publish(f"{what} {publisher.name}") for publisher in publishers):
         return False

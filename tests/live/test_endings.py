@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -14,7 +15,7 @@ from sse_sync import EventStreamParser
 from tests.live.servers import kind
 from tests.nginx import PlainNginx
 from tests.tls import make_certificate
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 WORKERS = [
     "gunicorn-gevent-flask",
@@ -32,7 +33,7 @@ class Exchange:
     def __init__(self, port, path, *, method="GET", version="1.1", headers=()):
         lines = [f"{method} {path} HTTP/{version}", "Host: localhost", "Connection: close"]
         lines += [*headers, "", ""]
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self._socket.sendall("\r\n".join(lines).encode())
         self._raw = b""
         self._was_reset = False
@@ -143,7 +144,7 @@ def test_server_stops(start, name):
             assert b"stream-open" not in body
         else:
             assert 2000 <= parser.retry <= 4000
-    server.wait(10)
+    server.wait(20)
     assert "Traceback" not in server.output()
 
 
@@ -158,7 +159,7 @@ def test_gap_in_a_plain_channel_stream(worker, method):
         exchange._socket.close()
         return
     _, _, body, is_whole = exchange.read()
-    assert (body, is_whole) == (b":\n", False)
+    assert (set(body.splitlines()), is_whole) == ({b":"}, False)  # There may be heartbeats.
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
@@ -171,7 +172,7 @@ def test_behind_nginx(start, tmp_path, name, version):
         assert is_whole
         assert body.endswith(END)
         _, _, body, is_whole = Exchange(nginx.port, "/api/failing", method="POST").read()
-        assert body.startswith(b":\ndata: ")
+        assert re.match(rb"(:\n)+data: ", body)  # There may be heartbeats.
         assert not is_whole
         streams = [Exchange(nginx.port, "/subscribe/x") for _ in range(10)]
         wait_for(lambda: server.json("/figures")["open"], "all streams", equals=10)
@@ -238,13 +239,13 @@ def test_slow_client_of_a_stopping_server(start, name):
     server = start(name)
     slow = socket.socket()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    slow.settimeout(10)
+    slow.settimeout(PATIENCE)
     slow.connect(("127.0.0.1", server.port))
     slow.sendall(b"POST /api/flooding HTTP/1.0\r\nHost: localhost\r\n\r\n")
     wait_for(lambda: server.json("/figures")["open"], "the stream", equals=1)
     time.sleep(0.5)  # Until the system's buffers are full; nothing else tells.
     server.signal(signal.SIGTERM)
-    server.wait(10)
+    server.wait(20)
     with slow, pytest.raises(ConnectionResetError):
         _read_all(slow)
 
@@ -277,10 +278,10 @@ def test_break_off_under_tls(start, tmp_path):
 @pytest.mark.parametrize("name", PAIR)
 def test_steady_client_of_an_end_that_is_not_urgent(start, name, version):
     """A client that reads all the time gets all that was written."""
-    server = start(name, TEST_LIFETIME="2")
+    server = start(name, TEST_LIFETIME="3")
     steady = socket.socket()
     steady.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    steady.settimeout(10)
+    steady.settimeout(PATIENCE)
     steady.connect(("127.0.0.1", server.port))
     steady.sendall(f"GET /subscribe/x HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
     raw = b""
@@ -313,17 +314,17 @@ def test_worker_that_is_killed(start, name):
 @pytest.mark.parametrize("name", HANDOFF)
 def test_slow_client_of_an_end_that_the_server_does_not_wait_for(start, name):
     """A stopping worker leaves behind what it could not write; the client must notice."""
-    server = start(name, TEST_LIFETIME="1")
+    server = start(name, TEST_LIFETIME="3")
     slow = socket.socket()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    slow.settimeout(10)
+    slow.settimeout(PATIENCE)
     slow.connect(("127.0.0.1", server.port))
     slow.sendall(b"GET /subscribe/x HTTP/1.0\r\nHost: localhost\r\n\r\n")
     wait_for(lambda: server.json("/figures")["handed_off"], "the hand-off", equals=1)
     server.get("/publish/x?count=40&size=200000")
-    time.sleep(1.2)  # Until its lifetime is over; nothing tells before it has read.
+    time.sleep(3.2)  # Until its lifetime is over; nothing tells before it has read.
     assert server.json("/figures")["handed_off"] == 1
     server.signal(signal.SIGTERM)
-    server.wait(10)
+    server.wait(20)
     with slow, pytest.raises(ConnectionResetError):
         _read_all(slow)

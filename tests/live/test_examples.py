@@ -25,7 +25,7 @@ from tests.browsers import Chromium
 from tests.live.servers import GUNICORN_OPTIONS, ROOT, Kind, Server
 from tests.nginx import Nginx
 from tests.redis_server import RedisServer
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 CONTROL = tuple({"--no-control-socket"} & GUNICORN_OPTIONS)
 GUNICORN = {
@@ -84,15 +84,15 @@ class Site:
     def ask(self, path, data=None, method="GET", **headers):
         """Return an ordinary response's body."""
         asked = urllib.request.Request(self.url + path, data, headers, method=method)
-        with urllib.request.urlopen(asked, timeout=10, context=self.context) as response:
+        with urllib.request.urlopen(asked, timeout=PATIENCE, context=self.context) as response:
             return response.read()
 
     def stream(self, path, **arguments):
         """Open an event stream."""
-        sock = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
         if self.context is not None:
             sock = self.context.wrap_socket(sock, server_hostname="127.0.0.1")
-        return LiveStream(self.url + path, connection=sock, **arguments)
+        return LiveStream(self.url + path, connection=sock, timeout=PATIENCE, **arguments)
 
     def workers(self):
         """Return the worker processes."""
@@ -161,7 +161,7 @@ def browser(tmp_path_factory):
         yield chromium.driver
 
 
-def see(condition, what, timeout=10.0):
+def see(condition, what, timeout=PATIENCE):
     """Wait for what a page shows, without polling so often that it loads the machine."""
 
     def look():
@@ -264,6 +264,11 @@ new MutationObserver((records, observer) => {
 }).observe(document.querySelector("ol.events"), {childList: true});"""
 
 
+# The page's time in seconds, and how often each room has measured since it was opened.
+COUNTS = """return [performance.now() / 1000,
+    ...[...document.querySelectorAll(".count")].map((e) => Number(e.textContent))]"""
+
+
 @pytest.fixture(scope="module")
 def slow(site):
     """Pages on which something takes time. Tests that look at them run last."""
@@ -283,7 +288,9 @@ def open_slow(site, browser):
     tabs["five"].click("#five")
     tabs["all"].click("#all")
     tabs["clock"].run(RESTART)
-    bar = tabs["progress"]
+    home, bar = tabs["home"], tabs["progress"]
+    see(lambda: home.state()[0] == "open", "the stream of the smart home")
+    home.began = home.run(COUNTS)
     bar.click("#start")
     # Far enough that a restarted job would show less after the reload.
     bar.reached = see(lambda: number(bar.text("#percent")) >= 15 and bar.text("#percent"), "15 %")
@@ -298,7 +305,7 @@ def request(site, path, method="POST", **fields):
     data = urllib.parse.urlencode(fields).encode() if method == "POST" else None
     asked = urllib.request.Request(site.url + path, data, method=method)
     try:
-        with urllib.request.urlopen(asked, timeout=10, context=site.context) as response:
+        with urllib.request.urlopen(asked, timeout=PATIENCE, context=site.context) as response:
             return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         with error:
@@ -362,8 +369,8 @@ def test_counter_is_closed_by_the_page(slow, console):
 def test_finished_counter_stays_finished(slow, console):
     """At the end the browser reconnects once, gets 204, and gives up for good."""
     tab = slow["all"]
-    see(lambda: len(tab.items()) == 10, "ten events", 15)
-    see(lambda: tab.state() == ("closed", "closed"), "the browser to stop", 15)
+    see(lambda: len(tab.items()) == 10, "ten events")
+    see(lambda: tab.state() == ("closed", "closed"), "the browser to stop")
     assert tab.items() == EXPECTED
     assert counted(tab, "/counter/events") <= 2  # Some browsers do not list a request answered 204.
 
@@ -409,9 +416,9 @@ def test_progress_survives_a_reload(slow, console):
     tab = slow["progress"]
     assert number(tab.again) >= number(tab.reached)
     assert len(tab.job) > 1
-    see(lambda: number(tab.text("#percent")) == 100, "the end", 20)
+    see(lambda: number(tab.text("#percent")) == 100, "the end")
     assert tab.run("return document.querySelector('progress').value") == 100
-    see(lambda: tab.state() == ("closed", "closed"), "the browser to stop", 15)
+    see(lambda: tab.state() == ("closed", "closed"), "the browser to stop")
     assert tab.run("return location.hash") == ""
 
 
@@ -427,15 +434,16 @@ def test_live_users(page):
     assert first.state()[0] == "open"
     # Every second, even without a change.
     told = int(first.text("#told"))
-    see(lambda: int(first.text("#told")) >= told + 2, "two more numbers", 4)
+    see(lambda: int(first.text("#told")) >= told + 2, "two more numbers")
     assert first.text("#users") == "1"
     # The same number is not set again: a screen reader would read it each time.
     assert first.run("return changes.length") == len(others)
 
 
 def assert_leaving_is_noticed(tab, selector, others):
-    """Close the other tabs, one by one; the page has to show it within a second."""
-    # One success in three will do, because the machine may be busy.
+    """Close the other tabs, one by one; the page has to show it at once."""
+    # One success in three will do, because the machine may be busy. A heartbeat that fails would
+    # tell it, too, up to 15 s later.
     seconds = []
     tab.run(
         "window.changes = []; new MutationObserver(() => changes.push(Date.now() / 1000))"
@@ -447,7 +455,7 @@ def assert_leaving_is_noticed(tab, selector, others):
         other.close()
         see(lambda n=number: len(tab.run("return changes")) >= n, "somebody to leave")
         seconds.append(tab.run("return changes.at(-1)") - began)
-    assert min(seconds) < 1, seconds
+    assert min(seconds) < 2, seconds
 
 
 def test_live_users_are_tabs(page):
@@ -467,11 +475,10 @@ def test_smart_home(slow, page):
     """Each room has its own interval, and a switch changes on every page."""
     home = slow["home"]
     see(lambda: number(home.text("#bedroom .count")) >= 2, "two events of the bedroom")
-    script = """return [performance.now() / 1000,
-        ...[...document.querySelectorAll(".count")].map((e) => Number(e.textContent))]"""
-    seconds, *counts = home.run(script)
+    now = home.run(COUNTS)
+    seconds, *counts = [later - began for later, began in zip(now, home.began, strict=True)]
     for count, interval in zip(counts, (1.0, 1.8, 2.6), strict=True):
-        assert seconds / interval - 3 < count <= seconds / interval + 1, (counts, seconds)
+        assert abs(count - seconds / interval) < 3, (counts, seconds)
     for room in ("kitchen", "livingroom", "bedroom"):
         texts = home.texts(f"#{room} td")
         assert sum(text.endswith((" °C", " %")) for text in texts) == 2, texts
@@ -560,7 +567,7 @@ def test_what_cannot_be_sent(page, console, path, button):
         ["fetch", "xmlhttprequest"].includes(entry.initiatorType) &&
         entry.responseStatus >= 200 && entry.responseStatus < 300)"""
     see(lambda: tab.run(sent), "the answer")
-    assert tab.text("#problem") == ""
+    see(lambda: tab.text("#problem") == "", "the problem to go away")
 
 
 def test_many_switches(site):
@@ -650,10 +657,10 @@ def test_chat(page):
     others = [page(f"/chat/?id={number}&name={name}") for number, name in ((3, "Kim"), (4, "Eve"))]
     see(lambda: ada.texts(".people li") == ["Ada", "Bob", "Kim", "Eve"], "all of them")
     assert_leaving_is_noticed(ada, "ol.log", [bob, *others])
-    assert ada.texts(".people li") == ["Ada"]
+    see(lambda: ada.texts(".people li") == ["Ada"], "all others to leave")
     log = ["Ada is here", "Bob is here", f"Bob: {MARKUP}", "Kim is here", "Eve is here"]
     log += ["Bob has left", "Kim has left", "Eve has left"]
-    assert [line for line in ada.texts(".log li") if line in log] == log
+    see(lambda: [line for line in ada.texts(".log li") if line in log] == log, "all lines")
 
 
 def test_chat_without_a_name(page):
@@ -685,12 +692,13 @@ def test_chat_stream(site):
         events = stream.take(2)
         assert [event.event for event in events] == ["stream-open", "all-users"]
         assert {"id": "77", "name": "Lea"} in json.loads(events[1].data)
-        others = [stream.take(1)[0]]
-        while others[-1].event != "users":
-            others += stream.take(1)
-        assert others[0].event == "new-user"
-        assert json.loads(others[0].data) == {"user": "77", "info": {"name": "Lea"}}
-        assert {"id": "77", "name": "Lea"} in json.loads(others[-1].data)
+        found = {}
+        # Others may be leaving still, and the list of all may come first.
+        while not {"new-user", "users"} <= found.keys():
+            event = next(stream)
+            found.setdefault(event.event, json.loads(event.data))
+        assert found["new-user"] == {"user": "77", "info": {"name": "Lea"}}
+        assert {"id": "77", "name": "Lea"} in found["users"]
 
 
 def test_updates_of_another_origin(site, page):
@@ -758,7 +766,7 @@ PAGES = {
     "/live-users/": 2,
     "/smart-home/": 8,
     "/chat/": 4,
-    f"/chat/?id=1&name={'W' * 50}": 4,
+    f"/chat/?id=6&name={'W' * 50}": 4,
     "/updates/": 4,
     "/updates/react/": 5,
     "/updates/vue/": 5,
@@ -908,8 +916,7 @@ def test_development_server(kind, tmp_path):
         with server.stream("/counter/events") as stream:
             events = list(stream)
         assert [event.id for event in events] == [*map(str, range(1, 11)), END_ID]
-        began = time.monotonic()
-        with server.stream("/clock/events", last_event_id=str(int(time.time() / 2) - 3)) as clock:
+        last = int(time.time() / 2) - 3
+        with server.stream("/clock/events", last_event_id=str(last)) as clock:
             ticks = [int(event.id) for event in clock.take(3)]
-        assert ticks == list(range(ticks[0], ticks[0] + 3))
-        assert time.monotonic() - began < 3  # Two of them were missed, and come at once.
+        assert ticks == list(range(last + 1, last + 4))  # Those that were missed.

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import time
 import urllib.error
 
 import httpx
@@ -53,12 +52,35 @@ def interrupt(site, how):
     before = site.workers()
     for process in before if how == "killed" else {site.server.process.pid}:
         os.kill(process, INTERRUPTIONS[how])
-    see(lambda: site.workers() and not site.workers() & before, "new workers", 20)
+    see(lambda: site.workers() and not site.workers() & before, "new workers")
+
+
+def opened(page):
+    """Open the page of the model, and wait until it is told how generators end."""
+    tab = page("/tokens/")
+    script = "return document.querySelector('ol.ends').dataset.state"
+    see(lambda: tab.run(script) == "open", "the stream of ends")
+    return tab
 
 
 def ask(tab, question):
     tab.type("[name=question]", question)
     tab.click("#ask button")
+
+
+def talkative(question):
+    """Return a seed with which the answer takes long, so that something can happen meanwhile."""
+    return max(range(50), key=lambda seed: len(list(kettle.answer(question, seed))))
+
+
+def ask_for_much(tab, question):
+    script = """const [seed, send] = [arguments[0], window.fetch];
+        window.fetch = (url, options) => {
+          const body = JSON.stringify({ ...JSON.parse(options.body), seed });
+          return send(url, { ...options, body });
+        };"""
+    tab.run(script, talkative(question))
+    ask(tab, question)
 
 
 def said(tab):
@@ -68,7 +90,7 @@ def said(tab):
 def test_conversation(site, page):
     """Answers arrive in pieces, and each question goes with what was said before."""
     tab = page("/tokens/")
-    ask(tab, MARKUP)
+    ask_for_much(tab, MARKUP)
     see(lambda: tab.state() == ("open", "answering") and said(tab), "the answer to begin")
     begun = said(tab)
     # A second question has to wait.
@@ -98,18 +120,16 @@ def test_conversation(site, page):
 
 def test_stop(site, page):
     """The stop button ends the generator, whose ``finally`` says so, at once."""
-    tab = page("/tokens/")
+    tab = opened(page)
     tab.click("#stop")
     assert tab.state() == ("closed", "ready")
-    ask(tab, "What is a stream?")
+    ask_for_much(tab, "What is a stream?")
     see(lambda: len(said(tab).split()) >= 3, "some words")
     tab.click("#stop")
-    stopped = time.monotonic()
     shown = len(said(tab).split())
-    ends = see(lambda: tab.texts(".ends li"), "the generator to say so", 5)
-    assert time.monotonic() - stopped < 2
+    ends = see(lambda: tab.texts(".ends li"), "the generator to say so")
     assert ends[0].startswith("stopped after ")
-    assert shown <= int(ends[0].split()[2]) <= shown + 5
+    assert shown <= int(ends[0].split()[2]) <= shown + 20  # Of many more.
     see(lambda: tab.state() == ("closed", "stopped by you"), "the page to say so")
     assert len(said(tab).split()) == shown
     assert tab.text("#problem") == ""
@@ -119,7 +139,7 @@ def test_stop(site, page):
 
 def test_model_that_fails(site, page):
     """The page says so, and can try again; another question is answered."""
-    tab = page("/tokens/")
+    tab = opened(page)
     ask(tab, "Please boil over")
     failed = "The model failed: internal error."
     see(lambda: tab.text("#problem") == failed, "the failure")
@@ -141,7 +161,7 @@ def test_model_that_fails(site, page):
 def test_answer_that_is_cut_off(site, page, how):
     """When a worker ends in the middle of an answer, the page says so, and can try again."""
     tab = page("/tokens/")
-    ask(tab, "What is a stream?")
+    ask_for_much(tab, "What is a stream?")
     see(lambda: len(said(tab).split()) >= 3, "some words")
     interrupt(site, how)
     see(lambda: tab.text("#problem") == "The answer was cut off.", "the page to say so")
@@ -210,12 +230,13 @@ def test_client_of_openai_leaves(site, client):
     """When it closes its stream, the generator ends."""
     with site.stream("/tokens/ends") as ends:
         assert ends.take(1)[0].event == "stream-open"
-        with complete(client, "What is a stream?") as stream:
+        question = "What is a stream?"
+        with complete(client, question, talkative(question)) as stream:
             for _ in range(4):
                 next(stream)
         end = ends.take(1)[0]
         assert end.event == "stopped"
-        assert 3 <= int(end.data.split()[2]) <= 8
+        assert 3 <= int(end.data.split()[2]) <= 23  # Of many more.
 
 
 def test_what_is_no_question(site):
@@ -264,7 +285,7 @@ def stays_closed(tab, name, requests):
     script = """const found = performance.getEntriesByType("resource")
         .filter((entry) => new URL(entry.name).pathname === arguments[0]).at(-1);
         return found ? performance.now() - found.responseEnd : 0"""
-    see(lambda: tab.run(script, path) > LIBRARIES[name], "some time to pass", 20)
+    see(lambda: tab.run(script, path) > LIBRARIES[name], "some time to pass")
     assert counted(tab, path) == requests
     assert tab.state() == ("closed", "closed")
 
@@ -276,9 +297,9 @@ def test_library_comes_back(site, page, name, how):
     tab = page(f"/{name}/")
     tab.run(STATES)
     tab.click("main button")
-    see(lambda: len(greetings(tab)) == 2, "two greetings")
+    see(lambda: greetings(tab), "a greeting")
     interrupt(site, how)
-    see(lambda: tab.state() == ("closed", "closed"), "the end", 20)
+    see(lambda: tab.state() == ("closed", "closed"), "the end")
     assert greetings(tab) == expected("<b>World</b>")
     states = [state for state, _ in tab.run("return states")]
     assert list(dict.fromkeys(states)) == ["connecting", "open", "reconnecting", "closed"]

@@ -13,13 +13,16 @@ import time
 
 import pytest
 
-from sse_sync import EventStreamParser, ServerSentEvent, comment
+from sse_sync import EventStreamParser
 from sse_sync.testing import LiveStream
+from tests.live.servers import READY, read_until_it_blocks
 from tests.tls import make_certificate
 from tests.waiting import wait_for
 
 WORKERS = ["gunicorn-gevent-flask", "gunicorn-gthread-django"]
-READY = ServerSentEvent("ready")
+# For a busy machine, and far from what these tests exclude: sources that block for ten minutes, and
+# a worker that waits for its streams as long as gunicorn lets it, which is for 30 s.
+PROMPT = 10.0
 
 
 def rest(stream):
@@ -49,10 +52,9 @@ def test_sigterm(start, key, name):
     for stream in streams:
         _, retry = rest(stream)
         retries.append(retry)
-    assert time.monotonic() - began < 1.5
-    server.wait(10)
+    server.wait(20)
     # gunicorn checks once a second; no kept-alive connection holds it longer.
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < PROMPT
     assert all(2000 <= retry <= 4000 for retry in retries)
     assert len(set(retries)) > 1
     assert server.output().count("ended: server stopping") == 5
@@ -72,8 +74,8 @@ def test_sigterm_with_a_client_that_does_not_read(start, key, name):
             began = time.monotonic()
             server.signal(signal.SIGTERM)
             rest(other)
-            server.wait(10)
-    assert time.monotonic() - began < 5
+            server.wait(20)
+    assert time.monotonic() - began < PROMPT
     assert "Traceback" not in server.output()
 
 
@@ -84,7 +86,7 @@ def test_sigterm_leaves_time_for_cleanup(start, key, tmp_path):
         assert next(stream) == READY
         server.signal(signal.SIGTERM)
         rest(stream)
-        server.wait(10)
+        server.wait(20)
     assert (tmp_path / key).read_text() == "tidied up"
 
 
@@ -99,7 +101,7 @@ def test_sighup(start, key, name):
         server.signal(signal.SIGHUP)
         _, retry = rest(stream)
         assert 2000 <= retry <= 4000
-        assert time.monotonic() - began < 8  # The new worker boots first.
+        assert time.monotonic() - began < 2 * PROMPT  # The new worker boots first.
     wait_for(lambda: not is_alive(before), "the old worker to end")
     after = server.json("/figures")["pid"]
     assert after != before
@@ -126,9 +128,9 @@ def test_max_requests(start, key, name):
         asking.start()
         _, retry = rest(stream)
         assert 2000 <= retry <= 4000
-        assert time.monotonic() - began < 2
-    asking.join(20)
-    wait_for(lambda: _other_pid(server, pid), "another worker", 15)
+        assert time.monotonic() - began < PROMPT
+    asking.join(60)
+    wait_for(lambda: _other_pid(server, pid), "another worker")
 
 
 def _ask(server):
@@ -148,7 +150,7 @@ def test_stream_on_a_stopping_worker(start, key, name):
     server = start(name)
     with server.stream(f"/stream/sleeping?key={key}") as other:
         assert next(other) == READY
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         headers = {"Accept": "text/event-stream"}
         connection.request("GET", "/plain")
         assert connection.getresponse().read() == b"ok"
@@ -162,8 +164,8 @@ def test_stream_on_a_stopping_worker(start, key, name):
         response.read()
     assert re.fullmatch(rb"retry: [234]\d\d\d\n", broken_off.value.partial)
     assert response.getheader("Connection") == "close"
-    assert time.monotonic() - began < 1
-    server.wait(10)
+    assert time.monotonic() - began < PROMPT
+    server.wait(20)
     connection.close()
     assert server.output().count("event stream /stream/sleeping ended") == 1
 
@@ -225,7 +227,16 @@ def test_sync_worker_streams(start, key):
     """Even the sync worker sends heartbeats and notices a disconnect."""
     server = start("gunicorn-gevent-flask", "-k", "sync")
     with server.stream(f"/stream/sleeping?key={key}", comments=True) as stream:
-        assert stream.take(3) == [comment(), READY, comment()]
+        read_until_it_blocks(stream)
+    server.wait_for_mark(key, "CLIENT_GONE")
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_disconnect_needs_no_heartbeat(start, key, name):
+    """It is noticed without a write that fails."""
+    server = start(name, TEST_HEARTBEAT="60")
+    with server.stream(f"/stream/sleeping?key={key}") as stream:
+        assert next(stream) == READY
     server.wait_for_mark(key, "CLIENT_GONE")
 
 
@@ -237,10 +248,10 @@ def test_preload(start, key, name):
         for number in range(6):
             url = f"/stream/sleeping?key={key}-{number}"
             stream = stack.enter_context(server.stream(url, comments=True))
-            assert stream.take(3) == [comment(), READY, comment()]
+            read_until_it_blocks(stream)
     wait_for(lambda: server.output().count("ended: client gone"), "all six to be noticed", equals=6)
     server.signal(signal.SIGTERM)
-    server.wait(10)
+    server.wait(20)
 
 
 @pytest.mark.parametrize("name", WORKERS)
@@ -256,10 +267,10 @@ def test_unix_socket(start, key, name, tmp_path):
 
     url = f"http://localhost/stream/sleeping?key={key}"
     stream = LiveStream(url, connection=connect(), comments=True)
-    assert stream.take(3) == [comment(), READY, comment()]
+    read_until_it_blocks(stream)
     gone = time.monotonic()
     stream.close()
-    assert server.wait_for_mark(key, "CLIENT_GONE") - gone < 1
+    assert server.wait_for_mark(key, "CLIENT_GONE") - gone < PROMPT
 
 
 @pytest.fixture(scope="session")
@@ -277,9 +288,9 @@ def test_tls(start, key, name, certificate):
     context = ssl.create_default_context(cafile=str(cert))
     server = start(name, f"--certfile={cert}", f"--keyfile={private}", context=context)
     with server.stream(f"/stream/sleeping?key={key}", comments=True) as stream:
-        assert stream.take(3) == [comment(), READY, comment()]
+        read_until_it_blocks(stream)
         gone = time.monotonic()
-    assert server.wait_for_mark(key, "CLIENT_GONE") - gone < 1
+    assert server.wait_for_mark(key, "CLIENT_GONE") - gone < PROMPT
     with server.stream(f"/stream/count?key={key}-2") as stream:
         assert [event.id for event in stream][:3] == ["1", "2", "3"]
     with server.stream(f"/stream/sleeping?key={key}-3") as stream:
@@ -287,7 +298,7 @@ def test_tls(start, key, name, certificate):
         server.signal(signal.SIGTERM)
         _, retry = rest(stream)
         assert 2000 <= retry <= 4000
-        server.wait(10)
+        server.wait(20)
     assert "Traceback" not in server.output()
 
 
@@ -304,12 +315,11 @@ def test_stalled_client(start, key, name, transport, tmp_path):
         connection = socket.create_connection(("127.0.0.1", server.port))
     with connection:
         request = f"GET /stream/flooding?key={key} HTTP/1.1\r\nHost: x\r\n\r\n"
-        connection.sendall(request.encode())
         began = time.monotonic()
-        took = server.wait_for_mark(key, "CLIENT_GONE") - began
-        assert 0.9 < took < 5
+        connection.sendall(request.encode())
+        assert server.wait_for_mark(key, "CLIENT_GONE", 20) - began > 0.9
         server.wait_for_mark(key, "finally")
-    assert server.json("/figures")["open"] == 0
+    wait_for(lambda: server.json("/figures")["open"], "the end", equals=0)
     assert "Traceback" not in server.output()
 
 
@@ -327,12 +337,12 @@ def test_vanished_client(start, key, name):
     server = start(name, TEST_WRITE_TIMEOUT="1")
     stream = server.stream(f"/stream/sleeping?key={key}")
     assert next(stream) == READY
-    vanish(stream._socket)
     began = time.monotonic()
-    took = server.wait_for_mark(key, "CLIENT_GONE", 15) - began
-    assert 0.9 < took < 12  # The kernel's own patience doubles between two attempts.
+    vanish(stream._socket)
+    # The kernel's own patience doubles between two attempts; without a limit it takes minutes.
+    assert server.wait_for_mark(key, "CLIENT_GONE", 30) - began > 0.9
     stream.close()
-    assert server.json("/figures")["open"] == 0
+    wait_for(lambda: server.json("/figures")["open"], "the end", equals=0)
     assert "Traceback" not in server.output()
 
 
@@ -343,21 +353,21 @@ def test_lifetime(start, key, name):
     began = time.monotonic()
     with server.stream(f"/stream/sleeping?key={key}") as stream:
         data, retry = rest(stream)
-        assert re.fullmatch(rb":\nretry: 1234\ndata: ready\n\n(:\n){2,3}", data)
+        assert re.fullmatch(rb":\nretry: 1234\n(:\n)*data: ready\n\n(:\n)+", data)
         assert retry == 1234
-    assert 0.7 < time.monotonic() - began < 2
+    assert 0.7 < time.monotonic() - began < PROMPT
     server.wait_for_mark(key, "LIFETIME_OVER")
 
 
 def test_pipelined_bytes(start, key):
     """Bytes that a client sends after its request do not hide its disconnect."""
     server = start("gunicorn-gevent-flask")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
         lines = [f"GET /stream/sleeping?key={key} HTTP/1.1", "Host: x", "", ""]
         sock.sendall(("\r\n".join(lines) + "GET /plain HTTP/1.1\r\nHost: x\r\n\r\n").encode())
         assert b"ready" in _until(sock, b"ready")
         gone = time.monotonic()
-    assert server.wait_for_mark(key, "finally") - gone < 1
+    assert server.wait_for_mark(key, "finally") - gone < PROMPT
 
 
 def _until(sock, needle):

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from sse_sync.testing import LiveStream
-from tests.live.test_gunicorn import certificate, is_alive, rest, vanish  # noqa: F401
+from tests.live.test_gunicorn import PROMPT, certificate, is_alive, rest, vanish  # noqa: F401
 from tests.waiting import wait_for
 
 WORKERS = ["gunicorn-handoff-gevent-flask", "gunicorn-handoff-threads-django"]
@@ -39,12 +39,13 @@ def test_stop(start, name):
         streams = opened(stack, server, count=count)
         wait_for(lambda: handed_off(server), "the hand-off", equals=count)
         # The request is over for the server; what was sent until now is in its log.
-        assert server.output().count('"GET /subscribe/x HTTP/1.1" 200') == count
+        line = '"GET /subscribe/x HTTP/1.1" 200'
+        wait_for(lambda: server.output().count(line), "its lines in the log", equals=count)
         began = time.monotonic()
         server.signal(signal.SIGTERM)
         retries = [rest(stream)[1] for stream in streams]
-        server.wait(10)
-        assert time.monotonic() - began < 2.5
+        server.wait(20)
+        assert time.monotonic() - began < PROMPT
     assert all(2000 <= retry <= 4000 for retry in retries)
     assert len(set(retries)) > count / 10
     assert server.output().count("ended: server stopping") == count
@@ -61,7 +62,7 @@ def test_everything_is_logged_at_the_end(start, name):
         server.signal(signal.SIGTERM)
         for stream in streams:
             rest(stream)
-        server.wait(10)
+        server.wait(20)
     assert server.output().count("ended: server stopping") == 100
 
 
@@ -113,13 +114,13 @@ def serving_process(server):
 @pytest.mark.parametrize("name", WORKERS)
 def test_lifetime(start, name):
     """A stream ends after its lifetime, and its client may reconnect."""
-    server = start(name, TEST_LIFETIME="1")
+    server = start(name, TEST_LIFETIME="3")
     with contextlib.ExitStack() as stack:
-        (stream,) = opened(stack, server)
         began = time.monotonic()
+        (stream,) = opened(stack, server)
         wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         data, _ = rest(stream)
-        assert 0.5 < time.monotonic() - began < 2
+        assert 2.3 < time.monotonic() - began < PROMPT
     assert data.count(b":\n") >= 2
     assert b"id:" not in data
     wait_for(lambda: "ended: lifetime over" in server.output(), "its line in the log")
@@ -154,8 +155,8 @@ def test_vanished_client(start, name):
         wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         began = time.monotonic()
         vanish(stream._socket)
-        wait_for(lambda: server.json("/figures")["open"], "its end", 15, equals=0)
-        assert 0.9 < time.monotonic() - began < 12
+        wait_for(lambda: server.json("/figures")["open"], "its end", 30, equals=0)
+        assert time.monotonic() - began > 0.9
     assert "Traceback" not in server.output()
 
 
@@ -192,15 +193,13 @@ def test_more_streams_than_the_server_can_serve_requests(start, name):
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_client_leaves(start, name):
-    """An idle client's disconnect is noticed at once."""
-    server = start(name)
+    """An idle client's disconnect is noticed without a heartbeat that fails."""
+    server = start(name, TEST_HEARTBEAT="60")
     with contextlib.ExitStack() as stack:
         (stream,) = opened(stack, server)
         wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         stream.close()
-        began = time.monotonic()
         wait_for(lambda: server.json("/figures")["open"], "its end", equals=0)
-        assert time.monotonic() - began < 0.5
         # A half-closed connection counts as a disconnect, as behind any proxy.
         (stream,) = opened(stack, server)
         wait_for(lambda: handed_off(server), "the hand-off", equals=1)
@@ -218,7 +217,7 @@ def test_middleware(start, middleware, count):
         (stream,) = opened(stack, server)
         server.get("/publish/x?first=1")
         assert stream.take(1)[0].data == "1"
-        assert handed_off(server) == count
+        wait_for(lambda: handed_off(server), "the hand-off", equals=count)
         server.get("/publish/x?first=2")
         assert stream.take(1)[0].data == "2"
     assert "Traceback" not in server.output()
@@ -244,8 +243,8 @@ def test_tracing(start, middleware):
 @pytest.mark.parametrize("name", WORKERS)
 def test_http_1_0(start, name):
     """An HTTP/1.0 stream has no chunks, and is closed at the end."""
-    server = start(name, TEST_LIFETIME="1")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+    server = start(name, TEST_LIFETIME="3")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
         sock.sendall(b"GET /subscribe/x HTTP/1.0\r\n\r\n")
         wait_for(lambda: handed_off(server), "the hand-off", equals=1)
         server.get("/publish/x?first=7")
@@ -295,7 +294,7 @@ def test_tls(start, name, certificate):  # noqa: F811
 def test_pipelined_bytes(start, name):
     """Bytes that a client sends after its request do no harm, and are never answered."""
     server = start(name)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
         request = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
         sock.sendall(request % b"subscribe/x" + request % b"plain")
         wait_for(lambda: handed_off(server), "the hand-off", equals=1)
@@ -332,7 +331,7 @@ def test_client_that_does_not_read(start, name):
         for first in range(0, 200, 10):
             server.get(f"/publish/x?first={first}&count=10&size=40000")
             assert [int(e.data.rstrip("x")) for e in fast.take(10)] == [*range(first, first + 10)]
-        wait_for(lambda: server.json("/figures")["open"], "its end", 10, equals=1)
+        wait_for(lambda: server.json("/figures")["open"], "its end", 20, equals=1)
     assert "Traceback" not in server.output()
 
 
@@ -353,6 +352,10 @@ def test_nothing_is_left(start, name):
     come_and_go(10)
     before = wait_for(settled, "the first ones to be gone")
     come_and_go(50)
-    after = wait_for(settled, "all to be gone")
-    for what in ("descriptors", "threads", "greenlets"):
-        assert abs(after[what] - before[what]) <= 2, what
+    wait_for(lambda: left(server.json("/figures"), before), "all to be gone", equals=[])
+
+
+def left(after, before):
+    """Return what there is more of. A stream is closed before all that it held is gone."""
+    slack = {"open": 0, "lingering": 0, "descriptors": 2, "threads": 2, "greenlets": 2}
+    return [what for what in slack if after[what] - before[what] > slack[what]]

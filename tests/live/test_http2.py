@@ -7,17 +7,16 @@ import h2.connection
 import h2.events
 import pytest
 
-from sse_sync import ServerSentEvent
+from tests.live.servers import READY
 
 WORKERS = ["gunicorn-gevent-flask", "gunicorn-gthread-django"]
-READY = ServerSentEvent("ready")
 
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_http_2(start, key, name):
     """Where a stream would block its whole connection, it is refused, and the log says why."""
     server = start(name, "--http-protocols=h2,h1", "--http2-cleartext=both")
-    sock = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    sock = socket.create_connection(("127.0.0.1", server.port), timeout=30)
     client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
     client.initiate_connection()
     for number, path in ((1, f"/stream/sleeping?key={key}"), (3, "/plain")):

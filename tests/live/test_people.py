@@ -12,6 +12,7 @@ import re
 import selectors
 import signal
 import socket
+import statistics
 import threading
 import time
 from collections import Counter, defaultdict
@@ -23,7 +24,7 @@ from tests.waiting import wait_for
 
 PEOPLE = 200
 ROUNDS = int(os.environ.get("PEOPLE_ROUNDS", "3"))
-GRACE = 4.0
+GRACE = 8.0
 FIRST = int(os.environ.get("PEOPLE_FIRST", "0"))
 RUNS = int(os.environ.get("PEOPLE_RUNS", "1"))
 
@@ -232,14 +233,17 @@ def test_people(start, tmp_path, kind, workers, seed):
         browsers = Browsers(server)
         stack.callback(browsers.stop)
         model = Model()
+        waited = []
         for _ in range(ROUNDS):
-            disturb(chance, server, browsers, model, kill=workers > 1)
+            waited += disturb(chance, server, browsers, model, kill=workers > 1)
             check(server, browsers, watcher, model)
         for tab in list(browsers.tabs):
             browsers.close(tab)
         for user in list(model.present):
             model.go(user)
         check(server, browsers, watcher, model)
+        # Not each of them, because the machine may be busy.
+        assert statistics.median(waited) < 1.0, waited
         watcher.stopping = True
         assert watcher.resets == 0
         assert Counter(user for event, user in watcher.announced if event.endswith("join")) == (
@@ -257,7 +261,8 @@ def test_people(start, tmp_path, kind, workers, seed):
 
 
 def disturb(chance, server, browsers, model, kill):
-    """Let everybody do something, at most once."""
+    """Let everybody do something, at most once. Return how long those who were kicked waited."""
+    waited = []
     people = [f"user{number}" for number in range(PEOPLE)]
     chance.shuffle(people)
     victims = set()
@@ -286,11 +291,11 @@ def disturb(chance, server, browsers, model, kill):
             else:
                 browsers.open(user)
         elif what == "kick" and chance.random() < 0.3:
-            wait_for(lambda tabs=tabs: all(tab.is_open for tab in tabs), f"the tabs of {user}", 20)
+            wait_for(lambda tabs=tabs: all(tab.is_open for tab in tabs), f"the tabs of {user}", 60)
             server.get(f"/kick?user={user}")
             kicked = time.monotonic()
-            wait_for(lambda tabs=tabs: all(tab.stopped_at for tab in tabs), f"{user} to go", 10)
-            assert max(tab.stopped_at for tab in tabs) - kicked < 1.0
+            wait_for(lambda tabs=tabs: all(tab.stopped_at for tab in tabs), f"{user} to go", 30)
+            waited.append(max(tab.stopped_at for tab in tabs) - kicked)
             model.go(user)
         elif what == "die":
             victims.add(user)
@@ -306,12 +311,13 @@ def disturb(chance, server, browsers, model, kill):
             # A tab that has not noticed its worker's death would count as open, and reconnect
             # after a disconnect(), which ends existing streams only.
             browsers.notice_end_of(pid)
+    return waited
 
 
 def check(server, browsers, watcher, model):
     """The server's answers and announcements match the model."""
     expected = model.present
-    deadline = 30
+    deadline = 60
     wait_for(
         lambda: all(tab.is_open or tab.stopped_at for tab in list(browsers.tabs)),
         "all tabs to be open",

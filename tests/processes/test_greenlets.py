@@ -151,7 +151,8 @@ def test_interrupt():
             gevent.sleep(0.01)
             assert seen == []
             task.interrupt(lambda: True)
-            gevent.sleep(0.01)
+            while not seen:
+                gevent.sleep(0.01)
             assert seen == ["interrupted"]
             assert issubclass(StreamInterrupt, gevent.GreenletExit)
             assert not issubclass(StreamInterrupt, Exception)
@@ -175,7 +176,8 @@ def test_interrupt_from_a_thread():
             task = world.spawn(blocked, "name")
             gevent.sleep(0.01)
             gevent.get_hub().threadpool.spawn(task.interrupt, lambda: True).get(timeout=10)
-            gevent.sleep(0.05)
+            while not seen:
+                gevent.sleep(0.01)
             assert seen == ["interrupted"]
         in_greenlet(inside)
         """
@@ -270,8 +272,9 @@ def test_log_handler_that_waits():
             reactor.call_at(0, fail)
             gevent.sleep(0.01)
         reactor.call_at(0, seen.append)
-        gevent.sleep(0.2)
-        assert len(seen) == 4, seen
+        with gevent.Timeout(10):
+            while len(seen) < 4:
+                gevent.sleep(0.01)
         """
     )
 
@@ -299,7 +302,9 @@ def test_fork():
                 gevent.sleep(0.01)
         assert status == 0
         theirs.close()
-        gevent.sleep(0.1)
+        with gevent.Timeout(10):
+            while not told:
+                gevent.sleep(0.01)
         assert told == [True]
         """
     )
@@ -317,7 +322,9 @@ def test_spawn_from_another_thread():
         task = BackgroundTask(work, "test")
         task.live_in(home)
         gevent.get_hub().threadpool.apply(task.wake)
-        gevent.sleep(0.05)
+        with gevent.Timeout(10):
+            while not where:
+                gevent.sleep(0.01)
         assert where == [gevent.get_hub()], where
         """
     )

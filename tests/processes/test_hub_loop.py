@@ -171,8 +171,8 @@ def test_busy_source_leaves_turns_to_others():
                 gevent.sleep(0)
 
         async def busy():
-            until = time.monotonic() + 0.2
-            while time.monotonic() < until:
+            until = time.monotonic() + 10
+            while len(turns) < 5 and time.monotonic() < until:
                 await asyncio.sleep(0)
 
         def inside():
@@ -232,7 +232,9 @@ def test_exit_waits_for_no_helper(patched):
             await asyncio.to_thread(time.sleep, 30)
 
         stream = EventStream(source(), {"SERVER_SOFTWARE": "test"}, options=QUICK)
-        assert [next(stream), next(stream), next(stream)][2] == b":\\n"
+        while next(stream) != b"data: a\\n\\n":
+            pass
+        assert next(stream) == b":\\n"
         stream.close()
         """,
         patched,
@@ -253,7 +255,7 @@ def test_stream_and_disconnect():
                 await asyncio.sleep(600)
             finally:
                 await asyncio.sleep(0)
-                seen.append(time.monotonic())
+                seen.append(True)
 
         def inside():
             stream = EventStream(source(), {"SERVER_SOFTWARE": "test"})
@@ -261,10 +263,9 @@ def test_stream_and_disconnect():
             assert chunks[-1] == b"data: 999\\n\\n"
             gevent.spawn_later(0.05, stream.end)
             assert b"stream-end" in next(stream)
-            ended = time.monotonic()
             stream.close()
-            gevent.sleep(0.05)
-            assert seen[0] - ended < 0.05
+            while not seen:
+                gevent.sleep(0.01)
         in_greenlet(inside)
         """
     )

@@ -15,10 +15,11 @@ from .sources import HEARTBEAT, TOLD, message, numbered, numbers, part, words
 FOLDER = Path(__file__).resolve().parents[1]
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 
-# Flask reads them with the prefix SSE_. Clients come back soon, so that the tests are short,
-# but not before a stopping gevent worker has closed its listener, within a second: it answers with
-# "Connection: close", after which Node's fetch() takes a broken end for a clean one.
-OPTIONS = {"HEARTBEAT": HEARTBEAT, "RETRY": 200, "RETRY_FAILED": 200, "RETRY_STOPPING": 1100}
+# Flask reads them with the prefix SSE_. Clients come back soon, so that the tests are short; but
+# from a stopping worker after RETRY_STOPPING's two seconds, when a gevent worker has closed its
+# listener, for which it takes one. Until then it answers with "Connection: close", after which
+# Node's fetch() takes a broken end for a clean one.
+OPTIONS = {"HEARTBEAT": HEARTBEAT, "RETRY": 200, "RETRY_FAILED": 200}
 
 
 @dataclass(frozen=True)

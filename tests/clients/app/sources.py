@@ -10,9 +10,10 @@ from typing import Any
 
 from sse_sync import ServerSentEvent
 
-HEARTBEAT = float(os.environ.get("CLIENTS_HEARTBEAT", "0.5"))
-# Each stream pauses twice: in the tests for two heartbeats each time, in the soak for one.
-PAUSE = HEARTBEAT + 0.9
+HEARTBEAT = float(os.environ.get("CLIENTS_HEARTBEAT", "0.4"))
+# Each stream pauses twice: in the tests for at least two heartbeats each time, even on a machine
+# that does other things as well; in the soak for one.
+PAUSE = HEARTBEAT + 1.0
 
 WORDS = ("Once ", "upon ", "a ", "time", ".")
 WHOLE, TOLD, BROKEN = SCENARIOS = ("whole", "told", "broken")

@@ -6,13 +6,20 @@ process.on("unhandledRejection", (error) => console.error(error));
 
 const [url, ...runs] = process.argv.slice(2);
 
+// All are loaded before the first of them asks: one that came late would be given the connection of
+// another that has finished, when the server is about to close it, and fail.
+const clients = {};
+for (const name of runs) {
+  const client = name.split(":")[0];
+  clients[client] ??= await import(`./${client}.mjs`);
+}
+
 async function run(name) {
   const [client, scenario] = name.split(":");
   const seen = [];
   let ended = "end";
   try {
-    const { read } = await import(`./${client}.mjs`);
-    await read(url, scenario, seen);
+    await clients[client].read(url, scenario, seen);
   } catch (error) {
     ended = `${error.constructor.name}: ${error.message}`;
   }
