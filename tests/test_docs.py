@@ -14,6 +14,7 @@ import sse_sync
 from sse_sync import CloseReason, StreamFailure
 from sse_sync.settings import OPTIONS
 from sse_sync.testing import read_events
+from tests.django_project import ready as ready
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

@@ -151,6 +151,7 @@ def test_no_cancellation_while_it_is_closed(runtime, client, seen):
 
 def test_refuses_to_die(runtime, client, caplog):
     """A source that goes on after its cancellation is closed; one that blocks is reported."""
+    caplog.set_level("INFO", "sse_sync")
 
     async def source():
         yield "a"
