@@ -357,6 +357,29 @@ def test_interrupted_replay(make_hub, runtime, replay):
     stream.close()
 
 
+@pytest.mark.parametrize("replay", [25, "all", "latest"])
+@pytest.mark.parametrize("size", [40, 1000])
+def test_replay_that_is_cut_off(make_hub, runtime, replay, size):
+    """A client that comes back in the middle of it gets the rest, or is told that it cannot."""
+    hub = make_hub(Paged(history=20))
+    fill(hub, 5, channels="a")
+    fill(hub, 50, first=5, channels="b")
+    expected = [*"01234", *(str(number) for number in range(35, 55))]
+    for got in range(25):
+        stream = opened(hub, "a", "b", replay=replay, max_bytes=size)
+        begun = events(stream, 1 + got)
+        stream.close()
+        stream = opened(hub, "a", "b", replay=replay, last_event_id=begun[-1].id)
+        # Of b it may have had what came before the 30 events that are no longer held.
+        count = 25 - got if got > 5 else 1
+        rest = events(stream, count)
+        stream.close()
+        if got > 5:
+            assert [event.data for event in [*begun, *rest]] == ["", *expected]
+        else:
+            assert [event.event for event in rest] == ["stream-reset"]
+
+
 def test_not_before(hub, environ):
     """Nothing from before that position is sent, however a client asks for it."""
     forged = hub.position()
