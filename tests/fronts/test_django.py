@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.core import checks, signing
 from django.core.exceptions import PermissionDenied
 from django.db import connection
+from django.http import HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import redirect
 from django.template import engines
@@ -34,6 +35,7 @@ from sse_sync.django import (
 from sse_sync.django.app import close_connections, schedule
 from sse_sync.django.checks import check_settings
 from sse_sync.testing import read_events
+from sse_sync.views import report_page
 from tests.apps.sources import MARKS
 from tests.fronts.front_contract import Front, FrontContract
 
@@ -269,6 +271,31 @@ def test_request_is_missing():
     """A forgotten request is not taken for ASGI."""
     with pytest.raises(TypeError, match="pass the request first, not list_iterator"):
         EventSourceResponse(iter([]), iter([]))
+
+
+BROWSER = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "is_told"),
+    [
+        ("/accounts/login/?next=/mine", BROWSER, True),
+        ("/accounts/login/?next=/mine", {"Accept": "text/event-stream, text/html"}, False),
+        ("/accounts/login/?next=/mine", {}, False),
+        ("/accounts/logout/?next=/mine", BROWSER, False),
+        ("/accounts/login/", BROWSER, False),
+    ],
+)
+@pytest.mark.parametrize("login_url", ["/accounts/login/", "/accounts/login/?a=b", "log-in", "no"])
+def test_log_in_page(client, settings, caplog, url, headers, is_told, login_url):
+    """A browser's EventSource that login_required redirects to its page is told of in the log."""
+    report_page.cache_clear()
+    settings.LOGIN_URL = login_url
+    settings.ROOT_URLCONF = urls = Urls()
+    urls.urlpatterns = [path("accounts/login/", lambda request: HttpResponse(), name="log-in")]
+    client.get(url, headers=headers)
+    is_told = is_told and login_url != "no"  # Such a name leads nowhere.
+    assert ("an EventSource has got the page /accounts/login/" in caplog.text) is is_told
 
 
 @pytest.mark.parametrize("is_command", [False, True])
