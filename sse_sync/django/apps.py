@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import sys
 from contextlib import suppress
+from traceback import walk_stack
 from typing import TYPE_CHECKING, Any
 
 from django.apps import AppConfig
@@ -42,12 +42,18 @@ class SSESyncConfig(AppConfig):
         """Register the checks, and log wrong settings, once Django has loaded its applications."""
         checks.register(check_settings)
         checks.register(check_authorize)
-        if "django.core.management" not in sys.modules:
+        if not _is_command():
             # A server, which runs no system checks; a command would tell everything twice.
             for message in check_settings():
                 logger.error("%s", message.msg)
         request_started.connect(_tell_of_log_in)
         admission().prepare({}, registry())
+
+
+def _is_command() -> bool:
+    # Whether manage.py, whatever it is called, is loading the applications.
+    callers = (frame.f_globals.get("__name__") for frame, _ in walk_stack(None))
+    return "django.core.management" in callers
 
 
 def _tell_of_log_in(environ: WSGIEnvironment | None = None, **kwargs: Any) -> None:
