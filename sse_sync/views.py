@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 __all__ = ["Default", "Value", "call", "check_view", "last_event_id_as", "report_late_answer"]
+__all__ += ["report_page"]
 
 Default = TypeVar("Default")
 Value = TypeVar("Value")
@@ -103,6 +105,22 @@ def report_late_answer(error: BaseException, status: int) -> None:
         " begins. Check in a view that returns the generator",
         "the generator" if raised_in is None else raised_in.tb_frame.f_code.co_name,
         status,
+    )
+
+
+@functools.lru_cache(maxsize=100)
+def report_page(path: str) -> None:
+    """
+    Log once that an EventSource was answered with a page, after which it never comes back.
+
+    Args:
+        path: The page's.
+    """
+    logger.warning(
+        "an EventSource has got the page %s instead of an event stream, so it gives up. If its user"
+        " is to log in there, answer it 401 or 403 instead of redirecting it: is_event_source()"
+        " tells in a view whether to",
+        path,
     )
 
 

@@ -23,7 +23,7 @@ from .blueprint import make_blueprint
 from .commands import commands
 from .response import EventSourceResponse
 from .state import OwnContext, Setup, current_state
-from .views import refuse_misplaced
+from .views import refuse_misplaced, tell_of_page
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -84,6 +84,7 @@ class SSE:
         app.wsgi_app = OwnContext(  # type: ignore[method-assign]
             app.wsgi_app, lambda: refuse_misplaced(app.view_functions)
         )
+        app.after_request(tell_of_page)
         admission().prepare({}, registry())
 
     @property

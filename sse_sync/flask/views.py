@@ -13,8 +13,10 @@ import flask
 
 from ..exceptions import SourceError
 from ..request import is_event_source as asks_for_events
+from ..request import reconnects_by_itself
+from ..streams.record import path_of
 from ..streams.source import is_source
-from ..views import Default, Value, call, check_view, last_event_id_as
+from ..views import Default, Value, call, check_view, last_event_id_as, report_page
 from .response import EventSourceResponse, preflight
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..channels.app import ResponseOptions
 
-__all__ = ["event_stream", "is_event_source", "last_event_id", "refuse_misplaced"]
+__all__ = ["event_stream", "is_event_source", "last_event_id", "refuse_misplaced", "tell_of_page"]
 
 # Attribute of functions: True of event streams, and of decorated ones; False of a view that one was
 # made of.
@@ -129,6 +131,15 @@ def _mark(stream: Any, view: Any) -> None:
 
 def _misplaced(endpoint: str, /, **arguments: Any) -> NoReturn:
     raise RuntimeError(f"the view {endpoint!r} would not stream: {MISPLACED}")
+
+
+def tell_of_page(response: flask.Response) -> flask.Response:
+    """Log that an EventSource gets a page, as after a redirect to log in. Changes nothing."""
+    if response.mimetype == "text/html" and response.status_code == 200:
+        request = flask.request
+        if reconnects_by_itself(request.environ):
+            report_page(path_of(request.environ.get("PATH_INFO", "")))
+    return response
 
 
 def is_event_source() -> bool:

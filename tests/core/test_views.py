@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sse_sync import ConfigurationError, SourceError
-from sse_sync.views import call, check_view, last_event_id_as, report_late_answer
+from sse_sync.views import call, check_view, last_event_id_as, report_late_answer, report_page
 
 
 def test_class_is_no_view():
@@ -55,3 +55,15 @@ def test_late_answer(caplog):
     first, second = caplog.messages
     assert first.startswith("orders raised a 404, which cannot be the answer any more")
     assert second.startswith("the generator raised a 404")
+
+
+def test_page_instead_of_a_stream(caplog):
+    """The log names the page, once."""
+    report_page.cache_clear()
+    for page in ("/login", "/login", "/account"):
+        report_page(page)
+    assert [message.split(" instead")[0] for message in caplog.messages] == [
+        "an EventSource has got the page /login",
+        "an EventSource has got the page /account",
+    ]
+    assert "answer it 401 or 403 instead of redirecting it: is_event_source()" in caplog.text

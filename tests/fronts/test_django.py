@@ -4,7 +4,6 @@ import contextlib
 import gzip
 import html
 import json
-import sys
 
 import pytest
 from asgiref.sync import SyncToAsync, async_to_sync
@@ -12,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core import checks, signing
 from django.core.exceptions import PermissionDenied
 from django.db import connection
+from django.http import HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import redirect
 from django.template import engines
@@ -34,6 +34,7 @@ from sse_sync.django import (
 from sse_sync.django.app import close_connections, schedule
 from sse_sync.django.checks import check_settings
 from sse_sync.testing import read_events
+from sse_sync.views import report_page
 from tests.apps.sources import MARKS
 from tests.fronts.front_contract import Front, FrontContract
 
@@ -271,17 +272,41 @@ def test_request_is_missing():
         EventSourceResponse(iter([]), iter([]))
 
 
-@pytest.mark.parametrize("is_command", [False, True])
-def test_misspelt_settings_are_logged(caplog, monkeypatch, is_command):
+BROWSER = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "is_told"),
+    [
+        ("/accounts/login/?next=/mine", BROWSER, True),
+        ("/accounts/login/?next=/mine", {"Accept": "text/event-stream, text/html"}, False),
+        ("/accounts/login/?next=/mine", {}, False),
+        ("/accounts/logout/?next=/mine", BROWSER, False),
+        ("/accounts/login/", BROWSER, False),
+    ],
+)
+@pytest.mark.parametrize("login_url", ["/accounts/login/", "/accounts/login/?a=b", "log-in", "no"])
+def test_log_in_page(client, settings, caplog, url, headers, is_told, login_url):
+    """A browser's EventSource that login_required redirects to its page is told of in the log."""
+    report_page.cache_clear()
+    settings.LOGIN_URL = login_url
+    settings.ROOT_URLCONF = urls = Urls()
+    urls.urlpatterns = [path("accounts/login/", lambda request: HttpResponse(), name="log-in")]
+    client.get(url, headers=headers)
+    is_told = is_told and login_url != "no"  # Such a name leads nowhere.
+    assert ("an EventSource has got the page /accounts/login/" in caplog.text) is is_told
+
+
+@pytest.mark.parametrize(
+    ("caller", "is_logged"), [("django.core.management", False), ("django.core.wsgi", True)]
+)
+def test_misspelt_settings_are_logged(caplog, caller, is_logged):
     """Under gunicorn, where no checks run, the log says what is wrong. A command says it itself."""
     from django.apps import apps
 
-    monkeypatch.setitem(sys.modules, "django.core.management", None)
-    if not is_command:
-        monkeypatch.delitem(sys.modules, "django.core.management")
     with override_settings(SSE_SYNC={"HEARTBEET": 5}):
-        apps.get_app_config("sse_sync").ready()
-    assert ("did you mean HEARTBEAT?" in caplog.text) is not is_command
+        exec("ready()", {"__name__": caller, "ready": apps.get_app_config("sse_sync").ready})
+    assert ("did you mean HEARTBEAT?" in caplog.text) is is_logged
 
 
 @pytest.mark.django_db

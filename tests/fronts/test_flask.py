@@ -26,6 +26,7 @@ from sse_sync.flask import (
 )
 from sse_sync.flask.state import Setup
 from sse_sync.testing import read_events
+from sse_sync.views import report_page
 from tests.fronts.front_contract import END, Front, FrontContract
 from tests.waiting import wait_for
 
@@ -199,6 +200,27 @@ def test_decorator(app, client):
     response = client.get("/options")
     assert response.get_data() == b":\nretry: 5\ndata: a\n\n"
     assert bare.__name__ == "bare"
+
+
+BROWSER = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_told"),
+    [(BROWSER, True), ({"Accept": "text/event-stream, text/html"}, False), ({}, False)],
+)
+def test_log_in_page(app, caplog, headers, is_told):
+    """A browser's EventSource that a redirect has brought to a page is told of in the log."""
+    report_page.cache_clear()
+    app.add_url_rule("/mine", "mine", lambda: flask.redirect("/login?next=/mine"))
+    app.add_url_rule("/login", "login", lambda: "<form>")
+    app.add_url_rule("/data", "data", lambda: {"a": 1})
+    client = app.test_client()
+    assert client.get("/mine", headers=headers, follow_redirects=True).status_code == 200
+    client.get("/data", headers=headers)
+    client.get("/missing", headers=headers)
+    assert ("an EventSource has got the page /login" in caplog.text) is is_told
+    assert len(caplog.messages) == is_told
 
 
 def test_blueprint_of_a_list():
