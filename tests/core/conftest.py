@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from sse_sync import runtime
 from sse_sync.channels import hub
@@ -19,7 +19,13 @@ from tests.core.examples import EXAMPLES
 DEADLINE = 10
 OF_DJANGO = re.compile("_?(dj|django|live_server|template_string|fail_for_invalid_template)_").match
 
-settings.register_profile("core", max_examples=EXAMPLES, deadline=None)
+# How long anything takes depends on what else the machine does.
+settings.register_profile(
+    "core",
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("core")
 
 
