@@ -80,7 +80,8 @@ class Fanout:
         self._is_writing = False
         self.is_over = False
         """Whether no connection can join any longer."""
-        self._reader = ChannelReader(hub, key.channels, Selection(match=key.match))
+        selection, tells = Selection(match=key.match), not key.dialect.is_plain
+        self._reader = ChannelReader(hub, key.channels, selection, tells=tells)
         # Events that arrive while the fan-out opens or catches up; None the rest of the time.
         self._held: list[Message] | None = []
         self._is_open = False

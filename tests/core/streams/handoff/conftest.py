@@ -45,13 +45,23 @@ def handed(hub, turn):
     """Open a stream and hand it off."""
     clients = []
 
-    def handed(*channels, client=None, options=OPTIONS, user_stream=None, settle=True, **arguments):
+    def handed(
+        *channels,
+        client=None,
+        options=OPTIONS,
+        user_stream=None,
+        settle=True,
+        plain=None,
+        **arguments,
+    ):
         client = client or Client()
         clients.append(client)
         channels = channels or ("a",)
         subscription = subscribed(hub, *channels, user_stream=user_stream, **arguments)
         environ = {"SERVER_SOFTWARE": "test", OFFER: client, "PATH_INFO": "/events"}
-        stream = EventStream(subscription, environ, options=options, user_stream=user_stream)
+        stream = EventStream(
+            subscription, environ, options=options, user_stream=user_stream, plain=plain
+        )
         client.head = b"".join(stream)
         stream.close()
         assert statistics().handed_off

@@ -1,5 +1,6 @@
 """One subscriber for many connections: what it writes, and how it resumes."""
 
+import itertools
 import random
 from functools import partial
 
@@ -170,6 +171,30 @@ def test_statistics(hub, handed, turn):
     turn()
     figures = hub.statistics()
     assert (figures.channels, figures.subscriptions, figures.delivered) == (1, 3, 3)
+
+
+def test_position(hub, handed, turn, runtime):
+    """Clients that get little of a busy channel are told their position, in order."""
+    few, plain = handed(match={"tenant": 7}), handed(match={"tenant": 7}, plain=True)
+    patient = OPTIONS.replace({"write_timeout": None})
+    slow = handed(client=Client(buffer=4096), match={"tenant": 7}, options=patient)
+    for number in range(40):
+        runtime.advance(5)
+        hub.publish("a", "other", meta={"tenant": 8})
+        if number % 10 == 8:
+            hub.publish("a", "x" * 2000, meta={"tenant": 7})
+        turn()
+    settle(turn, [slow])
+    told = few.read()
+    assert slow.read() == told
+    assert [event.event for event in told if event.data] == [None] * 4
+    assert {event.event for event in told if not event.data} == {"stream-position"}
+    numbers = [Position.parse(event.id).number for event in told]
+    assert all(0 < later - number <= 20e6 for number, later in itertools.pairwise(numbers))
+    assert hub.position().number - numbers[-1] < 15e6
+    # Not more often than needed.
+    assert len(told) <= 4 + 40 * 5 // 15
+    assert [event.event for event in plain.read()] == [None] * 4
 
 
 def test_degraded(hub, handed, turn):
