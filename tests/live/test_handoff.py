@@ -357,5 +357,6 @@ def test_nothing_is_left(start, name):
 
 def left(after, before):
     """Return what there is more of. A stream is closed before all that it held is gone."""
-    slack = {"open": 0, "lingering": 0, "descriptors": 2, "threads": 2, "greenlets": 2}
+    # gthread's pool grows to 16 threads, whenever that many requests happen to overlap.
+    slack = {"open": 0, "lingering": 0, "descriptors": 2, "threads": 18, "greenlets": 2}
     return [what for what in slack if after[what] - before[what] > slack[what]]
