@@ -43,7 +43,7 @@ def test_connects_and_disconnects(start, name, path, capsys):
     _come_and_go(server.port, path, 500)
     before = wait_for(settled, "the first streams to be closed")
     _come_and_go(server.port, path, COUNT)
-    wait_for(lambda: left(settled(), before), "all streams to be closed", equals=[])
+    wait_for(lambda: left(server.json("/figures"), before), "all streams to be closed", equals=[])
     after = server.json("/figures")
     with capsys.disabled():
         sys.stdout.write(f"\n{name}: before {before}\n{name}: after  {after}\n")
