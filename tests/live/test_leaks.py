@@ -8,8 +8,8 @@ import pytest
 from tests.live.test_handoff import left
 from tests.waiting import wait_for
 
-COUNT = 10_000
-
+# The process's memory still grows during the first: caches and the allocator's arenas.
+WARM_UP, COUNT = 3_000, 7_500
 
 # A generator in a greenlet, and a channel whose connection is handed off.
 KINDS = [
@@ -40,13 +40,13 @@ def test_connects_and_disconnects(start, name, path, capsys):
         figures = server.json("/figures")
         return figures if figures["open"] == figures["lingering"] == 0 else None
 
-    _come_and_go(server.port, path, 500)
+    _come_and_go(server.port, path, WARM_UP)
     before = wait_for(settled, "the first streams to be closed")
     _come_and_go(server.port, path, COUNT)
-    wait_for(lambda: left(settled(), before), "all streams to be closed", equals=[])
+    wait_for(lambda: left(server.json("/figures"), before), "all streams to be closed", equals=[])
     after = server.json("/figures")
     with capsys.disabled():
         sys.stdout.write(f"\n{name}: before {before}\n{name}: after  {after}\n")
-    assert after["closed"] == {"CLIENT_GONE": 500 + COUNT}
-    # Slack for the allocator; a leak of 200 bytes per stream would be as much again.
-    assert after["resident"] - before["resident"] < 2 * 2**20
+    assert after["closed"] == {"CLIENT_GONE": WARM_UP + COUNT}
+    # Slack for the allocator, several times what it takes.
+    assert after["resident"] - before["resident"] < 200 * COUNT

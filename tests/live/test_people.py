@@ -24,7 +24,7 @@ from tests.waiting import wait_for
 
 PEOPLE = 200
 ROUNDS = int(os.environ.get("PEOPLE_ROUNDS", "3"))
-GRACE = 8.0
+GRACE = 6.0
 FIRST = int(os.environ.get("PEOPLE_FIRST", "0"))
 RUNS = int(os.environ.get("PEOPLE_RUNS", "1"))
 
