@@ -12,6 +12,8 @@ Every error the package raises on purpose.
   * :exc:`SourceError`: an object from which no events can be read
   * :exc:`ConfigurationError`: an option with an unusable name or value
   * :exc:`UnsupportedServerError`: a server on which streams cannot work
+  * :exc:`JobRefused`: a job that cannot be started now
+  * :exc:`JobOver`: a job that takes no more output
 
 Constructors take the data; ``str()`` makes the sentence.
 """
@@ -24,6 +26,8 @@ __all__ = [
     "BrokerUnavailable",
     "ConfigurationError",
     "EventError",
+    "JobOver",
+    "JobRefused",
     "SSEError",
     "SourceError",
     "UnsupportedServerError",
@@ -122,3 +126,29 @@ class UnsupportedServerError(SSEError, RuntimeError):
 
     def __str__(self) -> str:
         return f"event streams cannot be served on {self.server}: {self.advice}"
+
+
+class JobRefused(SSEError):
+    """Raised when a job cannot be started, because too many are running."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        """What is wrong."""
+
+    def __str__(self) -> str:
+        return f"the job was not started: {self.problem}"
+
+
+class JobOver(SSEError):
+    """Raised when a job takes no more output: it has ended, or another process goes on with it."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(key, problem)
+        self.key = key
+        """The job's key."""
+        self.problem = problem
+        """Why."""
+
+    def __str__(self) -> str:
+        return f"the job {self.key!r} takes no more output: {self.problem}"

@@ -11,6 +11,8 @@ import time
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ..exceptions import BrokerClosed
 from ..runtime.process import Clock, monotonic
@@ -26,7 +28,10 @@ from .base import (
     to_base36,
 )
 from .presence import MemoryPresenceStore, PresenceEvent
-from .retention import Kept, Retention
+from .retention import WHOLE, Kept, Retention
+
+if TYPE_CHECKING:
+    from .memory_jobs import MemoryJobStore
 
 __all__ = ["MemoryBroker"]
 
@@ -90,6 +95,16 @@ class MemoryBroker:
         self._closed = False
         self.presence = MemoryPresenceStore(self._announce, self._check_open, now=now)
         """The presence store of this process."""
+        vars(self).pop("jobs", None)
+
+    @cached_property
+    def jobs(self) -> MemoryJobStore:
+        """The job store of this process."""
+        from .memory_jobs import MemoryJobStore  # Only for who uses it.
+
+        return MemoryJobStore(
+            self.publish, self.position, self._drop, now=self._now, clock=self._clock
+        )
 
     def after_fork(self) -> None:
         """Forget everything: from here on, the parent's history differs."""
@@ -190,6 +205,10 @@ class MemoryBroker:
                 stored[name] = tuple(kept.messages)
         return trimmed, stored
 
+    def _drop(self, channel: str) -> None:
+        with self._lock:
+            self._channels.pop(channel, None)
+
     def _announce(self, channel: str, what: PresenceEvent) -> None:
         self.publish(Publication(channel, what.body, what.event, what.key))
 
@@ -198,7 +217,8 @@ class MemoryBroker:
         kept = self._channels.get(message.channel)
         if kept is None:
             kept = self._channels[message.channel] = _Channel(self._forgotten)
-            heapq.heappush(self._reviews, (now + retention.memory, message.channel))
+            if retention is not WHOLE:
+                heapq.heappush(self._reviews, (now + retention.memory, message.channel))
         kept.messages.append(message)
         kept.latest = message.position.number
         self._trim(kept, retention, now)

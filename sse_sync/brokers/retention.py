@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-__all__ = ["Kept", "Retention"]
+__all__ = ["MARK", "WHOLE", "Kept", "Retention"]
+
+MARK = "\x02"
+"""First character of the channels of jobs. Not printable, so that nobody else can name them."""
 
 # Channels whose answer is cached, because finding it compares all patterns.
 _REMEMBERED = 10_000
@@ -23,6 +26,13 @@ class Kept(NamedTuple):
     """Microseconds for which it is remembered that events were dropped."""
     usual: int
     """Maximum age of channels without an exception, in microseconds."""
+
+
+# Nearly fifty years, which is less than has passed since 1970.
+_ALWAYS = 1_500_000_000_000_000
+
+WHOLE = Kept(1 << 31, _ALWAYS, _ALWAYS, _ALWAYS)
+"""Everything is kept, until the channel is dropped."""
 
 
 class Retention:
@@ -51,7 +61,9 @@ class Retention:
         self._known: dict[str, Kept] = {}
 
     def of(self, channel: str) -> Kept:
-        """Return how much of a channel is kept."""
+        """Return how much of a channel is kept: of a job's output, all."""
+        if channel[0] == MARK:
+            return WHOLE
         if not self._patterns:
             return self._others
         kept = self._known.get(channel)

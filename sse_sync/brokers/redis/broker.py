@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from ...exceptions import BrokerUnavailable, ConfigurationError
 from ...runtime.process import Clock, monotonic
@@ -16,6 +17,9 @@ from .presence import RedisPresenceStore
 from .replay_cache import ReplayCache
 from .store import Store
 from .topology import Topology
+
+if TYPE_CHECKING:
+    from .jobs import RedisJobStore
 
 __all__ = ["RedisBroker"]
 
@@ -80,7 +84,17 @@ class RedisBroker:
         self._reading = threading.BoundedSemaphore(READERS)
         self.presence: PresenceStore = RedisPresenceStore(self._store)
         """The presence store of all processes."""
+        self._jobs: RedisJobStore | None = None
         self._listener: Listener | None = None
+
+    @property
+    def jobs(self) -> RedisJobStore:
+        """The job store of all processes."""
+        from .jobs import RedisJobStore  # Only for who uses it.
+
+        if self._jobs is None:
+            self._jobs = RedisJobStore(self._store)
+        return self._jobs
 
     def after_fork(self) -> None:
         if self._listener is not None:
