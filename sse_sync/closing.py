@@ -8,6 +8,7 @@ decides. The first one counts.
 from __future__ import annotations
 
 import enum
+import json
 import random
 import sys
 from dataclasses import dataclass
@@ -53,6 +54,10 @@ class CloseReason(enum.Enum):
     """Its user was disconnected, or lost permission."""
     INTERRUPTED = "interrupted"
     """Events may have been lost, and the client must reconnect for the current state."""
+    CANCELLED = "cancelled"
+    """The job that it showed was cancelled."""
+    LOST = "lost"
+    """The job that it showed is lost."""
     CLOSED = "closed"
     """The application ended it."""
 
@@ -70,7 +75,16 @@ class End:
     """Whether the client is told to stop instead of reconnecting, if the reason leaves that
     open."""
     message: str = ""
-    """Data of the event that a dismissed user's page receives."""
+    """Text for the page of a dismissed user, or for the viewers of a job."""
+    of_job: bool = False
+    """Whether a job has ended like this, so that its viewers are told the reason, too."""
+
+    @property
+    def data(self) -> str:
+        """Data of the event that tells a client of a final end."""
+        if not self.of_job:
+            return self.message
+        return json.dumps({"outcome": self.reason.value, "message": self.message})
 
     @property
     def is_urgent(self) -> bool:

@@ -34,6 +34,9 @@ class Feed(Protocol):
     """Why a source that is done has ended: ``FINISHED``, ``FAILED``, ``OVERFLOWED`` or
     ``INTERRUPTED``."""
 
+    end: End | None
+    """How the stream ends once the source is done, if the source says so itself."""
+
     def start(self) -> None:
         """Start the source. None of its code runs before this."""
 
@@ -61,6 +64,9 @@ class Feed(Protocol):
 
 class FeedSource(abc.ABC):
     """A source that makes its own feed, because it does not have to run beside the stream."""
+
+    ends_by_itself = False
+    """Whether its feed ends without anybody's doing, so that a test client may wait for that."""
 
     @property
     @abc.abstractmethod

@@ -202,14 +202,23 @@ class Dispatcher:
         for message in messages:
             self._latest = message.position
             self.figures.received += 1
-            subscribers = self._subscribers.get(message.channel)
-            if subscribers:
-                # A copy, because subscribers come and go meanwhile; list() copies atomically.
-                everybody = list(subscribers)
-                self.figures.delivered += len(everybody)
-                for subscriber in everybody:
-                    _guarded(subscriber.put, message)
+            self.deliver(message)
             self._given = message.position.number
+
+    def deliver(self, message: Message) -> None:
+        """
+        Deliver a message to the channel's subscribers of this process. It never blocks.
+
+        Args:
+            message: The message, which need not come from the broker.
+        """
+        subscribers = self._subscribers.get(message.channel)
+        if subscribers:
+            # A copy, because subscribers come and go meanwhile; list() copies atomically.
+            everybody = list(subscribers)
+            self.figures.delivered += len(everybody)
+            for subscriber in everybody:
+                _guarded(subscriber.put, message)
 
     def reached(self, position: Position) -> None:
         with self._lock:
@@ -268,6 +277,8 @@ class Dispatcher:
         with self._lock:
             self._wanted.update(channels)
         if not self._asking.acquire(timeout=PATIENCE):
+            if self.receives(channels):
+                return  # Of hundreds who wait for the lock, one has asked for all.
             raise BrokerUnavailable("the broker", "timed out while others subscribed")
         try:
             with self._lock:

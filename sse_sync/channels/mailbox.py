@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections import OrderedDict
+from collections import OrderedDict, deque
 
 from ..brokers.base import Message
 from ..exceptions import ConfigurationError
 from ..runtime.process import native_lock
 
-__all__ = ["MAX_CHUNK", "Mailbox", "Overflow"]
+__all__ = ["MAX_CHUNK", "Mailbox", "Overflow", "join"]
 
 MAX_CHUNK = 32 * 1024
 """
@@ -163,3 +163,13 @@ class Mailbox:
             _, message = self._events.popitem(last=False)
             self._bytes -= len(message.body)
             self.dropped += 1
+
+
+def join(chunks: deque[bytes]) -> bytes:
+    """Take as many chunks as make one of at most :data:`MAX_CHUNK` bytes, or one that is larger."""
+    taken: list[bytes] = []
+    size = 0
+    while chunks and (not taken or size + len(chunks[0]) <= MAX_CHUNK):
+        taken.append(chunks.popleft())
+        size += len(taken[-1])
+    return b"".join(taken)

@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..brokers.base import Message, Position, check_channel
 from ..closing import CloseReason, End
@@ -18,13 +18,10 @@ from ..runtime import Signal
 from ..validation import is_whole
 from .dispatcher import degraded_event
 from .hub import Hub
-from .mailbox import MAX_CHUNK, Mailbox, Overflow
+from .mailbox import Mailbox, Overflow, join
 from .resume import ChannelReader
 from .selection import ANYTHING, Selection
 from .user_stream import UserStream
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["ChannelFeed", "Filter", "Subscription"]
 
@@ -64,11 +61,13 @@ class Subscription(FeedSource):
     can again."""
     user_stream: UserStream | None = None
     """The user and channels the stream is counted and shown under."""
+    is_whole: bool = False
+    """Whether it is a job's output, all of which is in the history for whoever lacks some of it."""
 
     def __post_init__(self) -> None:
         if not self.channels:
             raise ConfigurationError("channels", "must name at least one channel")
-        for channel in self.channels:
+        for channel in () if self.is_whole else self.channels:
             check_channel(channel)
         if self.selection.replay is not None and self.snapshot is not None:
             raise ConfigurationError(
@@ -78,6 +77,11 @@ class Subscription(FeedSource):
             value = getattr(self, name)
             if not is_whole(value) or value < 1:
                 raise ConfigurationError(name, f"must be a positive whole number, not {value!r}")
+
+    @property
+    def ends_by_itself(self) -> bool:  # type: ignore[override]
+        """Whether it is a job's output, which has an end."""
+        return self.is_whole
 
     @property
     def is_at_hand(self) -> bool:
@@ -103,7 +107,8 @@ class ChannelFeed:
     # Slots, because with thousands of streams each dictionary is a cache miss per event.
     __slots__ = (
         *("_asks", "_context", "_degraded", "_encode", "_is_plain", "_is_replaying"),
-        *("_ready", "_signal", "done", "error", "mailbox", "reader", "reason", "subscription"),
+        *("_ready", "_signal", "done", "end", "error", "mailbox", "reader", "reason"),
+        "subscription",
         "__weakref__",
     )
 
@@ -121,6 +126,7 @@ class ChannelFeed:
         self.done = False
         self.error: BaseException | None = None
         self.reason = CloseReason.FINISHED
+        self.end: End | None = None
         self.subscription = subscription
         """What it relays."""
         self.reader = ChannelReader(
@@ -184,7 +190,7 @@ class ChannelFeed:
             return None
         # All streams share a large event; joined with others it would be copied in each stream.
         alone = len(ready) == 1 or len(ready[0]) >= LARGE
-        return ready.popleft() if alone else _join(ready)
+        return ready.popleft() if alone else join(ready)
 
     def rest(self, end: End) -> tuple[bytes, End]:
         # What was published before the application ended the stream belongs to it.
@@ -260,17 +266,21 @@ class ChannelFeed:
             self.degraded(wanted.hub.problem)
 
     def _return(self, after: Position | None, *, is_new: bool = False) -> None:
-        if after is None or not self._replay(self.reader.bounded(after), is_new=is_new):
+        told = "stream-open" if is_new else ""
+        if after is None or not self._replay(self.reader.bounded(after), told):
             # Not while the broker is unavailable: a page that loads anew would have no position
             # again, and load anew at once.
             self._reset(self.reader.present())
 
     def _begin_in_history(self) -> None:
-        after = self.reader.beginning(self.subscription.max_bytes)
-        if after is None or not self._replay(after, is_new=True):
+        if not self._begins_in_history():
             self._reset(self.reader.present())  # The broker has begun another epoch.
 
-    def _replay(self, after: Position, *, is_new: bool = False) -> bool:
+    def _begins_in_history(self, told: str = "stream-open") -> bool:
+        after = self.reader.beginning(self.subscription.max_bytes)
+        return after is not None and self._replay(after, told)
+
+    def _replay(self, after: Position, told: str = "") -> bool:
         # Read as much history as may wait for the client. What arrives meanwhile is in the history,
         # too, if it is kept at all. Return whether nothing is missing.
         self.mailbox.clear()
@@ -279,9 +289,9 @@ class ChannelFeed:
         self._is_replaying = False
         if messages is None:
             return False
-        self.reader.seen = self.reader.opening(after, messages) if is_new else after
-        if is_new:
-            self._say_position("stream-open")
+        self.reader.seen = self.reader.opening(after, messages) if told else after
+        if told:
+            self._say_position(told)
         size = 0
         for at, message in enumerate(messages, 1):
             size += len(message.body)
@@ -304,6 +314,9 @@ class ChannelFeed:
             self._reset(here)
 
     def _reset(self, here: Position) -> None:
+        is_whole = self.subscription.is_whole and not self._is_plain
+        if is_whole and self._begins_in_history("stream-reset"):
+            return
         self._is_replaying = False
         self.reader.seen = here
         self.reader.caught_up()
@@ -350,13 +363,15 @@ class ChannelFeed:
         if messages:
             self._follow(messages)
         if overflowed and not self._ready and not self.reader.has_missed:
-            self._end(CloseReason.OVERFLOWED)
+            self._is_replaying = self.subscription.is_whole
+            self._replay_on() if self._is_replaying else self._end(CloseReason.OVERFLOWED)
 
     def _follow(self, messages: Sequence[Message]) -> None:
         until = self.subscription.selection.until
         for message in self.reader.follow(messages):
             self._ready.append(message.wire)
             if message.event in until:
+                self.end = message.end
                 self._end(CloseReason.FINISHED)
                 break
 
@@ -379,12 +394,3 @@ class ChannelFeed:
 def _accepting(accepts: Filter) -> Callable[[Message], bool]:
     # Not the feed's method: the feed holds its reader, and neither could be freed at once.
     return lambda message: accepts(message.event, message.key, message.meta or {})
-
-
-def _join(chunks: deque[bytes]) -> bytes:
-    taken: list[bytes] = []
-    size = 0
-    while chunks and (not taken or size + len(chunks[0]) <= MAX_CHUNK):
-        taken.append(chunks.popleft())
-        size += len(taken[-1])
-    return b"".join(taken)

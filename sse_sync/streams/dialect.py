@@ -34,13 +34,20 @@ logger = logging.getLogger("sse_sync")
 # For people with curl; browsers do not show it.
 _LIMITED = b": too many streams of this user or address\n"
 
-_MAY_BE_FINAL = (CloseReason.FINISHED, CloseReason.CLOSED, CloseReason.DISMISSED)
+# Of a failure only that of a job, whose stream has relayed all there is.
+_MAY_BE_FINAL = (
+    *(CloseReason.FINISHED, CloseReason.CLOSED, CloseReason.DISMISSED),
+    *(CloseReason.FAILED, CloseReason.CANCELLED, CloseReason.LOST),
+)
 
 # Streams that wait for `error=` at the same time: it may be slow, and many may fail at once.
 ASKED_AT_ONCE = 8
 
 # Ends after which a client lacks events: it must not take what it has for the whole.
-_FAILURES = (CloseReason.FAILED, CloseReason.OVERFLOWED, CloseReason.INTERRUPTED)
+_FAILURES = (
+    *(CloseReason.FAILED, CloseReason.OVERFLOWED, CloseReason.INTERRUPTED),
+    *(CloseReason.CANCELLED, CloseReason.LOST),
+)
 
 
 class LastWords(NamedTuple):
@@ -133,7 +140,7 @@ class EventSourceDialect:
     def closing(self, end: End, failure: BaseException | None = None) -> LastWords:
         if end.final and end.reason in _MAY_BE_FINAL:
             # An event with data, because Firefox and WebKit do not commit the id of one without.
-            event = ServerSentEvent(end.message, event="stream-end", id=END_ID)
+            event = ServerSentEvent(end.data, event="stream-end", id=END_ID)
             return LastWords(event.encode(), is_clean=True)
         return LastWords(self._returning(end, failure), is_clean=self.reconnects)
 
@@ -180,8 +187,9 @@ class StreamFailure:
     """
 
     reason: CloseReason
-    """``FAILED``; ``OVERFLOWED``, if the client was slower than the events of its channels; or
-    ``INTERRUPTED``, if events that it lacks are no longer kept."""
+    """``FAILED``; ``OVERFLOWED``, if the client was slower than the events of its channels;
+    ``INTERRUPTED``, if events that it lacks are no longer kept; or of a job ``CANCELLED`` or
+    ``LOST``."""
     exception: BaseException | None
     """What the generator, a snapshot, a filter or the broker raised, if one of them did."""
     message: str
@@ -213,7 +221,7 @@ class PlainDialect:
 
     def closing(self, end: End, failure: BaseException | None = None) -> LastWords:
         if end.reason in _FAILURES:
-            said = self.last_events and self.last_events.ask(end.reason, failure)
+            said = self.last_events and self.last_events.ask(end, failure)
             return LastWords(said or b"", is_clean=said is not None)
         is_whole = end.reason is CloseReason.FINISHED
         return LastWords(b"", is_clean=is_whole or (end.final and end.reason is CloseReason.CLOSED))
@@ -246,16 +254,19 @@ class LastEvents:
     call: Caller
     """Calls the application."""
 
-    def ask(self, reason: CloseReason, failure: BaseException | None) -> bytes | None:
+    def ask(self, end: End, failure: BaseException | None) -> bytes | None:
         """
         Return the last events; :obj:`None` if the application has none, or fails to say them.
 
         Args:
-            reason: Why the stream ends.
+            end: Why and how the stream ends.
             failure: The exception that ended its source.
         """
+        reason = end.reason
         message = "internal error" if reason is CloseReason.FAILED else reason.value
-        if self.debug and failure is not None:
+        if end.of_job and end.message:
+            message = end.message
+        elif self.debug and failure is not None:
             message = _describe(failure)
         try:
             return self.call(lambda: self._said(StreamFailure(reason, failure, message)))

@@ -49,6 +49,8 @@ class SourceRunner:
         """The exception that ended the source, if any."""
         self.reason = CloseReason.FINISHED
         """Why it has ended: finished or failed."""
+        self.end: End | None = None
+        """Nothing: its stream decides."""
         self._iterator: Any = iterator
         self._encode = encode
         self._ended = ended

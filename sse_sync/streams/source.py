@@ -36,6 +36,8 @@ def iterate(source: object) -> Iterator[Any] | AsyncIterator[Any]:
     """
     if isinstance(source, (str, bytes, bytearray, Mapping)):
         raise SourceError(source, "yield it from a generator instead")
+    if hasattr(source, "status_code"):
+        raise SourceError(source, "pass the generator itself, without @event_stream")
     if callable(source) and not isinstance(source, Iterable):
         raise SourceError(source, "call it, and pass what it returns")
     if inspect.iscoroutine(source):

@@ -82,6 +82,11 @@ class SourceRun:
         """Whether there is something to send without waiting for anybody, once it is started."""
         return isinstance(self.source, FeedSource) and self.source.is_at_hand
 
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether a test client may wait for its end."""
+        return isinstance(self.source, FeedSource) and self.source.ends_by_itself
+
     def where(self) -> str:
         """Return what the source is and where it stands."""
         return where_is(self.source)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ...brokers.base import Message
 from ...closing import End
 
-__all__ = ["Batch", "Recipient", "framed", "goodbye", "one_by_one"]
+__all__ = ["Batch", "Joined", "Recipient", "framed", "goodbye", "one_by_one"]
 
 
 class Recipient(Protocol):
@@ -56,6 +56,17 @@ class Batch:
     """Whether there may be a gap before the events that follow."""
     is_heartbeat: bool = False
     """Whether it is superfluous if anything else is about to be written."""
+
+
+class Joined(NamedTuple):
+    """Where a connection has joined a fan-out."""
+
+    number: int
+    """Number of the position after which it receives everything."""
+    events: int
+    """Events that the fan-out sent before that."""
+    bytes: int
+    """Bytes that the fan-out sent before that."""
 
 
 def framed(body: bytes, chunked: bool) -> bytes:

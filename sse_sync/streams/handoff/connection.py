@@ -278,7 +278,7 @@ class HandoffConnection:
                 *(self._patience(), self._close),
             )
         elif self._is_finishing:
-            self._is_first(self._fanout.key.finish or End(CloseReason.FINISHED))
+            self._is_first(self._fanout.finish)
             self.say_goodbye()
         elif self._backlog is not None and self._backlog.lacks_events:
             self.end_with(End(CloseReason.OVERFLOWED))
@@ -325,9 +325,9 @@ class HandoffConnection:
             self._say(dialect.closing(self._end))
 
     def _must_be_read_first(self, end: End) -> bool:
-        # What was published before the application ended it belongs to it.
+        # What was published before the application, or a job, ended it belongs to it.
         backlog = self._backlog
-        if backlog is not None and end.reason in _WHOLE:
+        if backlog is not None and (end.reason in _WHOLE or end is self._fanout.finish):
             if not backlog.lacks_events:
                 return bool(backlog.events)
             self._end = End(CloseReason.OVERFLOWED)

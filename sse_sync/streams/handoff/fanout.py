@@ -64,6 +64,8 @@ class Fanout:
         """What the connections have in common."""
         self.reactor = reactor
         """Writes to them."""
+        self.finish = key.finish or End(CloseReason.FINISHED)
+        """How its connections end after their last event."""
         self.batch: Batch | None = None
         """The batch being written. Only the reactor's driver uses it."""
         self.events = 0
@@ -210,6 +212,13 @@ class Fanout:
         if self.key.tell_degraded:
             self._say(degraded_event(problem is not None))
 
+    def is_last(self, message: Message) -> bool:
+        """Return whether an event is the last one of each connection."""
+        if message.event not in self.key.until:
+            return False
+        self.finish = message.end or self.finish
+        return True
+
     # Writing.
 
     def _write_soon(self) -> None:
@@ -231,7 +240,7 @@ class Fanout:
             frame = framed(text, self.key.chunked)
             recipients = iter(list(self._recipients))
             if messages is not None and self._is_alone(messages[0]):
-                everybody, is_last = dict(self._recipients), messages[0].event in self.key.until
+                everybody, is_last = dict(self._recipients), self.is_last(messages[0])
                 recipients = one_by_one(everybody, messages[0], len(frame), is_last=is_last)
             self._batches.append(Batch(frame, messages, recipients, **kind))
 

@@ -33,7 +33,8 @@ class FanoutKey:
     tell_degraded: bool
     """Whether clients get ``stream-degraded`` events."""
     has_snapshot: bool
-    """Whether a client that starts anew needs a snapshot, which only its request can take."""
+    """Whether a client that starts anew needs a snapshot or the history, which only its request can
+    give it."""
     heartbeat: float | None
     """Quiet seconds after which a comment is sent."""
     write_timeout: float | None
@@ -64,7 +65,7 @@ class FanoutKey:
             until=until,
             finish=finish,
             tell_degraded=subscription.tell_degraded and not dialect.is_plain,
-            has_snapshot=subscription.snapshot is not None,
+            has_snapshot=subscription.snapshot is not None or subscription.is_whole,
             heartbeat=options.heartbeat,
             write_timeout=options.write_timeout,
             dialect=dialect.shared(),

@@ -125,7 +125,7 @@ class HandOff:
         return connection
 
     def _take_over(self) -> HandoffConnection:
-        key, find_fanout = self._check()
+        find_fanout = self._check()
         fanout = find_fanout()
         try:
             if not self._is_given(fanout.number):
@@ -158,12 +158,12 @@ class HandOff:
         is_current = self.feed.reader.is_current
         self._replace_stream(connection, is_given=is_given, is_current=is_current)
         # Last, because it may end at once.
-        earlier, is_last = self._between(seen, joined, key) if is_current else (None, True)
+        earlier, is_last = self._between(seen, joined, fanout) if is_current else (None, True)
         begin = partial(connection.begin, earlier, is_last=is_last or has_gap)
         fanout.reactor.call_soon(begin)
         return connection
 
-    def _check(self) -> tuple[FanoutKey, Callable[[], Fanout]]:
+    def _check(self) -> Callable[[], Fanout]:
         assert self.watchdog.runtime is not None
         reactor = self.watchdog.runtime.reactor
         if not reactor.can_write:
@@ -173,7 +173,7 @@ class HandOff:
             raise StaysWithRequest(problem)
         wanted = self.feed.subscription
         key = FanoutKey.of(wanted, self.options, self.dialect, chunked=self.offer.is_chunked)
-        return key, partial(fanout_for, wanted.hub, key, reactor)
+        return partial(fanout_for, wanted.hub, key, reactor)
 
     def _is_given(self, number: int) -> bool:
         # The feed need not receive what it has read from the history.
@@ -211,17 +211,17 @@ class HandOff:
         if self.user_stream is not None:
             self.user_stream.pass_on(connection, connection.channels)
 
-    def _between(self, seen: int, joined: int, key: FanoutKey) -> tuple[Mailbox | None, bool]:
+    def _between(self, seen: int, joined: int, fanout: Fanout) -> tuple[Mailbox | None, bool]:
         # The events that the client lacks and the fan-out will not bring, and whether the last of
         # them ends the stream.
         mailbox, reader = self.feed.mailbox, self.feed.reader
         if not len(mailbox) and not mailbox.overflowed:
             return None, False
-        earlier = Mailbox(*key.bounds)
+        earlier = Mailbox(*fanout.key.bounds)
         for message in mailbox.take():
             if seen < message.position.number <= joined and reader.wants(message):
                 earlier.put(message)
-                if message.event in key.until:
+                if fanout.is_last(message):
                     return earlier, True
         earlier.overflowed = earlier.overflowed or mailbox.overflowed
         return earlier, False

@@ -264,6 +264,27 @@ def test_broker_that_hangs(monkeypatch):
     assert late.got == []
 
 
+def test_one_asks_for_all(monkeypatch):
+    """Who still waits for the lock when another has asked for all need not ask."""
+    monkeypatch.setattr("sse_sync.channels.dispatcher.PATIENCE", 0.01)
+    dispatcher, late = made(Recording()), Subscriber()
+    asking = dispatcher._asking
+
+    class Busy:
+        """A lock that others are always quicker to take."""
+
+        def acquire(self, timeout):
+            monkeypatch.setattr(dispatcher, "_asking", asking)
+            dispatcher.add(Subscriber(), ("a",))
+            return False
+
+    monkeypatch.setattr(dispatcher, "_asking", Busy())
+    dispatcher.add(late, ("b",))
+    dispatcher.receive([message(1, "b")])
+    assert late.got == [1]
+    assert [set(channels) for channels in dispatcher._broker.requests] == [{"a", "b"}]
+
+
 def test_degraded(hub, caplog):
     """A broker's trouble is logged once, and so is its end."""
     hub.dispatcher.degraded("gone")

@@ -32,7 +32,9 @@ TOLD = {
     CloseReason.DISMISSED: (1000, "stream-disconnect"),
     CloseReason.INTERRUPTED: (1000, None),
 }
-FINAL = {CloseReason.FINISHED, CloseReason.CLOSED, CloseReason.DISMISSED}
+# How a job ends is told for good: its stream has relayed all there is.
+OF_JOBS = {CloseReason.FAILED, CloseReason.CANCELLED, CloseReason.LOST}
+FINAL = {CloseReason.FINISHED, CloseReason.CLOSED, CloseReason.DISMISSED} | OF_JOBS
 
 
 def read(end, options=OPTIONS, failure=None):
@@ -59,7 +61,7 @@ def test_client_that_comes_back(reason):
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_client_that_is_told_to_stop(reason):
-    """Only an end that is meant leaves the end marker, so nobody is stopped by a failure."""
+    """Only an end that is meant leaves the end marker, so nobody is stopped by anything else."""
     events, parser = read(End(reason, final=True, message="bye"))
     if reason in FINAL:
         assert [(e.event, e.data, e.id) for e in events] == [("stream-end", "bye", END_ID)]
@@ -129,7 +131,7 @@ def test_refused_event_source(refusal):
     assert EventSourceDialect.of(OPTIONS, reconnects=True).refusal(refusal).is_clean
 
 
-FAILURES = {CloseReason.FAILED, CloseReason.OVERFLOWED, CloseReason.INTERRUPTED}
+FAILURES = {CloseReason.OVERFLOWED, CloseReason.INTERRUPTED} | OF_JOBS
 LEGACY = contextvars.ContextVar("LEGACY", default=False)
 
 

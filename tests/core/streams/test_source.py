@@ -97,3 +97,16 @@ def test_discard(runtime):
     discard(stream)
     runtime.run_ready()
     assert stream.closed
+
+
+def test_response():
+    """What a decorated function returns is a response: the generator itself is wanted."""
+
+    class Response:
+        status_code = 200
+
+        def __iter__(self):
+            return iter("a")
+
+    with pytest.raises(SourceError, match="pass the generator itself, without @event_stream"):
+        iterate(Response())
