@@ -7,6 +7,8 @@ This package needs nothing but the standard library. :mod:`sse_sync.flask` and
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .brokers.presence import Present
 from .channels.app import connect
 from .channels.hub import Hub, HubStatistics
@@ -22,6 +24,8 @@ from .exceptions import (
     BrokerUnavailable,
     ConfigurationError,
     EventError,
+    JobOver,
+    JobRefused,
     SourceError,
     SSEError,
     UnsupportedServerError,
@@ -31,6 +35,10 @@ from .streams.dialect import StreamFailure
 from .streams.drain import on_worker_stop
 from .streams.registry import Statistics, statistics
 from .streams.stream import EventStream
+
+if TYPE_CHECKING:
+    from .jobs.status import JobStatus
+    from .jobs.writer import job
 
 __all__ = [
     "END_ID",
@@ -45,6 +53,9 @@ __all__ = [
     "EventText",
     "Hub",
     "HubStatistics",
+    "JobOver",
+    "JobRefused",
+    "JobStatus",
     "Overflow",
     "Present",
     "SSEError",
@@ -55,6 +66,7 @@ __all__ = [
     "UnsupportedServerError",
     "comment",
     "connect",
+    "job",
     "listen",
     "on_worker_stop",
     "statistics",
@@ -62,3 +74,16 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # Who streams a generator loads nothing of jobs.
+    if name == "JobStatus":
+        from .jobs.status import JobStatus
+
+        return JobStatus
+    if name == "job":
+        from .jobs.writer import job
+
+        return job
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

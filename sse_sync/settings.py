@@ -57,6 +57,9 @@ class Options:
     max_streams_per_user: int | None = None
     max_streams_per_address: int | None = None
     trusted_proxies: tuple[Any, ...] = ()
+    max_jobs: int | None = 1_000
+    max_jobs_per_user: int | None = None
+    job_grace: float = 20.0
 
     def __post_init__(self) -> None:
         if self.cors_credentials and "*" in self.cors_origins:
@@ -326,6 +329,22 @@ OPTIONS: tuple[Option, ...] = (
         parse_proxies,
         "Proxies whose X-Forwarded-For is trusted: addresses, networks such as 10.0.0.0/8, or"
         " unix for any proxy that connects through a unix socket.",
+    ),
+    Option(
+        "max_jobs",
+        or_none(count, "None for no limit"),
+        "Jobs that one process may run at a time. None for no limit.",
+    ),
+    Option(
+        "max_jobs_per_user",
+        or_none(count, "None for no limit"),
+        "Jobs of one user that may run at a time, in all processes together. None for no limit.",
+    ),
+    Option(
+        "job_grace",
+        seconds,
+        "Seconds that a stopping worker lets its jobs go on before it interrupts them; at most"
+        " until two seconds before gunicorn's graceful_timeout ends.",
     ),
 )
 """All options, in the order of the documentation."""

@@ -133,7 +133,8 @@ class AppHub:
         dumps: Dumps = json.dumps,
         broker_setting: str = "broker_url",
     ) -> None:
-        self._options = options
+        self.options = options
+        """The application's options."""
         self._within = within
         self._schedule = schedule
         self._dumps = dumps
@@ -145,7 +146,7 @@ class AppHub:
 
     @property
     def _is_in_memory(self) -> bool:
-        return self._options.broker_url.startswith("memory:")
+        return self.options.broker_url.startswith("memory:")
 
     def hub(self) -> Hub:
         """
@@ -208,7 +209,7 @@ class AppHub:
             raise AccessRefused(400, problem)
         user_stream = self.expect(
             environ,
-            self._options.replace(stream_options(response_options(options))),
+            self.options.replace(stream_options(response_options(options))),
             user=options.get("user"),
             channels=channels,
             presence=Presence.of(
@@ -241,7 +242,7 @@ class AppHub:
         A user that is given otherwise precedes the token's.
         """
         changes = {"lifetime": options["lifetime"]} if "lifetime" in options else {}
-        lifetime = grant.lifetime(self._options.replace(changes).lifetime)
+        lifetime = grant.lifetime(self.options.replace(changes).lifetime)
         user = options.get("user")
         return {**options, "lifetime": lifetime, "user": grant.user if user is None else user}
 
@@ -286,7 +287,7 @@ class AppHub:
                 worker.cfg.workers,
             )
         return Hub(
-            make_broker(self._options, self._broker_setting),
+            make_broker(self.options, self._broker_setting),
             within=self._within,
             schedule=self._schedule,
             dumps=self._dumps,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakSet
 
 from ..brokers.base import NO_FLOORS, TOKEN_AGE, Beginning, Broker, History, Position, Publication
@@ -57,6 +57,13 @@ class HubStatistics:
     """Why no events arrive at the moment; :obj:`None` if all is well."""
 
 
+class Part(Protocol):
+    """What another part of the package keeps of a hub's process and broker."""
+
+    def close(self) -> None:
+        """End what it does. Called once the broker is closed; it never blocks."""
+
+
 class Hub:
     """
     Publish events, and deliver them to this process's subscribers.
@@ -98,6 +105,8 @@ class Hub:
 
     def _begin(self) -> None:
         self._published = 0
+        self.parts: dict[type, Part] = {}
+        """What other parts of the package keep of this process and broker, by its class."""
         self.dispatcher = Dispatcher(self._broker, self._review, self._subscribed)
         """Delivers events to subscribers."""
         self.users = UserStreams(
@@ -289,6 +298,15 @@ class Hub:
         """Return stored events of some channels after a position. See :meth:`Broker.history`."""
         return self._broker.history(channels, after, limit, floors)
 
+    @property
+    def broker(self) -> Broker:
+        """Stores events, and carries them between processes."""
+        return self._broker
+
+    def within(self) -> AbstractContextManager[Any]:
+        """Return the context in which to call functions of the application: no request's."""
+        return self._within()
+
     def call(self, function: Callable[[], Result]) -> Result:
         """
         Call a function of the application, in its context and in no request's. It may block.
@@ -317,6 +335,8 @@ class Hub:
         """Close the broker, for child processes, too. Idempotent."""
         _hubs.discard(self)
         self._broker.close()
+        for part in list(self.parts.values()):
+            part.close()
 
     def _review(self) -> None:
         self.users.review()

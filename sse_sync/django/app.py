@@ -54,12 +54,15 @@ def app_hub() -> AppHub:
 @contextmanager
 def without_request() -> Iterator[None]:
     """Run a function of the project outside any request."""
-    # As around a request: begin without an old connection, and keep none.
+    # As around a request: begin without an old connection, and keep none. A job's source may be
+    # asynchronous.
     close_connections()
-    try:
-        yield
-    finally:
-        close_connections()
+    with own_queries() as close:
+        try:
+            yield
+        finally:
+            close()
+            close_connections()
 
 
 def close_connections() -> None:

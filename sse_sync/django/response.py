@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
     from typing_extensions import Unpack
 
-__all__ = ["EventSourceResponse", "wsgi_environ"]
+__all__ = ["EventSourceResponse", "encode_item", "wsgi_environ"]
 
 
 class EventSourceResponse(StreamingHttpResponse):
@@ -90,7 +90,7 @@ class EventSourceResponse(StreamingHttpResponse):
                 wsgi_environ(request),
                 source,
                 configured().replace(changes),
-                encode=_encode,
+                encode=encode_item,
                 hooks=Hooks(
                     before=close_connections,
                     after_source=close if isinstance(source, AsyncIterable) else close_connections,
@@ -174,7 +174,8 @@ def _trusts(origin: str) -> bool:
     return False
 
 
-def _encode(item: object) -> bytes:
+def encode_item(item: object) -> bytes:
+    """Return what a generator yielded as bytes of an event stream."""
     # Lazy translations are meant as text, but are no str.
     if isinstance(item, Promise):
         item = str(item)

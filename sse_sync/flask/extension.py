@@ -28,6 +28,13 @@ from .views import refuse_misplaced, tell_of_page
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from ..channels.app import ResponseOptions
+    from ..jobs.options import JobOptions
+    from ..jobs.status import JobStatus
+    from ..jobs.writer import JobWriter
+    from ..streams.source import Source
+    from .jobs import FlaskJob
+
 __all__ = ["SSE"]
 
 Authorize = Callable[[str], Any]
@@ -172,6 +179,67 @@ class SSE:
         :meth:`sse_sync.Hub.position`.
         """
         return str(self.hub.position())
+
+    def start(
+        self, key: str, source: Source, *, user: Any = None, **options: Unpack[JobOptions]
+    ) -> FlaskJob:
+        """
+        Run a generator once, beside any request, and keep its output for every viewer. See
+        :meth:`.AppJobs.start`.
+
+        ::
+
+            @app.post("/answers/<id>")
+            def ask(id):
+                job = sse.start(f"answer-{id}", answer(request.form["prompt"]), user=user_id())
+                return job.response(location=url_for("read", id=id))
+
+        The generator runs in an application context, and in no request: give it what it needs.
+        """
+        from .jobs import FlaskJob, app_jobs  # An application without jobs loads nothing of them.
+
+        found = app_jobs().start(key, source, user=user, **options)
+        return FlaskJob(found.jobs, found.record, is_new=found.is_new)
+
+    def attach(self, key: str, **options: Unpack[ResponseOptions]) -> flask.Response:
+        """
+        Answer the current request with a job's output: everything once, from its beginning or from
+        the client's last event ID, then live, then its end; 204 if there is no such job.
+
+        Args:
+            key: What the job is called.
+            options: Keywords of :class:`~sse_sync.flask.EventSourceResponse`. ``user`` also says
+                whose job it is: another user's is as if it did not exist.
+        """
+        from .jobs import app_jobs, respond
+
+        return respond(app_jobs().find(key, options.get("user")), options)
+
+    def cancel(self, key: str, *, user: Any = None, reason: str = "") -> bool:
+        """End a job, wherever it runs. See :meth:`.Jobs.cancel`."""
+        from .jobs import app_jobs
+
+        return app_jobs().cancel(key, user, reason)
+
+    def job_status(self, key: str, *, user: Any = None) -> JobStatus | None:
+        """Return what is known of a job, or :obj:`None` if the user has none of that key."""
+        from .jobs import app_jobs
+
+        return app_jobs().status(key, user)
+
+    def jobs(self, *, user: Any = None) -> list[JobStatus]:
+        """Return the jobs whose output is kept, the latest first: of a user, or of everybody."""
+        from .jobs import app_jobs
+
+        return app_jobs().list(user)
+
+    def job(
+        self, key: str, *, user: Any = None, resume: bool = True, **options: Unpack[JobOptions]
+    ) -> JobWriter:
+        """Write a job's output from a task, in a ``with`` block. See :class:`.JobWriter`."""
+        from .jobs import app_jobs
+
+        return app_jobs().writer(key, user=user, resume=resume, **options)
 
     def subscribe(
         self, *channels: str, authorize: bool = False, **options: Unpack[SubscribeOptions]

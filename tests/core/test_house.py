@@ -19,6 +19,8 @@ TINY = 25
 COVERED = {
     "__init__.py": ("core/test_imports.py", "it only exports"),
     "brokers/base.py": ("core/brokers/broker_contract.py", "every broker passes the contract"),
+    "brokers/jobs.py": ("core/brokers/job_contract.py", "every job store passes the contract"),
+    "brokers/messages.py": ("core/brokers/broker_contract.py", "every broker passes the contract"),
     "channels/user_stream.py": ("core/channels/test_users.py", "one half of the same thing"),
     "cli.py": ("brokers/test_cli.py", "the command needs a broker"),
     "exceptions.py": ("core/test_event.py", "whoever raises an error tests what it says"),

@@ -19,6 +19,7 @@ ORDER = [
         "brokers",
         "channels",
         "streams",
+        "jobs",
         "wsgi",
         "views",
         "fake_loop",

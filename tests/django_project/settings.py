@@ -42,6 +42,8 @@ if "TEST_WRITE_TIMEOUT" in os.environ:
     SSE_SYNC["WRITE_TIMEOUT"] = float(os.environ["TEST_WRITE_TIMEOUT"])
 if "TEST_LIFETIME" in os.environ:
     SSE_SYNC["LIFETIME"] = float(os.environ["TEST_LIFETIME"])
+if "TEST_JOB_GRACE" in os.environ:
+    SSE_SYNC["JOB_GRACE"] = float(os.environ["TEST_JOB_GRACE"])
 
 LOGGING = {
     "version": 1,

@@ -1,6 +1,7 @@
 """URLs and views of the Django project of the tests."""
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 
 from asgiref.sync import sync_to_async
@@ -19,14 +20,20 @@ from sse_sync import ServerSentEvent
 from sse_sync.django import (
     EventSourceResponse,
     RequestedChannelView,
+    attach,
+    cancel,
     disconnect,
     event_stream,
+    job_status,
+    jobs,
     last_event_id,
     present,
     publish,
+    start,
     subscribe,
 )
 from tests.apps.async_sources import ASYNC_SOURCES
+from tests.apps.jobs import options_of, response_options, source_of
 from tests.apps.sources import MARKS, SOURCES, figures, mark, openai_error
 
 PAGE = Path(__file__).parents[1] / "apps" / "page.html"
@@ -208,6 +215,31 @@ def kick(request):
     return HttpResponse("ok")
 
 
+@csrf_exempt
+def one_job(request, key):
+    """Start a job and show it, show it, or cancel it."""
+    query, user = request.GET, request.GET.get("user")
+    if request.method == "DELETE":
+        return JsonResponse(cancel(key, user=user), safe=False)
+    options = response_options(query)
+    if request.method == "POST":
+        job = start(key, source_of(key, query), user=user, **options_of(key, query))
+        return job.response(request, location=f"/jobs/{key}", **options)
+    return attach(request, key, user=user, plain=True if "plain" in query else None, **options)
+
+
+def status_of_job(request, key):
+    """Return what is known of a job."""
+    status = job_status(key, user=request.GET.get("user"))
+    return JsonResponse(None if status is None else asdict(status), safe=False)
+
+
+def all_jobs(request):
+    """Return the keys of a user's jobs."""
+    found = jobs(user=request.GET.get("user"))
+    return JsonResponse([status.key for status in found], safe=False)
+
+
 def last(request):
     """Return the last event ID."""
     return JsonResponse(last_event_id(request), safe=False)
@@ -244,6 +276,9 @@ urlpatterns = [
     path("room/<str:name>", room),
     path("present/<str:name>", who),
     path("kick", kick),
+    path("jobs", all_jobs),
+    path("jobs/<str:key>", one_job),
+    path("jobs/<str:key>/status", status_of_job),
     path("last", last),
     path("marks/<str:key>", marks),
     path("figures", show_figures),

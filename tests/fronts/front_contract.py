@@ -2,7 +2,9 @@
 
 import asyncio
 import contextvars
+import json
 import logging
+import threading
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -22,14 +24,17 @@ from sse_sync import (
     ConfigurationError,
     EventError,
     EventText,
+    JobRefused,
     ServerSentEvent,
     SourceError,
     statistics,
     user_channel,
 )
+from sse_sync.jobs.manager import running as running_jobs
 from sse_sync.testing import read_events
 from tests.waiting import wait_for
 
+FINISHED = '{"outcome": "finished", "message": ""}'
 END = ServerSentEvent("", event="stream-end", id=END_ID)
 A, B = "https://a.example", "https://b.example"
 
@@ -53,6 +58,18 @@ class Front(ABC):
     """What stands between a token's claims and its signature."""
     origin = ""
     """The origin of the test client's own pages."""
+    text_for_json = {"day": date(2026, 1, 2)}
+    """What only the framework's own JSON can express."""
+
+    @property
+    def json_of_text(self):
+        """The JSON of that."""
+        return f'{{"day": {self.day}}}'
+
+    def without_request(self):
+        """A source that says whether there is a request."""
+        yield "no request"
+
     broker_setting = ""
     """What the broker's URL is called in the configuration."""
 
@@ -125,6 +142,14 @@ class Front(ABC):
     @abstractmethod
     def subscribe(self, request, *channels, **arguments):
         """Answer a request with channels."""
+
+    @abstractmethod
+    def attach(self, request, key, **arguments):
+        """Answer a request with a job."""
+
+    @abstractmethod
+    def respond(self, request, job, **arguments):
+        """Answer a request with a job that was just started."""
 
     @abstractmethod
     def last_event_id(self, request, *default, **type):
@@ -1259,5 +1284,165 @@ class UserContract:
         assert get("198.51.100.1")[1] == ["a"]
 
 
-class FrontContract(StreamContract, OriginContract, ChannelContract, AccessContract, UserContract):
+class JobContract:
+    """Work that outlives its request. A subclass has a fixture ``front``."""
+
+    @pytest.fixture(autouse=True)
+    def every_job_ends(self):
+        """No job outlives its test."""
+        yield
+        wait_for(running_jobs, "the jobs to end", equals=0)
+
+    @pytest.fixture
+    def ask(self, front):
+        """Mount a view that starts a job; return its URL."""
+
+        def ask(source, **arguments):
+            def asked(request):
+                user = front.query(request).get("user")
+                job = front.sse.start("answer", source(), user=user, **arguments)
+                return front.respond(request, job, location="/answers/1")
+
+            return front.view(asked)
+
+        return ask
+
+    @pytest.fixture
+    def attached(self, front):
+        """Mount a view that shows the job; return its URL."""
+
+        def attached(request):
+            user = front.query(request).get("user")
+            return front.attach(request, "answer", user=user)
+
+        return front.view(attached)
+
+    def test_once(self, front, ask, attached):
+        """Whoever starts a job and whoever attaches to it get all of it; it runs once."""
+        runs = []
+
+        def source():
+            runs.append(1)
+            yield front.text_for_json
+            yield "b"
+
+        url = ask(source)
+        started = front.get(url, method="POST")
+        assert front.headers(started)["Location"] == "/answers/1"
+        first, *rest = texts(started)
+        assert (first, rest) == (front.json_of_text, ["b"])
+        again = read_events(front.get(url))
+        assert [event.data for event in again] == ["", first, "b", FINISHED]
+        assert texts(front.get(attached)) == ["", first, "b", FINISHED]
+        assert texts(front.get(attached, {"Last-Event-ID": again[1].id})) == ["b", FINISHED]
+        assert runs == [1]
+
+    def test_nothing_there(self, front, attached):
+        """Without a job there is nothing; a client that has some of it is told that it is lost."""
+        response = front.get(attached)
+        assert (response.status_code, front.body(response)) == (204, b"")
+        assert front.headers(response)["Cache-Control"] == "no-cache, no-transform"
+        assert "Content-Type" not in front.headers(response)
+        assert kinds(front.get(attached, {"Last-Event-ID": "abc-1"})) == [
+            *("stream-reset", "stream-end"),
+        ]
+
+    def test_of_another_user(self, front, ask, attached):
+        """Another user's job is as if it did not exist."""
+        url = ask(lambda: iter("a"))
+        texts(front.get(f"{url}?user=ann"))
+        assert front.get(f"{attached}?user=bob").status_code == 204
+        assert front.get(attached).status_code == 204
+        assert texts(front.get(f"{attached}?user=ann")) == ["", "a", FINISHED]
+        with front.request():
+            assert front.sse.job_status("answer") is None
+            assert front.sse.job_status("answer", user="ann").state == "finished"
+            assert not front.sse.cancel("answer", user="bob")
+            assert [status.key for status in front.sse.jobs(user="ann")] == ["answer"]
+            assert front.sse.jobs(user="bob") == []
+            assert len(front.sse.jobs()) == 1
+
+    def test_without_a_request(self, front, attached):
+        """The source runs in the application, and in no request."""
+        with front.request():
+            front.sse.start("answer", front.without_request())
+        assert texts(front.get(attached)) == ["", "no request", FINISHED]
+
+    def test_cancelled(self, front, ask, attached):
+        """Anybody who may can end a job; its viewers are told."""
+        steps = threading.Semaphore(0)
+
+        def source():
+            yield "a"
+            assert steps.acquire(timeout=10)
+            yield "b"
+
+        opened = front.get(ask(source))
+        assert texts(opened, 2) == ["", "a"]
+        with front.request():
+            assert front.sse.cancel("answer", reason="enough")
+        (end,) = read_events(opened)
+        assert (end.event, end.id) == ("stream-end", END_ID)
+        assert json.loads(end.data) == {"outcome": "cancelled", "message": "enough"}
+        steps.release()
+
+    def test_failed(self, front, ask, caplog):
+        """An API client is told in its own form; without one the connection is broken off."""
+
+        def source():
+            yield "a"
+            raise ValueError("secret")
+
+        def asked(request):
+            job = front.sse.start("answer", source())
+            return front.respond(request, job, error=lambda failure: failure.reason.name)
+
+        assert texts(front.get(front.view(asked), method="POST")) == ["a", "FAILED"]
+        assert "secret" in caplog.text
+
+    def test_written_by_a_task(self, front, attached):
+        """Something else can write a job."""
+        with front.request(), front.sse.job("answer") as job:
+            job.emit(front.text_for_json)
+        assert texts(front.get(attached)) == ["", front.json_of_text, FINISHED]
+
+    def test_limits(self, front):
+        """A user, and a process, can have so many jobs."""
+        front.configure(max_jobs=2, max_jobs_per_user=1)
+        steps = threading.Semaphore(0)
+
+        def source():
+            assert steps.acquire(timeout=10)
+            yield "a"
+
+        with front.request():
+            front.sse.start("a", source(), user="ann")
+            with pytest.raises(JobRefused, match="this user has 1 jobs already"):
+                front.sse.start("b", source(), user="ann")
+            front.sse.start("a", source())
+            with pytest.raises(JobRefused, match="this process runs 2 jobs already"):
+                front.sse.start("b", source())
+        steps.release(2)
+
+    def test_out_of_reach(self, front, ask):
+        """The channel of a job cannot be published or subscribed to."""
+
+        def shown(request):
+            return front.subscribe(request, front.query(request)["channel"])
+
+        url, shown, endpoint = ask(lambda: iter("a")), front.view(shown), front.endpoint()
+        front.authorize(lambda *args: True)
+        texts(front.get(url))
+        (channel,) = {record.channel for record in front.hub().broker.jobs.find()}
+        with front.request(), pytest.raises(ConfigurationError, match="printable"):
+            front.sse.publish(channel, "x")
+        query = urlencode({"channel": channel})
+        with pytest.raises(ConfigurationError, match="printable"):
+            front.get(f"{shown}?{query}")
+        assert front.get(f"{endpoint}?{query}").status_code == 400
+
+
+class FrontContract(
+    StreamContract, OriginContract, ChannelContract, AccessContract, UserContract, JobContract
+):
     """The suite. A subclass has a fixture ``front``, which is a :class:`Front`."""

@@ -124,6 +124,12 @@ class DjangoFront(Front):
     def subscribe(self, request, *channels, **arguments):
         return subscribe(request, *channels, **arguments)
 
+    def attach(self, request, key, **arguments):
+        return sse_sync_django.attach(request, key, **arguments)
+
+    def respond(self, request, job, **arguments):
+        return job.response(request, **arguments)
+
     def last_event_id(self, request, *default, **type):
         return last_event_id(request, *default, **type)
 

@@ -75,6 +75,16 @@ class FlaskFront(Front):
     def asking(self, function):
         return lambda: function(flask.request)
 
+    def attach(self, request, key, **arguments):
+        return self.extension.attach(key, **arguments)
+
+    def respond(self, request, job, **arguments):
+        return job.response(**arguments)
+
+    def without_request(self):
+        assert flask.current_app.name == "contract"
+        yield "a request" if flask.has_request_context() else "no request"
+
     def view(self, view):
         @functools.wraps(view)
         def with_request():

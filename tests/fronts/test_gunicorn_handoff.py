@@ -1,5 +1,7 @@
 """How a gunicorn worker hands a connection off, without a server."""
 
+import contextlib
+import itertools
 import os
 import socket
 import subprocess
@@ -123,6 +125,101 @@ def test_unknown_gunicorn(response, pair, monkeypatch):
     worker.load_wsgi()
     assert OFFER not in worker.wsgi({"gunicorn.socket": pair[0]}, response.start_response)
     assert "hand-off is disabled" in worker.warnings[0][0]
+
+
+class Requests:
+    """What a stopping worker of gunicorn's does."""
+
+    alive = False
+    cfg = SimpleNamespace(graceful_timeout=30)
+    log = SimpleNamespace(info=lambda *arguments: None)
+    error = None
+
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds = clock, seconds
+        self.said = []
+
+    def run(self):
+        for _ in range(self.seconds):
+            self.notify()
+            self.clock.sleep(1)
+        if self.error is not None:
+            raise self.error
+
+    def notify(self):
+        self.said.append(self.clock.now)
+
+
+class StoppingWorker(HandoffMixin, Requests):
+    """A worker that has been told to stop."""
+
+
+class Jobs:
+    """Jobs that end some seconds after they were interrupted, by a fake clock."""
+
+    def __init__(self, grace, *, last_words=0.0, begin=0.0):
+        self.now, self._grace, self._last_words = 0.0, grace, last_words
+        self._begin = begin
+        self.interrupted = None
+        self.monotonic = lambda: self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def running(self):
+        if self.now < self._begin:
+            return False
+        return self.interrupted is None or self.now < self.interrupted + self._last_words
+
+    def grace(self):
+        return self._grace
+
+    def interrupt_all(self, message):
+        if self.interrupted is None:
+            self.interrupted = self.now
+
+
+@pytest.mark.parametrize(
+    ("grace", "seconds", "error", "interrupted"),
+    [
+        (20, 0, None, 20),
+        (20, 5, None, 20),  # Counted from the beginning of the stop.
+        (20, 25, None, 20),  # While gunicorn waits for requests.
+        (60, 0, None, 28),  # Before gunicorn kills the worker.
+        (20, 3, SystemExit(0), 3),  # Ctrl-C.
+    ],
+)
+def test_jobs_of_a_stopping_worker(monkeypatch, grace, seconds, error, interrupted):
+    """They have their grace and the time to say their last words, while the arbiter hears of the
+    worker."""
+    jobs = Jobs(grace, last_words=0.5)
+    monkeypatch.setitem(sys.modules, "sse_sync.jobs.manager", jobs)
+    monkeypatch.setattr(offers, "time", jobs)
+    worker = StoppingWorker(jobs, seconds)
+    worker.error = error
+    with pytest.raises(SystemExit) if error else contextlib.nullcontext():
+        worker.run()
+    assert jobs.interrupted == pytest.approx(interrupted, abs=0.1)
+    assert jobs.now == pytest.approx(max(interrupted + 0.5, seconds), abs=0.1)
+    assert max(b - a for a, b in itertools.pairwise([0.0, *worker.said])) <= 1
+
+
+def test_job_of_a_last_request(monkeypatch):
+    """A job that starts while the worker stops does not have more time than is left."""
+    jobs = Jobs(60, last_words=0.5, begin=10)
+    monkeypatch.setitem(sys.modules, "sse_sync.jobs.manager", jobs)
+    monkeypatch.setattr(offers, "time", jobs)
+    StoppingWorker(jobs, 12).run()
+    assert jobs.interrupted == pytest.approx(28, abs=0.1)
+
+
+def test_jobs_that_do_not_end(monkeypatch):
+    """They do not keep a worker."""
+    jobs = Jobs(20, last_words=100)
+    monkeypatch.setitem(sys.modules, "sse_sync.jobs.manager", jobs)
+    monkeypatch.setattr(offers, "time", jobs)
+    StoppingWorker(jobs, 0).run()
+    assert jobs.now == pytest.approx(20 + offers.DRAIN, abs=0.1)
 
 
 def test_worlds_are_kept_apart():

@@ -90,3 +90,34 @@ def test_connection_of_a_view(patched):
         """,
         patched,
     )
+
+
+@PATCHED
+def test_asynchronous_jobs(patched):
+    """A job whose connection breaks does not break the next one, and leaves none open."""
+    run_django(
+        """
+        from sse_sync.django import job_status, start
+
+        is_open = sync_to_async(lambda: connection.connection is not None)
+
+        async def answer():
+            yield {"open": await is_open()}
+            await ContentType.objects.afirst()
+            yield {"open": await is_open()}
+            await sync_to_async(lambda: connection.connection.close())()
+
+        for number in range(2):
+            start(f"job {number}", answer())
+            while job_status(f"job {number}").is_running:
+                time.sleep(0.01)
+            asking = request()
+            asking.environ["wsgi.multiprocess"] = False
+            response = start(f"job {number}", answer()).response(asking, plain=True)
+            text = b"".join(response.event_stream)
+            assert b'{"open": false}' in text, text
+            assert b'{"open": true}' in text, text
+            assert job_status(f"job {number}").state == "finished"
+        """,
+        patched,
+    )

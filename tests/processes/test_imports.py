@@ -54,6 +54,24 @@ def test_asyncio_only_for_async_sources():
     assert done.stdout.split() == ["False", "True"]
 
 
+@pytest.mark.parametrize("before", ["", "import sse_sync.django.job_functions\n"])
+def test_functions_of_jobs_are_loaded_on_first_use(before):
+    """The front has Django's functions of jobs, whichever module was imported first."""
+    code = (
+        "import sys; import sse_sync.django\n"
+        "print('sse_sync.jobs' in sys.modules)\n"
+        f"{before}"
+        "from sse_sync.django import attach, cancel, job, job_status, jobs, start\n"
+        "found = (attach, cancel, job, job_status, jobs, start)\n"
+        "print([each.__name__ for each in found if callable(each)])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    names = ["attach", "cancel", "job", "job_status", "jobs", "start"]
+    assert done.stdout.splitlines() == ["False", str(names)]
+
+
 def test_models_are_recognised():
     """Models are recognised without their packages."""
     code = (

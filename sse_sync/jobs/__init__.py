@@ -1,0 +1,3 @@
+"""Jobs: work that outlives the request that started it."""
+
+__all__ = ()
