@@ -11,6 +11,7 @@ from __future__ import annotations
 import _socket
 import os
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,9 @@ TESTED = range(22, 28)
 # Seconds that a stopping worker waits for its connections' final bytes to be written, and for their
 # ends to be logged.
 DRAIN = 1.5
+
+# Seconds before the arbiter kills a worker at which its jobs are interrupted.
+BEFORE_KILL = 2.0
 
 
 class GunicornOffer:
@@ -92,6 +96,11 @@ class HandoffMixin:
 
     wsgi: WSGIApplication
     log: Any
+    cfg: Any
+    alive: bool
+    # When the worker began to stop, and when its jobs are interrupted.
+    _stop_began: float | None = None
+    _jobs_end: float | None = None
 
     def init_process(self) -> None:
         """Raise the soft limit of open files to the hard limit."""
@@ -122,18 +131,53 @@ class HandoffMixin:
         self.wsgi = offering
 
     def run(self) -> None:
-        """Serve until the worker stops and every client has been told when to reconnect."""
+        """Serve until the worker stops, its jobs are over and every client has been told when to
+        reconnect."""
         try:
             super().run()  # type: ignore[misc]
+        except BaseException:
+            self._jobs_end = time.monotonic()  # SystemExit after Ctrl-C: nobody wants to wait.
+            raise
         finally:
             # Streams with a request have ended already, or cannot be ended.
             registry().end_all(CloseReason.SERVER_STOPPING)
-            deadline = time.monotonic() + DRAIN
-            while time.monotonic() < deadline and not _all_is_said():
-                time.sleep(0.005)
+            while self._has_jobs():
+                self.notify()
+                time.sleep(0.02)
+            _wait(_all_is_said, time.monotonic() + DRAIN)
+
+    def notify(self) -> None:
+        """Tell the arbiter that the worker is alive, and end its jobs in time when it stops: also
+        while gunicorn still waits for requests."""
+        super().notify()  # type: ignore[misc]
+        if not self.alive:
+            self._has_jobs()
+
+    def _has_jobs(self) -> bool:
+        # Return whether the stopping worker has to wait for jobs; interrupt them after their grace.
+        now = time.monotonic()
+        if self._stop_began is None:
+            self._stop_began = now
+        # Without jobs their module is not there.
+        jobs = sys.modules.get("sse_sync.jobs.manager")
+        if jobs is None or not jobs.running():
+            return False
+        if self._jobs_end is None:
+            seconds = max(0.0, min(jobs.grace(), self.cfg.graceful_timeout - BEFORE_KILL))
+            self._jobs_end = max(now, self._stop_began + seconds)
+            left = self._jobs_end - now
+            self.log.info("waiting for %s jobs, at most %.0f s", jobs.running(), left)
+        if now >= self._jobs_end:
+            jobs.interrupt_all("its worker was stopped")
+        return now < self._jobs_end + DRAIN
 
     def forget(self, fd: int) -> None:
         """Remove a descriptor from the worker's own loop."""
+
+
+def _wait(condition: Callable[[], bool], deadline: float) -> None:
+    while time.monotonic() < deadline and not condition():
+        time.sleep(0.005)
 
 
 def _all_is_said() -> bool:
