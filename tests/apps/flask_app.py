@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 from flask import Flask, g, jsonify, render_template_string, request
@@ -12,6 +13,7 @@ from flask import Flask, g, jsonify, render_template_string, request
 from sse_sync.flask import SSE, EventSourceResponse, event_stream, last_event_id
 from tests.apps import middleware
 from tests.apps.async_sources import ASYNC_SOURCES
+from tests.apps.jobs import options_of, response_options, source_of
 from tests.apps.sources import MARKS, SOURCES, figures, mark, openai_error
 
 logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
@@ -31,6 +33,8 @@ app.config["SSE_BROKER_URL"] = os.environ.get("TEST_BROKER_URL", "memory://")
 if "TEST_MAX_STREAMS_PER_ADDRESS" in os.environ:
     app.config["SSE_MAX_STREAMS_PER_ADDRESS"] = int(os.environ["TEST_MAX_STREAMS_PER_ADDRESS"])
     app.config["SSE_TRUSTED_PROXIES"] = ["127.0.0.1"]
+if "TEST_JOB_GRACE" in os.environ:
+    app.config["SSE_JOB_GRACE"] = float(os.environ["TEST_JOB_GRACE"])
 sse = SSE(app)
 
 
@@ -145,6 +149,41 @@ def kick():
     """End streams for good; a GET keeps the tests simple."""
     sse.disconnect(user=request.args["user"], reason="kicked", for_good=True)
     return "ok"
+
+
+@app.post("/jobs/<key>")
+def start_job(key):
+    """Start a job, and show it."""
+    query, user = request.args, request.args.get("user")
+    job = sse.start(key, source_of(key, query), user=user, **options_of(key, query))
+    return job.response(location=f"/jobs/{key}", **response_options(query))
+
+
+@app.get("/jobs/<key>")
+def attach_job(key):
+    """Show a job."""
+    query = request.args
+    plain = True if "plain" in query else None
+    return sse.attach(key, user=query.get("user"), plain=plain, **response_options(query))
+
+
+@app.delete("/jobs/<key>")
+def cancel_job(key):
+    """Cancel a job."""
+    return jsonify(sse.cancel(key, user=request.args.get("user")))
+
+
+@app.get("/jobs/<key>/status")
+def job_status(key):
+    """Return what is known of a job."""
+    status = sse.job_status(key, user=request.args.get("user"))
+    return jsonify(None if status is None else asdict(status))
+
+
+@app.get("/jobs")
+def jobs():
+    """Return the keys of a user's jobs."""
+    return jsonify([status.key for status in sse.jobs(user=request.args.get("user"))])
 
 
 @app.get("/last")

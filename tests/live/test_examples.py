@@ -292,11 +292,10 @@ def open_slow(site, browser):
     see(lambda: home.state()[0] == "open", "the stream of the smart home")
     home.began = home.run(COUNTS)
     bar.click("#start")
-    # Far enough that a restarted job would show less after the reload.
     bar.reached = see(lambda: number(bar.text("#percent")) >= 15 and bar.text("#percent"), "15 %")
     bar.job = bar.run("return location.hash")
     bar.reload()
-    bar.again = see(lambda: number(bar.text("#percent")) and bar.text("#percent"), "progress")
+    see(lambda: number(bar.text("#percent")) >= number(bar.reached), "at least as much")
     return tabs
 
 
@@ -324,7 +323,7 @@ def test_index(site, page):
     tab = page("/")
     links = tab.run("return [...document.querySelectorAll('h2 a')].map((a) => a.pathname)")
     names = ["counter", "clock", "live-users", "smart-home", "chat", "updates", "updates/react"]
-    names += ["updates/vue", "progress", "tokens", "orders", "htmx", "datastar"]
+    names += ["updates/vue", "progress", "tokens", "assistant", "orders", "htmx", "datastar"]
     assert links == [f"/{name}/" for name in names]
     for link in links:
         text = site.ask(link)
@@ -337,7 +336,7 @@ def test_index(site, page):
             if source.startswith("/source/")
             else (ROOT / f"example_{source[1:]}").read_bytes()
         }
-    assert len(sources) == 14
+    assert len(sources) == 16
     see(lambda: tab.texts("#workers tr"), "a worker with a stream")
     assert tab.text("#framework").lower() == site.name
     workers = tab.texts("#workers td:first-child")
@@ -411,15 +410,21 @@ def test_clock_resumes(slow, console):
     assert int(tab.text("#last")) in (ids[-1], ids[-1] + 1)
 
 
-def test_progress_survives_a_reload(slow, console):
-    """The bar reaches its end, and after a reload continues where the job is."""
+def test_progress_survives_a_reload(site, slow, console):
+    """After a reload the bar goes on where the job is, to its end; then there is the report."""
     tab = slow["progress"]
-    assert number(tab.again) >= number(tab.reached)
-    assert len(tab.job) > 1
     see(lambda: number(tab.text("#percent")) == 100, "the end")
     assert tab.run("return document.querySelector('progress').value") == 100
     see(lambda: tab.state() == ("closed", "closed"), "the browser to stop")
-    assert tab.run("return location.hash") == ""
+    # Nothing has begun another job.
+    assert (tab.run("return location.hash"), counted(tab, "/progress/")) == (tab.job, 0)
+    report = tab.run("return document.querySelector('#download').getAttribute('href')")
+    assert report == f"/progress/{tab.job[1:]}.csv"
+    rows = site.ask(report).decode().splitlines()
+    assert (rows[0], rows[9], len(rows)) == ("number,square,root", "9,81,3.000000", 100_001)
+    tab.reload()
+    see(lambda: tab.run("return document.querySelector('#download')?.hidden") is False, "the link")
+    assert number(tab.text("#percent")) == 100
 
 
 def test_live_users(page):
@@ -599,10 +604,10 @@ def test_wrong_method(site):
 
 
 def test_job_that_is_not_there(page, console):
-    """The page of an old link can start another job."""
+    """The page of an old link says so, and can start another job."""
     tab = page("/progress/#there-is-no-such-job")
     see(lambda: tab.state()[0] == "closed", "the refusal")
-    assert ["404" in message for message in console()] == [True]
+    see(lambda: tab.text("#problem") == "There is no such job, or no longer.", "the page to say so")
     tab.click("#start")
     see(lambda: number(tab.text("#percent")), "another job")
     tab.run("document.querySelector('#start').focus()")
@@ -760,7 +765,7 @@ FOCUSED = """const element = document.activeElement;
     return [element.outerHTML, getComputedStyle(element).outlineStyle]"""
 # Pages, and how many controls they have.
 PAGES = {
-    "/": 27,
+    "/": 30,
     "/counter/": 4,
     "/clock/": 3,
     "/live-users/": 2,
@@ -771,7 +776,8 @@ PAGES = {
     "/updates/react/": 5,
     "/updates/vue/": 5,
     "/progress/": 3,
-    "/tokens/": 5,
+    "/tokens/": 6,
+    "/assistant/": 5,
     "/orders/": 6,
     "/htmx/": 4,
     "/datastar/": 4,

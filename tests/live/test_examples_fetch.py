@@ -1,15 +1,19 @@
 """The examples whose pages read with fetch(): the model's answers, htmx and Datastar."""
 
+import json
 import os
 import re
+import secrets
 import signal
 import urllib.error
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import openai
 import pytest
 
 from example_model import NAME, kettle
+from sse_sync import EventStreamParser
 from tests.browsers import Chromium
 from tests.live.servers import ROOT
 from tests.live.test_examples import MARKUP, STATES, Tab, counted, see, serve
@@ -55,12 +59,29 @@ def interrupt(site, how):
     see(lambda: site.workers() and not site.workers() & before, "new workers")
 
 
-def opened(page):
-    """Open the page of the model, and wait until it is told how generators end."""
-    tab = page("/tokens/")
-    script = "return document.querySelector('ol.ends').dataset.state"
-    see(lambda: tab.run(script) == "open", "the stream of ends")
-    return tab
+@pytest.fixture
+def chat(page):
+    """
+    Open the page of the chat in tabs, the first with a new conversation, and wait until it is told
+    how generators end.
+    """
+
+    def chat():
+        tab = page("/tokens/")
+        if not chat.tabs:
+            tab.run("localStorage.clear()")
+            load_again(tab)
+        chat.tabs.append(tab)
+        script = "return document.querySelector('ol.ends').dataset.state"
+        see(lambda: tab.run(script) == "open", "the stream of ends")
+        return tab
+
+    chat.tabs = []
+    return chat
+
+
+def load_again(tab):
+    tab.browser.get(tab.run("return location.href"))
 
 
 def ask(tab, question):
@@ -73,13 +94,18 @@ def talkative(question):
     return max(range(50), key=lambda seed: len(list(kettle.answer(question, seed))))
 
 
-def ask_for_much(tab, question):
+def expect_much(tab, question):
     script = """const [seed, send] = [arguments[0], window.fetch];
         window.fetch = (url, options) => {
+          if (!options?.body) return send(url, options);
           const body = JSON.stringify({ ...JSON.parse(options.body), seed });
           return send(url, { ...options, body });
         };"""
     tab.run(script, talkative(question))
+
+
+def ask_for_much(tab, question):
+    expect_much(tab, question)
     ask(tab, question)
 
 
@@ -87,9 +113,18 @@ def said(tab):
     return tab.text("ol.log li:last-child span")
 
 
-def test_conversation(site, page):
+def some_words(tab):
+    def words():
+        # After the question.
+        answer = said(tab) if len(lines(tab)) % 2 == 0 else ""
+        return len(answer.split()) >= 3 and answer
+
+    return see(words, "some words")
+
+
+def test_conversation(chat):
     """Answers arrive in pieces, and each question goes with what was said before."""
-    tab = page("/tokens/")
+    tab = chat()
     ask_for_much(tab, MARKUP)
     see(lambda: tab.state() == ("open", "answering") and said(tab), "the answer to begin")
     begun = said(tab)
@@ -111,35 +146,93 @@ def test_conversation(site, page):
         {"role": "assistant", "content": answer},
         {"role": "user", "content": "Are you there?"},
     ]
-    lines = tab.texts("ol.log li")
-    assert lines[:3] == [f"You: {MARKUP}", f"Kettle: {answer}", "You: Are you there?"]
-    assert len(lines) == 4
+    shown = lines(tab)
+    assert shown[:3] == [f"You: {MARKUP}", f"Kettle: {answer}", "You: Are you there?"]
+    assert len(shown) == 4
     assert tab.run("return document.querySelectorAll('img').length") == 0
     assert tab.text("#problem") == ""
 
+    tab.click("#new")
+    assert tab.texts("ol.log li") == []
+    ask(tab, "Hello?")
+    see(lambda: tab.state() == ("closed", "finished"), "an answer")
+    assert tab.run("return sent.messages") == [{"role": "user", "content": "Hello?"}]
 
-def test_stop(site, page):
-    """The stop button ends the generator, whose ``finally`` says so, at once."""
-    tab = opened(page)
+
+def lines(tab):
+    return tab.texts("ol.log li")
+
+
+def test_reload(site, chat):
+    """An answer goes on while its page is loaded again, which then shows all of it, once."""
+    tab = chat()
+    with site.stream("/tokens/ends") as ends:
+        assert ends.take(1)[0].event == "stream-open"
+        ask_for_much(tab, "What is a stream?")
+        for _ in range(2):
+            begun = some_words(tab)
+            load_again(tab)
+        see(lambda: tab.state() == ("closed", "finished"), "the whole answer")
+        answer = said(tab)
+        assert lines(tab) == ["You: What is a stream?", f"Kettle: {answer}"]
+        assert answer.startswith(begun)
+        assert ends.take(1)[0].data == f"finished after {len(answer.split())} tokens"
+        ask(tab, "Go on")
+        see(lambda: tab.state() == ("closed", "finished"), "another answer")
+        # The first one was given once.
+        assert ends.take(1)[0].data == f"finished after {len(said(tab).split())} tokens"
+    load_again(tab)
+    assert len(lines(tab)) == 4
+    assert tab.state() == ("closed", "ready")
+
+
+def test_tabs(chat):
+    """What one tab asks, all of them show, from the beginning of the answer."""
+    first = chat()
+    ask_for_much(first, "What is a stream?")
+    some_words(first)
+    others = [chat(), chat()]
+    tabs = [first, *others]
+    for tab in tabs:
+        see(lambda tab=tab: tab.state() == ("closed", "finished"), "the whole answer")
+    assert lines(others[0]) == lines(others[1]) == lines(first)
+    ask(others[0], "Go on")
+    for tab in tabs:
+        see(lambda tab=tab: tab.state()[0] == "open", "the next answer")
+    for tab in tabs:
+        see(lambda tab=tab: tab.state() == ("closed", "finished"), "all of it")
+    assert len(lines(first)) == 4
+    assert lines(others[0]) == lines(others[1]) == lines(first)
+
+
+def test_stop(chat):
+    """The stop button of any tab ends the generator, whose ``finally`` says so, at once."""
+    tab = chat()
     tab.click("#stop")
     assert tab.state() == ("closed", "ready")
     ask_for_much(tab, "What is a stream?")
-    see(lambda: len(said(tab).split()) >= 3, "some words")
-    tab.click("#stop")
-    shown = len(said(tab).split())
+    some_words(tab)
+    other = chat()
+    some_words(other)
+    other.click("#stop")
+    for each in (tab, other):
+        see(lambda each=each: each.state() == ("closed", "stopped"), "the pages to say so")
     ends = see(lambda: tab.texts(".ends li"), "the generator to say so")
-    assert ends[0].startswith("stopped after ")
-    assert shown <= int(ends[0].split()[2]) <= shown + 20  # Of many more.
-    see(lambda: tab.state() == ("closed", "stopped by you"), "the page to say so")
-    assert len(said(tab).split()) == shown
-    assert tab.text("#problem") == ""
+    shown = len(said(tab).split())
+    # It may have been about to yield.
+    assert ends[0] in [f"stopped after {number} tokens" for number in (shown, shown + 1)]
+    assert lines(tab) == lines(other)
+    assert tab.text("#problem") == other.text("#problem") == ""
     ask(tab, "Go on")
-    see(lambda: tab.state() == ("closed", "finished"), "another answer")
+    for each in (tab, other):
+        see(lambda each=each: each.state() == ("closed", "finished"), "another answer")
+    assert len(lines(tab)) == 4
+    assert lines(tab) == lines(other)
 
 
-def test_model_that_fails(site, page):
+def test_model_that_fails(chat):
     """The page says so, and can try again; another question is answered."""
-    tab = opened(page)
+    tab = chat()
     ask(tab, "Please boil over")
     failed = "The model failed: internal error."
     see(lambda: tab.text("#problem") == failed, "the failure")
@@ -148,30 +241,102 @@ def test_model_that_fails(site, page):
     tab.click("#again")
     see(lambda: tab.text("#problem") == "", "another try")
     see(lambda: tab.text("#problem") == failed, "the failure")
-    assert len(tab.texts("ol.log li")) == 2
+    assert len(lines(tab)) == 2
     see(lambda: len(tab.texts(".ends li")) == 2, "the generators to say so")
     assert tab.texts(".ends li")[0] == "failed after 8 tokens"
+    # Another try is possible after a reload, too.
+    load_again(tab)
+    assert lines(tab) == ["You: Please boil over"]
+    assert not tab.run("return document.querySelector('#again').hidden")
     ask(tab, "Are you well?")
     see(lambda: tab.state() == ("closed", "finished"), "an answer")
     assert tab.text("#problem") == ""
     assert tab.run("return document.querySelector('#again').hidden")
+    assert lines(tab) == ["You: Are you well?", f"Kettle: {said(tab)}"]
 
 
 @pytest.mark.parametrize("how", INTERRUPTIONS)
-def test_answer_that_is_cut_off(site, page, how):
-    """When a worker ends in the middle of an answer, the page says so, and can try again."""
-    tab = page("/tokens/")
+def test_workers_end(site, chat, how):
+    """A server that restarts lets an answer go on; if its worker is killed, the page says so."""
+    tab = chat()
     ask_for_much(tab, "What is a stream?")
-    see(lambda: len(said(tab).split()) >= 3, "some words")
+    some_words(tab)
     interrupt(site, how)
-    see(lambda: tab.text("#problem") == "The answer was cut off.", "the page to say so")
-    assert tab.state() == ("closed", "cut off")
-    assert tab.texts("ol.log li.cut") == tab.texts("ol.log li:last-child")
-    tab.click("#again")
-    see(lambda: tab.state() == ("closed", "finished"), "the whole answer")
+    if (how, site.broker) == ("reloaded", "redis"):
+        see(lambda: tab.state() == ("closed", "finished"), "the whole answer")
+    else:
+        # With Redis, once the lease of the worker is over.
+        see(lambda: tab.text("#problem") == "The answer was cut off.", "the page to say so")
+        assert tab.state() == ("closed", "cut off")
+        assert tab.texts("ol.log li.cut") == tab.texts("ol.log li:last-child")
+        tab.click("#again")
+        see(lambda: tab.state() == ("closed", "finished"), "the whole answer")
     assert tab.text("#problem") == ""
-    assert len(tab.texts("ol.log li")) == 2
+    assert lines(tab) == ["You: What is a stream?", f"Kettle: {said(tab)}"]
     assert said(tab).endswith(".")
+
+
+def test_assistant_resumes(site, page):
+    """The AI SDK's hook has all of an answer, once, after a reload and in a second tab."""
+    tab = page("/assistant/")
+    see(lambda: tab.state() == ("closed", "ready"), "the page")
+    expect_much(tab, "What is a stream?")
+    tab.click("#ask button")
+    begun = some_words(tab)
+    chat = tab.run("return location.hash")
+    tab.run("window.isOld = true; location.reload()")
+    see(lambda: not tab.run("return window.isOld") and tab.state()[0] == "open", "the page again")
+    other = page(f"/assistant/{chat}")
+    answer = "".join(kettle.answer("What is a stream?", talkative("What is a stream?")))
+    assert answer.startswith(begun)
+    for each in (tab, other):
+        see(lambda each=each: said(each) == answer, "the whole answer")
+        see(lambda each=each: each.state() == ("closed", "ready"), "the end")
+    assert lines(tab) == lines(other) == ["You: What is a stream?", f"Kettle: {answer}"]
+    # An answer that is complete is sent again, and shown once.
+    other.run("window.isOld = true; location.reload()")
+    see(lambda: not other.run("return window.isOld") and other.state()[0], "the page again")
+    see(lambda: counted(other, f"/assistant/chat/{chat[1:]}/stream") == 1, "the answer again")
+    assert lines(other) == lines(tab)
+
+
+def test_assistant_is_stopped(site, page):
+    """The stop button of one tab ends the answer in both."""
+    tab = page("/assistant/")
+    see(lambda: tab.state() == ("closed", "ready"), "the page")
+    expect_much(tab, "What is a stream?")
+    tab.click("#ask button")
+    some_words(tab)
+    other = page(f"/assistant/{tab.run('return location.hash')}")
+    some_words(other)
+    other.click("#stop")
+    for each in (tab, other):
+        see(lambda each=each: each.state() == ("closed", "ready"), "the end")
+    assert lines(tab) == lines(other)
+    whole = "".join(kettle.answer("What is a stream?", talkative("What is a stream?")))
+    assert len(said(tab)) < len(whole)
+    assert whole.startswith(said(tab))
+
+
+def test_assistant_whose_worker_is_killed(site, page):
+    """It says so, and can try again."""
+    tab = page("/assistant/")
+    see(lambda: tab.state() == ("closed", "ready"), "the page")
+    expect_much(tab, "What is a stream?")
+    tab.click("#ask button")
+    some_words(tab)
+    interrupt(site, "killed")
+    see(lambda: tab.text("#problem") == "The answer was cut off.", "the page to say so")
+    answer = "".join(kettle.answer("What is a stream?", talkative("What is a stream?")))
+
+    def try_again():
+        # Until the lease of the worker is over, there is only the answer that was cut off.
+        tab.run("document.querySelector('#again')?.click()")
+        return lines(tab) == ["You: What is a stream?", f"Kettle: {answer}"]
+
+    see(try_again, "the whole answer")
+    see(lambda: tab.state() == ("closed", "ready"), "the end")
+    assert tab.text("#problem") == ""
 
 
 @pytest.fixture
@@ -186,14 +351,25 @@ def client(site):
         yield client
 
 
-def complete(client, question, seed=7):
-    messages = [{"role": "user", "content": question}]
-    return client.chat.completions.create(model=NAME, messages=messages, seed=seed, stream=True)
+def complete(client, question, key=None, seed=7):
+    return client.chat.completions.create(
+        model=NAME,
+        messages=[{"role": "user", "content": question}],
+        seed=seed,
+        stream=True,
+        extra_headers={} if key is None else {"Idempotency-Key": key},
+    )
 
 
-def test_client_of_openai(client):
+# Its answer is for the client alone, or a job that others can read, too.
+@pytest.fixture(params=[False, True], ids=["alone", "job"])
+def key(request):
+    return secrets.token_hex(16) if request.param else None
+
+
+def test_client_of_openai(client, key):
     """It reads every chunk, and nothing else; the seed decides what the model says."""
-    chunks = list(complete(client, "What is a stream?"))
+    chunks = list(complete(client, "What is a stream?", key))
     assert [choice.index for chunk in chunks for choice in chunk.choices] == [0] * len(chunks)
     assert {chunk.model for chunk in chunks} == {NAME}
     assert len({chunk.id for chunk in chunks}) == 1
@@ -215,15 +391,62 @@ def test_documented_client(site, capsys):
     assert capsys.readouterr().out == "".join(kettle.answer("What is a stream?", 7))
 
 
-def test_client_of_openai_is_told(client):
+def test_client_of_openai_is_told(client, key):
     """A failure, and a request that is refused, are its own exceptions."""
     seen = []
     with pytest.raises(openai.APIError, match="internal error") as caught:
-        seen.extend(complete(client, "boil over"))
+        seen.extend(complete(client, "boil over", key))
     assert caught.value.body == {"message": "internal error", "type": "server_error", "code": None}
     assert len(seen) == 9
     with pytest.raises(openai.BadRequestError, match="a question at their end, and stream=true"):
         client.chat.completions.create(model=NAME, messages=[], stream=True)
+
+
+def data_of(body):
+    return [event.data for event in EventStreamParser().feed(body)]
+
+
+def test_answer_goes_on(site, client):
+    """Its client leaves; the same request, and a GET, are answered with all of it."""
+    key = secrets.token_hex(16)
+    path = f"/tokens/v1/chat/completions/{key}"
+    question = "What is a stream?"
+    with complete(client, question, key, talkative(question)) as stream:
+        assert stream.response.headers["Location"] == path
+        begun = [next(stream).id for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        bodies = list(pool.map(lambda _: site.ask(path), range(4)))
+    chunks = list(complete(client, "Something else?", key))
+    assert {chunk.id for chunk in chunks} == set(begun)
+    for body in bodies:
+        *data, last = data_of(body)
+        assert last == "[DONE]"
+        assert [json.loads(each) for each in data] == [each.to_dict() for each in chunks]
+    assert json.loads(site.ask(path, method="DELETE")) == {"stopped": False}
+
+
+def test_answer_that_is_stopped(site, client):
+    """Its clients are told so in their own form, also those that come later."""
+    key = secrets.token_hex(16)
+    path = f"/tokens/v1/chat/completions/{key}"
+    question = "What is a stream?"
+    stream = complete(client, question, key, talkative(question))
+    next(stream)
+    assert json.loads(site.ask(path, method="DELETE")) == {"stopped": True}
+    with pytest.raises(openai.APIError, match="cancelled"):
+        list(stream)
+    assert json.loads(data_of(site.ask(path))[-1])["error"]["type"] == "cancelled"
+
+
+def test_keys_of_answers(site, client):
+    """Without a job there is nothing to read or to stop; a key is letters and digits."""
+    for key in (secrets.token_hex(16), "x" * 300, "%0A"):
+        path = f"/tokens/v1/chat/completions/{key}"
+        assert site.ask(path) == b""
+        assert json.loads(site.ask(path, method="DELETE")) == {"stopped": False}
+    for key in ("x" * 101, "a b"):
+        with pytest.raises(openai.BadRequestError, match="up to 100 letters and digits"):
+            complete(client, "What is a stream?", key)
 
 
 def test_client_of_openai_leaves(site, client):
@@ -231,7 +454,7 @@ def test_client_of_openai_leaves(site, client):
     with site.stream("/tokens/ends") as ends:
         assert ends.take(1)[0].event == "stream-open"
         question = "What is a stream?"
-        with complete(client, question, talkative(question)) as stream:
+        with complete(client, question, seed=talkative(question)) as stream:
             for _ in range(4):
                 next(stream)
         end = ends.take(1)[0]

@@ -83,7 +83,7 @@ def test_ids_and_ends(site, page):
     ids = ids_of(clock)
     assert ids == list(range(ids[0], ids[0] + len(ids)))
 
-    assert see(lambda: number(progress.text("#percent")), "progress after the reload") >= reached
+    see(lambda: number(progress.text("#percent")) >= reached, "progress after the reload")
     see(lambda: number(progress.text("#percent")) == 100, "the end")
     see(lambda: progress.state() == ("closed", "closed"), "the browser to stop")
 
