@@ -5,13 +5,15 @@ import json
 import re
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import flask
 import pytest
 from django.test import RequestFactory
 
 import sse_sync
-from sse_sync import CloseReason, StreamFailure
+from sse_sync import END_ID, CloseReason, JobRefused, StreamFailure
+from sse_sync.jobs.options import JobOptions, terms_of
 from sse_sync.settings import OPTIONS
 from sse_sync.testing import read_events
 from tests.django_project import ready as ready
@@ -71,6 +73,88 @@ def test_language_models():
     failure = StreamFailure(CloseReason.OVERFLOWED, None, "overflowed")
     for name in ("openai_error", "ai_sdk_error", "ag_ui_error"):
         assert "overflowed" in json.dumps(space[name](failure))
+
+
+JOBS = (ROOT / "docs/jobs.md").read_text()
+ANSWER = ["You ", "asked: ", "why? "]
+OUTCOME = {"outcome": "finished", "message": ""}
+
+
+def test_jobs_flask():
+    """The page's application starts, shows and stops jobs, also in the forms of other clients."""
+    space = {"__name__": "page", "save": lambda question, text: saved.append(text)}
+    saved = []
+    for block in blocks(JOBS, "python"):
+        if "sse_sync.django" not in block:
+            exec(block, space)
+    app = space["app"]
+    app.secret_key = "secret"
+    assert app.test_client().get("/answers/a").status_code == 401
+    ada, bob = app.test_client(), app.test_client()
+    for client, user in ((ada, "ada"), (bob, "bob")):
+        with client.session_transaction() as session:
+            session["user"] = user
+    asked = ada.post("/answers/a", data={"question": "why?"})
+    assert asked.headers["Location"] == "/answers/a"
+    assert [event.data for event in read_events(asked)] == ANSWER
+    first, *words, end = read_events(ada.get("/answers/a"))
+    assert (first.event, [event.data for event in words]) == ("stream-open", ANSWER)
+    assert (end.event, end.id, json.loads(end.data)) == ("stream-end", END_ID, OUTCOME)
+    assert saved == ["".join(ANSWER)]
+    assert bob.get("/answers/a").status_code == 204
+    assert ada.delete("/answers/a").json == {"stopped": False}
+
+    question = {"id": "7", "messages": [{"id": "1", "parts": [{"type": "text", "text": "why?"}]}]}
+    for response in (ada.post("/api/chat", json=question), ada.get("/api/chat/7/stream")):
+        assert response.headers["x-vercel-ai-ui-message-stream"] == "v1"
+        *said, last = [event.data for event in read_events(response)]
+        deltas = [json.loads(each).get("delta", "") for each in said]
+        assert ("".join(deltas), last) == ("You asked: why? ", "[DONE]")
+    assert bob.get("/api/chat/7/stream").status_code == 204
+
+    rows = ["1,2", "3,4"]
+    for _ in range(2):  # As it is when a task runs again.
+        space["export"]("report", "ada", rows)
+    with app.app_context():
+        status = space["sse"].job_status("report", user="ada")
+        assert (status.state, status.events) == ("finished", 2)
+
+    with app.test_request_context():
+        assert app.handle_user_exception(JobRefused("full"))[1] == 429
+
+
+def test_jobs_django(rf):
+    """The page's view starts, shows and stops jobs."""
+    space = {}
+    exec(*[block for block in blocks(JOBS, "python") if "login_required" in block], space)
+
+    def ask(method, user, **data):
+        request = getattr(rf, method)("/answers/b", data)
+        request.user = SimpleNamespace(is_authenticated=True, pk=user)
+        return space["answers"](request, "b")
+
+    asked = ask("post", 7, question="why?")
+    assert asked["Location"] == "/answers/b"
+    assert [event.data for event in read_events(asked)] == ANSWER
+    first, *words, end = read_events(ask("get", 7))
+    assert (first.event, [event.data for event in words]) == ("stream-open", ANSWER)
+    assert json.loads(end.data) == OUTCOME
+    assert ask("get", 8).status_code == 204
+    assert json.loads(ask("delete", 7).content) == {"stopped": False}
+
+
+def test_jobs_tables():
+    """The tables of options and limits are those of the code."""
+    _, table, limits = JOBS.split("| default | meaning |\n|---|---|---|\n")
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \|", table.partition("\n\n")[0], re.M)
+    assert {name for name, _ in rows} == {"user", *JobOptions.__optional_keys__}
+    defaults, (terms, max_seconds) = dict(rows), terms_of({})
+    for name, default in {**terms._asdict(), "max_seconds": max_seconds}.items():
+        assert ast.literal_eval(defaults[name].strip("`")) == default, name
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \|", limits, re.M)
+    known = {option.name.upper(): option.default for option in OPTIONS}
+    told = {name: None if default == "none" else float(default) for name, default in rows}
+    assert told == {name: default for name, default in known.items() if "JOB" in name}
 
 
 def test_settings_table():
