@@ -1,17 +1,14 @@
 """The examples' database tables."""
 
-import secrets
-import time
-
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 
-class Job(models.Model):
-    """A long job. This one only lets time pass; a real one would store its progress."""
+class Report(models.Model):
+    """What a job has made, to be downloaded."""
 
-    id = models.CharField(primary_key=True, max_length=50, default=secrets.token_urlsafe)
-    started = models.FloatField(default=time.time)
+    id = models.CharField(primary_key=True, max_length=50)
+    text = models.TextField()
 
 
 class Device(models.Model):

@@ -7,7 +7,16 @@ from django.views.static import serve
 
 PAGES = settings.PAGES
 SOURCES = {
-    *("chat.py", "clock.py", "counter.py", "datastar.py", "htmx.py", "live_users.py", "models.py"),
+    *(
+        "assistant.py",
+        "chat.py",
+        "clock.py",
+        "counter.py",
+        "datastar.py",
+        "htmx.py",
+        "live_users.py",
+        "models.py",
+    ),
     *("orders.py", "progress.py", "smart_home.py", "tokens.py", "updates.py"),
     *("urls.py", "workers.py"),
 }

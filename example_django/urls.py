@@ -4,6 +4,7 @@ from django.urls import path, re_path
 from django.views.static import serve
 
 from . import (
+    assistant,
     chat,
     clock,
     counter,
@@ -34,9 +35,14 @@ urlpatterns = [
     path("updates/events", updates.events),
     path("updates/origins", updates.origins),
     path("progress/events", progress.events),
+    path("progress/<str:key>.csv", progress.download),
     path("progress/", progress.ProgressView.as_view()),
     path("tokens/v1/chat/completions", tokens.completions),
+    path("tokens/v1/chat/completions/<str:key>", tokens.AnswerView.as_view(), name="answer"),
     path("tokens/ends", tokens.ends),
+    path("assistant/chat", assistant.ask),
+    path("assistant/chat/<str:chat>/stream", assistant.resume, name="assistant-resume"),
+    path("assistant/chat/<str:chat>", assistant.stop),
     path("orders/events", orders.OrderEvents.as_view()),
     path("orders/", orders.OrderView.as_view()),
     path("htmx/greetings", htmx.greetings),

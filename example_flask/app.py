@@ -16,6 +16,7 @@ from sqlalchemy.schema import CreateTable
 from werkzeug.exceptions import HTTPException
 
 from . import (
+    assistant,
     chat,
     clock,
     counter,
@@ -35,7 +36,7 @@ HERE = Path(__file__).resolve().parent
 PAGES = HERE.parent / "example_pages"
 EXAMPLES = (
     *(counter, clock, live_users, smart_home, chat, updates),
-    *(progress, tokens, orders, htmx, datastar, workers),
+    *(progress, tokens, assistant, orders, htmx, datastar, workers),
 )
 SOURCES = {f"{module.__name__.rpartition('.')[2]}.py" for module in EXAMPLES}
 PORT = int(os.environ.get("PORT", "8000"))

@@ -5,11 +5,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from .extensions import db
 
 
-class Job(db.Model):
-    """A long job. This one only lets time pass; a real one would store its progress."""
+class Report(db.Model):
+    """What a job has made, to be downloaded."""
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    started: Mapped[float]
+    text: Mapped[str]
 
 
 class Device(db.Model):

@@ -1,41 +1,56 @@
-"""A long job's progress, from the database, so that any worker knows it, also after a restart."""
+"""
+A report as a job: it is written once, whoever watches. Its progress is shown by any tab through any
+worker, also after a reload, and the report can be downloaded.
+"""
 
+import csv
+import io
 import secrets
 import time
 
-from flask import Blueprint, abort, request
+from flask import Blueprint, Response, abort, request
 
 from sse_sync import ServerSentEvent
-from sse_sync.flask import event_stream
 
-from .extensions import db
-from .models import Job
+from .extensions import db, sse
+from .models import Report
 
 bp = Blueprint("progress", __name__, url_prefix="/progress")
 
 
 @bp.post("/")
 def begin():
-    job = Job(id=secrets.token_urlsafe(8), started=time.time())
-    db.session.add(job)
-    db.session.commit()
-    return {"job": job.id}
+    # There is no log-in here, so whoever knows the key may see the report.
+    key = secrets.token_urlsafe(16)
+    sse.start(f"report-{key}", write(key))
+    return {"job": key}, 202
 
 
 @bp.get("/events")
-@event_stream
 def events():
-    job = db.session.get(Job, request.args.get("job", ""))
-    if job is None:
-        abort(404)
-    return steps(job.started)
+    return sse.attach(f"report-{request.args.get('job', '')}")
 
 
-def steps(started):
-    percent = -1
-    while percent < 100:
-        reached = min(100, int((time.time() - started) * 10))
-        if reached > percent:
-            percent = reached
-            yield ServerSentEvent({"percent": percent}, event="progress", id=percent)
-        time.sleep(0.1)
+def write(key):
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(("number", "square", "root"))
+    for percent in range(100):
+        yield progress(percent)
+        numbers = range(1000 * percent + 1, 1000 * percent + 1001)
+        rows.writerows((n, n * n, f"{n**0.5:.6f}") for n in numbers)
+        time.sleep(0.1)  # Yours would wait for a database.
+    db.session.add(Report(id=key, text=text.getvalue()))
+    db.session.commit()
+    yield progress(100)
+
+
+def progress(percent):
+    return ServerSentEvent({"percent": percent}, event="progress")
+
+
+@bp.get("/<key>.csv")
+def download(key):
+    report = db.session.get(Report, key) or abort(404)
+    headers = {"Content-Disposition": 'attachment; filename="report.csv"'}
+    return Response(report.text, mimetype="text/csv", headers=headers)

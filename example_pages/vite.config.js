@@ -1,4 +1,4 @@
-// Makes built/react.js, built/vue.js, built/htmx.js and built/datastar.js.
+// Makes built/react.js, built/assistant.js, built/vue.js, built/htmx.js and built/datastar.js.
 import vue from "@vitejs/plugin-vue";
 import { defineConfig } from "vite";
 
@@ -11,8 +11,10 @@ export default defineConfig({
     target: "es2022",
     outDir: "built",
     rollupOptions: {
+      onwarn() {}, // Of comments in the libraries.
       input: {
         react: "./react/main.jsx",
+        assistant: "./react/assistant-main.jsx",
         vue: "./vue/main.js",
         htmx: "./libraries/htmx.js",
         datastar: "./libraries/datastar.js",

@@ -50,6 +50,7 @@ def tokens(browser):
     button.click()
     time.sleep(1.5)
     browser.find_element(By.ID, "stop").click()
+    WebDriverWait(browser, 10).until(lambda browser: state.text == "stopped")
     browser.find_element(By.NAME, "question").send_keys("Please boil over")
     button.click()
 
@@ -75,6 +76,7 @@ PAGES = (
     ("updates-vue", "/updates/vue/", nothing, 5),
     ("progress", "/progress/", click("#start"), 4),
     ("tokens", "/tokens/", tokens, 2),
+    ("assistant", "/assistant/", click("#ask button"), 1.5),
     ("orders", "/orders/", orders, 0.5),
     ("htmx", "/htmx/", click("button"), 3),
     ("datastar", "/datastar/", click("button"), 1.5),
