@@ -5,7 +5,7 @@ VENV := .venv
 OLDEST := .venv-oldest
 PEERS := benchmarks/.peers
 CLIENTS := tests/clients/node
-FIGURES := fanout latency heartbeat slow growth workers others async_sources
+FIGURES := fanout latency heartbeat slow growth workers others async_sources jobs
 PORT ?= 8000
 # Property tests try this many examples; without it, as few as take a second.
 EXAMPLES := 100
@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 help:
 	@echo "make demo         run the Flask examples on gunicorn with gevent, PORT=$(PORT)"
 	@echo "make demo-django  run the same examples in Django"
-	@echo "make pages        build the pages with React, Vue, htmx and Datastar; needs npm"
+	@echo "make pages        build the pages with React, Vue, the AI SDK, htmx and Datastar; needs npm"
 	@echo "make screenshots  take the pictures in docs/images again"
 	@echo "make test         check style and types, and run every test on the newest and oldest versions"
 	@echo "make bench        measure what streams cost, next to other libraries; about two hours, RUNS=$(RUNS)"
@@ -39,13 +39,13 @@ demo-django: system-demo $(VENV)/demo-ready pages
 	@echo "The Django examples: http://127.0.0.1:$(PORT)/   (Ctrl-C to stop)"
 	@$(VENV)/bin/gunicorn -c example_django/gunicorn.conf.py
 
-# Four pages need npm; without it they say so, and the others work.
+# Five pages need npm; without it they say so, and the others work.
 pages:
 	@if command -v npm >/dev/null 2>&1; then \
 		$(MAKE) --no-print-directory example_pages/built/react.js || \
-			echo "npm failed: the pages with React, Vue, htmx and Datastar are not available."; \
+			echo "npm failed: the pages with React, Vue, the AI SDK, htmx and Datastar are not available."; \
 	else \
-		echo "npm is not installed: the pages with React, Vue, htmx and Datastar are not available."; \
+		echo "npm is not installed: the pages with React, Vue, the AI SDK, htmx and Datastar are not available."; \
 	fi
 
 PAGE_SOURCES := $(wildcard example_pages/*.js* example_pages/react/* example_pages/vue/* \

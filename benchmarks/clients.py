@@ -43,6 +43,8 @@ class Answer:
     p99: float
     p999: float
     max: float
+    late: int
+    """Events not later than the client's one before: repeated, or in the wrong order."""
 
     def lost(self):
         """Return the percentage of lost events."""
@@ -56,14 +58,16 @@ class Clients:
     Args:
         server: The server to connect to.
         count: Number of clients.
-        how: ``timed`` to measure latency, ``stalled`` for clients with almost no buffer.
+        how: ``timed`` to measure latency, ``stalled`` for clients with almost no buffer, ``slowly``
+            to open a few at a time, each of which has to receive "ready".
+        path: What they ask for, if it is not the server's path; ``#`` is the client's number.
 
     """
 
-    def __init__(self, server, count, *how):
+    def __init__(self, server, count, *how, path=None):
         self.server, self.count = server, count
         self.command = [
-            *(server.folder / "clients", str(server.port), server.path, str(count)),
+            *(server.folder / "clients", str(server.port), path or server.path, str(count)),
             *(*server.clients, *how),
         ]
 
@@ -94,7 +98,7 @@ class Clients:
     def answer(self):
         """Wait until they have arrived, or none has arrived for a while."""
         fields = self.process.stdout.readline().split()
-        return Answer(*map(int, fields[:5]), *map(float, fields[5:]))
+        return Answer(*map(int, fields[:5]), *map(float, fields[5:9]), int(fields[9]))
 
 
 def deliver(server, clients, events, pause):

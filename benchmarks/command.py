@@ -76,7 +76,9 @@ def arguments(doc, *, clients, runs, servers, choices):
     return parser.parse_args()
 
 
-def main(doc, measure, columns, *, clients=5000, runs=3, servers=ALL, choices=ALL, pin=True):
+def main(
+    doc, measure, columns, *, kinds=KINDS, clients=5000, runs=3, servers=ALL, choices=ALL, pin=True
+):
     """
     Measure servers in turn, several times, and print a table.
 
@@ -85,6 +87,7 @@ def main(doc, measure, columns, *, clients=5000, runs=3, servers=ALL, choices=AL
         measure: Takes a folder, a kind of server and the number of clients; returns a figure for
             each column.
         columns: The table's columns.
+        kinds: Kinds of servers, by name.
         clients: Default number of clients.
         runs: Default number of runs.
         servers: Names of the default servers.
@@ -98,13 +101,13 @@ def main(doc, measure, columns, *, clients=5000, runs=3, servers=ALL, choices=AL
     if pin and not given.no_pin:
         cpus.pin()
     limit = most - min(most // 10, 1000) - 100
-    names = present(given.servers)
-    counts = {name: min(given.clients, KINDS[name].most, limit) for name in names}
+    names = present(kinds, given.servers)
+    counts = {name: min(given.clients, kinds[name].most, limit) for name in names}
     results = {name: [] for name in names}
     with programs() as folder:
         for run in range(given.runs):
             for name in names if run % 2 else names[::-1]:
-                results[name].append(measure(folder, KINDS[name], counts[name]))
+                results[name].append(measure(folder, kinds[name], counts[name]))
                 print(f"run {run + 1}, {name}: {results[name][-1]}", file=sys.stderr)
     show(results, columns, counts, given)
     if given.json:

@@ -17,9 +17,9 @@ SIZE = int(os.environ.get("DATA", "0"))
 """Characters of an event's data."""
 
 
-def due(n: int, pause: int) -> Iterator[int]:
-    """Return when each of n events is due; the pause is in milliseconds."""
-    begun = time.monotonic_ns()
+def due(n: int, pause: int, begun: int | None = None) -> Iterator[int]:
+    """Return when each of n events is due, the first now; the pause is in milliseconds."""
+    begun = time.monotonic_ns() if begun is None else begun
     return (begun + number * pause * 1_000_000 for number in range(n))
 
 
@@ -33,9 +33,9 @@ def left(when: int) -> float:
     return (when - time.monotonic_ns()) / 1e9
 
 
-def paced(n: int, pause: int, size: int = SIZE) -> Iterator[str]:
+def paced(n: int, pause: int, size: int = SIZE, begun: int | None = None) -> Iterator[str]:
     """Yield the data of n events, each when it is due."""
-    for when in due(n, pause):
+    for when in due(n, pause, begun):
         seconds = left(when)
         if seconds > 0:
             time.sleep(seconds)

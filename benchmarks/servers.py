@@ -378,11 +378,11 @@ ASYNC_SOURCES = ("async-gevent", "async-threads", "fastapi")
 """Those that are only in :mod:`benchmarks.async_sources`."""
 
 
-def present(names):
+def present(kinds, names):
     """Return the servers that are installed, and print which are missing."""
     found = []
     for name in names:
-        missing = KINDS[name].missing()
+        missing = kinds[name].missing()
         if missing:
             print(f"without {name}: {missing}", file=sys.stderr)
         else:

@@ -1,20 +1,24 @@
 /*
  * Many clients of event streams, in one thread.
  *
- *   clients PORT PATH COUNT [timed] [silent] [stalled]
+ *   clients PORT PATH COUNT [timed] [silent] [stalled] [slowly]
  *
- * opens COUNT streams, some at a time, and prints "ready" when each has received its first event.
+ * opens COUNT streams, some at a time, and prints "ready" when each has received its first event. A #
+ * in the path stands for the client's number.
  * "silent" is for a server that sends nothing before the first event: "ready" then means that each
- * has sent its request. "stalled" clients have the smallest buffers, so that the server's fill soon.
+ * has sent its request. "stalled" clients have the smallest buffers, so that the server's fill soon. "slowly" opens a few at a
+ * time, and takes a stream as ready only when it has received that word.
  *
  * Each line of standard input has a number of events and of seconds: when every client has received
  * that many more events, or none has arrived for that many seconds, the program prints the number of
- * events in all, missing events, surplus events, clients that have ended, bytes received, and four
- * percentiles of the latency. With -1 events it waits until all streams have ended.
+ * events in all, missing events, surplus events, clients that have ended, bytes received, four
+ * percentiles of the latency, and how many events were not later than the client's one before. With
+ * -1 events it waits until all streams have ended.
  *
  * Events are recognised by their mark, which is in nothing else that the server writes. It is
  * followed by 19 digits: when the event was published, in nanoseconds of the clock that all
- * processes share. With "timed", the time from then to the receipt is recorded.
+ * processes share. With "timed", the time from then to the receipt is recorded, and the order of
+ * the events is checked.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -34,13 +38,14 @@ enum { MARK = '@', DIGITS = 19 };
 
 struct client {
     int fd, blank, events, is_ready, has_ended, digits;
-    int64_t stamp;
+    int64_t stamp, last;
 };
 
 static struct client *clients;
 static char data[1 << 18];
-static int is_timed, is_silent, is_stalled;
+static int is_timed, is_silent, is_stalled, is_slow;
 static int64_t bytes;
+static long late;
 static uint32_t *latencies; /* In microseconds. */
 static size_t kept, room;
 
@@ -79,8 +84,11 @@ static char *read_stamp(struct client *client, char *at, char *end, int64_t time
 {
     for (; client->digits && at < end; at++) {
         client->stamp = client->stamp * 10 + *at - '0';
-        if (!--client->digits)
+        if (!--client->digits) {
             keep(time - client->stamp);
+            late += client->stamp <= client->last;
+            client->last = client->stamp;
+        }
     }
     return at;
 }
@@ -128,7 +136,7 @@ static int read_some(struct client *client)
     }
     bytes += got;
     if (!client->is_ready) {
-        client->is_ready = has_begun(client, got);
+        client->is_ready = is_slow ? !!memmem(data, got, "ready", 5) : has_begun(client, got);
         return 0;
     }
     int found = count_events(client, got);
@@ -148,21 +156,29 @@ static int open_stream(struct client *client, struct sockaddr_in *address)
     return connect(client->fd, (struct sockaddr *)address, sizeof *address);
 }
 
+static int ask(int fd, const char *path, int number)
+{
+    const char *gap = strchr(path, '#');
+    char own[512], request[1024];
+    if (gap)
+        snprintf(own, sizeof own, "%.*s%d%s", (int)(gap - path), path, number, gap + 1);
+    int length = snprintf(request, sizeof request,
+        "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n", gap ? own : path);
+    return send(fd, request, length, MSG_NOSIGNAL);
+}
+
 static int open_all(int epoll, int count, int port, const char *path)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
     struct epoll_event event = {.events = EPOLLIN}, events[1024];
-    char request[1024];
-    int length = snprintf(request, sizeof request,
-        "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n", path);
 
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     for (int opened = 0, ready = 0; ready < count;) {
-        while (opened < count && opened - ready < 64) {
+        while (opened < count && opened - ready < (is_slow ? 8 : 64)) {
             struct client *client = clients + opened;
             if (open_stream(client, &address))
                 return perror("connect"), 1;
-            send(client->fd, request, length, MSG_NOSIGNAL);
+            ask(client->fd, path, opened);
             ready += client->is_ready;
             event.data.u32 = opened++;
             epoll_ctl(epoll, EPOLL_CTL_ADD, client->fd, &event);
@@ -213,9 +229,9 @@ static void answer(int epoll, int count, int wanted, double seconds)
         clients[at].events = 0;
     }
     qsort(latencies, kept, sizeof *latencies, compare);
-    printf("%ld %ld %ld %d %ld %.3f %.3f %.3f %.3f\n", total, lacking, extra, ended, (long)bytes,
-        milliseconds(0.5), milliseconds(0.99), milliseconds(0.999), milliseconds(1));
-    kept = bytes = 0;
+    printf("%ld %ld %ld %d %ld %.3f %.3f %.3f %.3f %ld\n", total, lacking, extra, ended, (long)bytes,
+        milliseconds(0.5), milliseconds(0.99), milliseconds(0.999), milliseconds(1), late);
+    kept = bytes = late = 0;
 }
 
 int main(int argc, char **argv)
@@ -229,6 +245,7 @@ int main(int argc, char **argv)
         is_timed |= !strcmp(argv[at], "timed");
         is_silent |= !strcmp(argv[at], "silent");
         is_stalled |= !strcmp(argv[at], "stalled");
+        is_slow |= !strcmp(argv[at], "slowly");
     }
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
