@@ -19,7 +19,7 @@ from .presence import Presence, user_key
 from .reporting import PresenceReporter
 from .user_stream import Surroundings, UserStream
 
-__all__ = ["UserStreams"]
+__all__ = ["UserStreams", "check_reason"]
 
 # Bytes of the reason that a page is told.
 MAX_REASON = 4096
@@ -99,7 +99,7 @@ class UserStreams:
             raise ConfigurationError("user", "or a channel must be given")
         if channel is not None:
             check_channel(channel)
-        _check_reason(reason)
+        check_reason(reason)
         key = None if user is None else user_key(user)
         self._control.send(key, channel, End(CloseReason.DISMISSED, final, reason))
 
@@ -154,7 +154,16 @@ class UserStreams:
             self._control.unsubscribe()
 
 
-def _check_reason(reason: object) -> None:
+def check_reason(reason: object) -> None:
+    """
+    Refuse what a page cannot be told as a reason.
+
+    Args:
+        reason: What was given.
+
+    Raises:
+        ConfigurationError: If it is not text of at most 4 KiB.
+    """
     if not isinstance(reason, str):
         raise ConfigurationError("reason", f"must be text, not {type(reason).__name__}")
     try:

@@ -34,6 +34,7 @@ from ..brokers.jobs import (
     job_channel,
 )
 from ..channels.hub import Hub
+from ..channels.users import check_reason
 from ..exceptions import BrokerClosed, BrokerUnavailable, JobRefused
 from ..feed import Encode
 from ..runtime.background import BackgroundTask
@@ -198,8 +199,10 @@ class Jobs:
             Whether this ended it; False if it is over already, or there is none.
 
         Raises:
+            ConfigurationError: If the reason is not text of at most 4 KiB.
             BrokerUnavailable: If the broker cannot be reached now.
         """
+        check_reason(reason)
         return self.store.cancel(name, reason)
 
     def watch(self, record: JobRecord) -> None:

@@ -173,8 +173,14 @@ class JobRunner:
             chunk = feed.take()
             if chunk is not None:
                 self._write(chunk)
+            elif feed.done and feed.error is None:
+                self.stop(Ending(Outcome.FINISHED))
             elif feed.done:
-                self.stop(Ending(Outcome.FINISHED) if feed.error is None else FAILED)
+                logger.error(
+                    "the job %r has failed: %s; the traceback is above",
+                    *(self.hold.name.key, type(feed.error).__name__),
+                )
+                self.stop(FAILED)
             else:
                 feed.wait()
         return self._ending

@@ -101,6 +101,17 @@ def test_cancelled(jobs, start, ended):
     assert [status.state for status in heard] == ["cancelled"]
 
 
+@pytest.mark.parametrize("reason", [None, 7, "x" * 4097, "\ud800"])
+def test_reason_that_cannot_be_told(jobs, start, ended, reason):
+    """It is refused before anything has ended."""
+    steps = Steps("a")
+    start(steps())
+    with pytest.raises(ConfigurationError, match="reason"):
+        jobs.cancel(NAME, reason)
+    steps.go_on(2)
+    assert ended() == (Outcome.FINISHED, "")
+
+
 def test_taken_over(broker, jobs, start):
     """A job that another process goes on with ends here, and nobody is told how it ended."""
     heard = []

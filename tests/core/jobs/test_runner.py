@@ -44,6 +44,7 @@ def test_exception(start, ended, output, caplog):
     assert ended() == (Outcome.FAILED, "internal error")
     assert output(record) == ["a"]
     assert "secret" in caplog.text
+    assert "the job 'report' has failed: ValueError" in caplog.text
 
 
 def test_what_cannot_be_sent(start, ended, output):
