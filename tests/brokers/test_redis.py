@@ -637,6 +637,27 @@ def test_retried_publish_is_stored_once(server, started, monkeypatch):
     assert [m.position for m in other.history(["a"], since).messages] == [position, last]
 
 
+def test_retry_meets_another_redis(own_server, started, monkeypatch):
+    """Two stores never have the same epoch, though both were given it by the same request."""
+    broker, _ = started(own_server)
+    node, lost = broker._nodes.current(), []
+    publish = node.publish
+
+    def lose_the_answer(**arguments):
+        answer = publish(**arguments)
+        if not lost:
+            lost.append(answer)
+            own_server.kill()
+            own_server.start()
+            raise redis.ConnectionError("the answer was lost")
+        return answer
+
+    monkeypatch.setattr(node, "publish", lose_the_answer)
+    position = broker.publish(Publication("a", b"data: x\n\n"))
+    assert len(lost) == 1
+    assert lost[0][0].decode() != position.epoch
+
+
 def test_recent_events_are_in_the_process(server, started, monkeypatch):
     """A storm of reconnects does not become a storm of queries to Redis."""
     broker, received = started(server, prefix=next(_prefixes))

@@ -25,7 +25,9 @@ local time = redis.call('TIME')
 local now = math.max(tonumber(time[1]) * 1000000 + tonumber(time[2]), number)
 local text = function (value) return string.format('%.0f', value) end
 if not epoch or meta[3] ~= run then
-  epoch = ARGV[1]
+  -- With some of the run id: a request that is repeated, because its answer was lost, may meet
+  -- another Redis, and must not give it the same epoch.
+  epoch = ARGV[1] .. string.sub(run, 1, 6)
   number = math.max(number, now)
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'number', text(number), 'run', run)
 end
