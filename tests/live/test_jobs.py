@@ -175,9 +175,10 @@ def test_stopped_owner(sites, key):
     code, body = curl(site, "-H", f"Last-Event-ID: {viewer.ids[3]}", f"/jobs/{key}?plain=1")()
     assert (code, b"data:" in body) == (18, False)
     site.noted(key, "on_finish:finished")
+    site.noted(key, "on_finish:lost")
     whats = [note.what for note in site.notes(key)]
-    assert whats.count("on_finish:finished") == 1
-    assert "on_finish:lost" not in whats
+    # Each run is told of once, by the process that ran it.
+    assert whats.count("on_finish:finished") == whats.count("on_finish:lost") == 1
 
 
 @pytest.mark.parametrize("name", ["gevent", "memory"])
@@ -234,7 +235,7 @@ def test_reload(tmp_path, redis, key, name):
         assert finished.pid == owner
         assert finished.at - max(viewer.breaks[0] for viewer in viewers) > 1
         wait_for(lambda: not any(map(is_alive, before)), "the old workers to end")
-        assert time.monotonic() - finished.at < 3
+        assert time.monotonic() - finished.at < 10  # Not after the whole grace.
 
 
 @pytest.mark.parametrize("name", ["threads"])
@@ -258,9 +259,9 @@ def test_stopping_server(tmp_path, redis, key, name):
         assert viewers[1].end() == "lost"
         ended = old.noted(long, "finally").at
         assert 4 < ended - stopped < 8
-        assert viewers[1].ended - ended < 2
+        assert viewers[1].ended - ended < 5
         for viewer in viewers:
-            assert viewer.breaks[0] - stopped < 2
+            assert viewer.breaks[0] - stopped < 5
             assert viewer.told == ["stream-open"]
             assert viewer.got == tokens(len(viewer.got))
         assert len(viewers[0].got) == 40
@@ -304,8 +305,8 @@ def test_quick_stop(tmp_path, redis, key, name):
         site.begin(key, "count=1000")
         stopped = time.monotonic()
         site.server.signal(signal.SIGINT)
-        assert site.noted(key, "on_finish:lost").at - stopped < 3
-        site.server.wait(3)
+        assert site.noted(key, "on_finish:lost").at - stopped < 10
+        site.server.wait(15)
 
 
 @pytest.mark.parametrize("name", ["gevent", "threads"])
