@@ -42,7 +42,7 @@ from ..runtime.process import monotonic, native_lock
 from ..streams.source import Source, discard, iterate
 from .encoding import checked
 from .options import JobOptions, OnFinish, terms_of
-from .runner import Ending, Holder, JobRunner, Work
+from .runner import GONE, Ending, Holder, JobRunner, Work
 from .status import JobStatus, ended_run
 
 __all__ = ["Jobs", "grace", "interrupt_all", "jobs_of", "running"]
@@ -255,7 +255,7 @@ class Jobs:
             discard(source)
             raise
 
-    def _ended(self, runner: JobRunner, ending: Ending) -> None:
+    def _ended(self, runner: JobRunner) -> None:
         wanted = self._on_finish.pop(runner.hold.run, None)
         try:
             if wanted is not None:
@@ -311,7 +311,7 @@ class Jobs:
 
     def _learn(self, tick: Tick) -> None:
         for run in tick.gone:
-            self._stop(run, Ending(Outcome.LOST, "it was ended elsewhere", is_told=True))
+            self._stop(run, GONE)
         for run in tick.alone:
             self._stop(run, Ending(Outcome.CANCELLED, "nobody was watching"))
         if tick.forgotten:

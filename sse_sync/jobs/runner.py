@@ -21,7 +21,7 @@ from ..feed import Encode, Feed
 from ..runtime.process import native_lock
 from ..streams.source import run_beside
 
-__all__ = ["Ending", "Holder", "JobRunner", "Work"]
+__all__ = ["ENDINGS", "FAILED", "GONE", "Ending", "Holder", "JobRunner", "Work"]
 
 logger = logging.getLogger("sse_sync")
 
@@ -81,12 +81,11 @@ class JobRunner:
         hold: The right to write its output.
         work: What it runs.
         store: Takes the output.
-        ended: Called with how it ended, in the job's own greenlet or thread, once the source has
-            ended, too.
+        ended: Called in the job's own greenlet or thread once the job and its source have ended.
     """
 
     def __init__(
-        self, hold: Hold, work: Work, store: JobStore, ended: Callable[[JobRunner, Ending], object]
+        self, hold: Hold, work: Work, store: JobStore, ended: Callable[[JobRunner], object]
     ) -> None:
         self.hold = hold
         """The right to write its output."""
@@ -135,17 +134,16 @@ class JobRunner:
 
     def _main(self) -> None:
         try:
-            ending = self._run()
+            self._run()
         except BaseException as exc:
             logger.exception("the job %r failed", self.hold.name.key)
-            ending = FAILED
-            self._say(ending)
+            self._say(FAILED)
             if _runtime.is_exit(exc):
                 raise
         finally:
-            self._ended(self, ending)
+            self._ended(self)
 
-    def _run(self) -> Ending:
+    def _run(self) -> None:
         work, context = self._work, contextvars.Context()
         surroundings = work.within()
         context.run(surroundings.__enter__)
@@ -165,7 +163,6 @@ class JobRunner:
         self._say(ending)
         while not feed.done:
             feed.wait()
-        return ending
 
     def _relay(self, feed: Feed) -> Ending:
         feed.start()
@@ -190,17 +187,10 @@ class JobRunner:
         if written is Written.STORED:
             self.events += 1
             self.bytes += len(chunk)
-        elif written is Written.REFUSED:
-            self.stop(Ending(Outcome.LOST, "another process goes on with it", is_told=True))
-        elif written is Written.GAP:
-            logger.error(
-                "the job %r ends as lost: the broker has lost some of its output",
-                self.hold.name.key,
-            )
-            self.stop(Ending(Outcome.LOST, "some of its output was lost"))
-        elif written is Written.FULL:
-            logger.error("the job %r fails: it exceeds max_bytes", self.hold.name.key)
-            self.stop(Ending(Outcome.FAILED, "the output is too large"))
+        elif written is not None:
+            if written in _TO_LOG:
+                logger.error(_TO_LOG[written], self.hold.name.key)
+            self.stop(ENDINGS[written])
 
     def _say(self, ending: Ending) -> None:
         if not ending.is_told:
@@ -237,3 +227,17 @@ class JobRunner:
 
 
 FAILED = Ending(Outcome.FAILED, "internal error")
+
+GONE = Ending(Outcome.LOST, "it was ended elsewhere", is_told=True)
+
+# How a job ends whose output is not stored.
+ENDINGS = {
+    Written.REFUSED: GONE,
+    Written.FULL: Ending(Outcome.FAILED, "the output is too large"),
+    Written.GAP: Ending(Outcome.LOST, "some of its output was lost"),
+}
+
+_TO_LOG = {
+    Written.FULL: "the job %r fails: it exceeds max_bytes",
+    Written.GAP: "the job %r ends as lost: the broker has lost some of its output",
+}

@@ -17,7 +17,7 @@ from ..feed import Encode
 from .encoding import checked
 from .manager import Jobs, jobs_of
 from .options import JobOptions, terms_of
-from .runner import FAILED, Ending
+from .runner import ENDINGS, FAILED, Ending
 from .status import job_name
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class JobWriter:
     @property
     def is_ending(self) -> bool:
         """Whether it ends the job itself."""
-        return self._ending is not None
+        return self.is_cancelled
 
     def __enter__(self) -> JobWriter:
         record, self._hold = self._try(self._start)
@@ -118,13 +118,9 @@ class JobWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        hold = self.hold
+        hold, ending = self.hold, self._ending or _ending_of(error)
         try:
-            if self._ending is None:
-                outcome, message, _ = _ending_of(error)
-                self._try(lambda: self._jobs.store.finish(hold, outcome, message))
-            elif not self._ending.is_told:
-                ending = self._ending
+            if not ending.is_told:
                 self._try(lambda: self._jobs.store.finish(hold, ending.outcome, ending.message))
         except BrokerUnavailable as exc:
             logger.error("the job %r ends as lost: %s", self._name.key, exc)
@@ -155,11 +151,7 @@ class JobWriter:
             self.events += len(self._unsure)
             self._unsure.clear()
             return
-        self._ending = {
-            Written.REFUSED: Ending(Outcome.LOST, "it was ended elsewhere", is_told=True),
-            Written.FULL: Ending(Outcome.FAILED, "the output is too large"),
-            Written.GAP: Ending(Outcome.LOST, "some of its output was lost"),
-        }[written]
+        self._ending = ENDINGS[written]
         raise JobOver(self._name.key, self._ending.message)
 
     def stop(self, ending: Ending) -> None:
