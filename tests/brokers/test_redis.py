@@ -19,11 +19,10 @@ from sse_sync.brokers.redis import topology as redis_nodes
 from sse_sync.brokers.redis.broker import READERS, RedisBroker
 from sse_sync.channels.hub import Hub
 from sse_sync.channels.schedule import Schedule
+from tests.brokers.redis_suite import prefixes
 from tests.core.brokers.broker_contract import BrokerContract, Receiver
 from tests.redis_server import RedisCluster, RedisServer, Sentinel
 from tests.waiting import wait_for
-
-_prefixes = (f"test{number}" for number in itertools.count())
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +92,7 @@ class TestRedisBroker(BrokerContract):
         brokers = []
 
         def make(**options):
-            brokers.append(RedisBroker(server.url, prefix=next(_prefixes), **options))
+            brokers.append(RedisBroker(server.url, prefix=next(prefixes), **options))
             return brokers[-1]
 
         yield make
@@ -105,39 +104,20 @@ class TestRedisBroker(BrokerContract):
         return partial(wait_for, what="the broker")
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """Three nodes, each with a replica, shared by these tests."""
-    with RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
-        yield cluster
-
-
-class TestRedisBrokerOnACluster(BrokerContract):
+class TestRedisBrokerOnACluster(TestRedisBroker):
     """The contract, on a cluster."""
 
     @pytest.fixture
-    def make(self, cluster):
-        brokers = []
-
-        def make(**options):
-            brokers.append(RedisBroker(cluster.url, prefix=next(_prefixes), **options))
-            return brokers[-1]
-
-        yield make
-        for broker in brokers:
-            broker.close()
-
-    @pytest.fixture
-    def wait_until(self):
-        return partial(wait_for, what="the broker")
+    def server(self, cluster):
+        return cluster
 
 
-def test_prefixes_spread_over_the_cluster(cluster, started):
+def testprefixes_spread_over_the_cluster(cluster, started):
     """Each prefix is on one node, whichever node is asked first."""
     urls = [f"redis+cluster://127.0.0.1:{node.port}" for node in cluster.primaries]
     used = set()
     for number in range(12):
-        prefix = next(_prefixes)
+        prefix = next(prefixes)
         broker, received = started(cluster, prefix=prefix)
         other = RedisBroker(urls[number % 3], prefix=prefix)
         broker.subscribe(["a", "b"])
@@ -169,7 +149,7 @@ def test_cluster_fails_over(tmp_path, started):
 
 def test_slot_moves(cluster, started):
     """When our keys' slot moves to another node, the listener follows."""
-    prefix = next(_prefixes)
+    prefix = next(prefixes)
     broker, received = started(cluster, prefix=prefix)
     broker.subscribe(["a"])
     here = broker._nodes.current().address
@@ -184,7 +164,7 @@ def test_slot_moves(cluster, started):
 
 def test_node_that_was_not_told(cluster, started, monkeypatch):
     """When a node says that the keys have moved, their new owner is believed before other nodes."""
-    broker, _ = started(cluster, prefix=next(_prefixes))
+    broker, _ = started(cluster, prefix=next(prefixes))
     broker.position()
     right = broker._nodes.current().address
     others = [("127.0.0.1", n.port) for n in cluster.primaries if n.port != right[1]]
@@ -304,7 +284,7 @@ def test_unix_socket(tmp_path, started):
 
 def test_long_history_is_read_in_pages(server, started, monkeypatch):
     """A long history is read in several scripts, and nothing is lost or repeated."""
-    prefix = next(_prefixes)
+    prefix = next(prefixes)
     publisher, _ = started(server, prefix=prefix)
     start = publisher.position()
     names = [f"c{number}" for number in range(7)]
@@ -335,7 +315,7 @@ def test_long_history_is_read_in_pages(server, started, monkeypatch):
 
 def test_history_that_is_trimmed_while_it_is_read(server, started, monkeypatch):
     """Events dropped between two pages make the history incomplete."""
-    prefix = next(_prefixes)
+    prefix = next(prefixes)
     publisher, _ = started(server, prefix=prefix, history=100)
     start = publisher.position()
     for _ in range(100):
@@ -360,7 +340,7 @@ def test_history_for_a_new_client_that_is_trimmed_while_it_is_read(
     server, started, monkeypatch, limit
 ):
     """What it gets of each channel has no gap, and goes on to what is to be read next."""
-    prefix = next(_prefixes)
+    prefix = next(prefixes)
     publisher, _ = started(server, prefix=prefix, history=100)
     quiet = [publisher.publish(Publication("quiet", b"data: %05d\n\n" % n)) for n in range(50)]
     busy = [publisher.publish(Publication("busy", b"data: %05d\n\n" % n)) for n in range(100)]
@@ -392,7 +372,7 @@ def test_history_for_a_new_client_that_is_trimmed_while_it_is_read(
 @pytest.mark.parametrize("replay", [50, "all", "latest"])
 def test_new_clients_of_a_busy_channel(server, started, replay):
     """Each begins with what is held, without a gap, however fast the channel drops events."""
-    prefix, stop = next(_prefixes), threading.Event()
+    prefix, stop = next(prefixes), threading.Event()
     broker, _ = started(server, prefix=prefix, history=50)
     texts = map(str, itertools.count())
 
@@ -420,7 +400,7 @@ def test_new_clients_of_a_busy_channel(server, started, replay):
 
 def test_catching_up_that_never_succeeds(server, started, monkeypatch):
     """A process that cannot read the missed events gives up, and its clients are reset."""
-    broker, received = started(server, prefix=next(_prefixes))
+    broker, received = started(server, prefix=next(prefixes))
     broker.subscribe(["a"])
     node = broker._nodes.current()
 
@@ -437,7 +417,7 @@ def test_catching_up_that_never_succeeds(server, started, monkeypatch):
 def test_channels_with_histories_of_their_own(server, started):
     """A channel may be kept for less time, and nobody resumes past its dropped events."""
     channels = {"chat-*": (2, 0.3)}
-    broker, _ = started(server, prefix=next(_prefixes), channels=channels)
+    broker, _ = started(server, prefix=next(prefixes), channels=channels)
     start = broker.position()
     for number in range(4):
         broker.publish(Publication("chat-1", b"data: %d\n\n" % number))
@@ -452,7 +432,7 @@ def test_channels_with_histories_of_their_own(server, started):
 
 def test_publisher_that_keeps_less(server, started):
     """Processes that disagree about the age of events lose none silently."""
-    prefix = next(_prefixes)
+    prefix = next(prefixes)
     short, _ = started(server, prefix=prefix, max_age=0.2)
     long, _ = started(server, prefix=prefix)
     start = long.position()
@@ -494,7 +474,7 @@ def test_channels_that_are_given_back(own_server, started):
 
 def test_two_processes(server, started):
     """One process receives what another publishes, with the same positions."""
-    prefix = next(_prefixes)
+    prefix = next(prefixes)
     one, _ = started(server, prefix=prefix)
     other, received = started(server, prefix=prefix)
     since = other.subscribe(["ä b"])
@@ -507,10 +487,10 @@ def test_two_processes(server, started):
     assert one.history(["ä b"], since).messages == [message]
 
 
-def test_prefixes_keep_apart(server, started):
+def testprefixes_keep_apart(server, started):
     """Projects that share a Redis do not receive each other's events."""
-    one, _ = started(server, prefix=next(_prefixes))
-    other, received = started(server, prefix=next(_prefixes))
+    one, _ = started(server, prefix=next(prefixes))
+    other, received = started(server, prefix=next(prefixes))
     since = other.subscribe(["a"])
     one.publish(Publication("a", b"data: x\n\n"))
     mine = other.publish(Publication("a", b"data: y\n\n"))
@@ -521,7 +501,7 @@ def test_prefixes_keep_apart(server, started):
 
 def test_databases_keep_apart(server, started):
     """Pub/sub ignores databases; projects in two databases still stay separate."""
-    prefix = next(_prefixes)
+    prefix = next(prefixes)
     one, _ = started(server, prefix=prefix)
     other, received = started(Another(server), prefix=prefix)
     since = other.subscribe(["a"])
@@ -541,7 +521,7 @@ class Another:
 
 def test_what_others_publish_is_skipped(server, started):
     """Foreign messages on our topics do no harm."""
-    broker, received = started(server, prefix=next(_prefixes))
+    broker, received = started(server, prefix=next(prefixes))
     broker.subscribe(["a"])
     for rubbish in ("rubbish", "a\nb\nc\nd", "\n\n\n"):
         server.call("PUBLISH", broker._store.topic("a"), rubbish)
@@ -553,7 +533,7 @@ def test_what_others_publish_is_skipped(server, started):
 
 def test_short_memory_of_one_channel(server, started):
     """A channel with a very short history resets no client of others, however quiet it was."""
-    broker, _ = started(server, prefix=next(_prefixes), channels={"short": (5, 0.1)})
+    broker, _ = started(server, prefix=next(prefixes), channels={"short": (5, 0.1)})
     broker.publish(Publication("short", b"data: x\n\n"))
     start = broker.publish(Publication("quiet", b"data: x\n\n"))
     time.sleep(0.3)
@@ -563,7 +543,7 @@ def test_short_memory_of_one_channel(server, started):
 
 def test_storm_of_replays(server, started, monkeypatch):
     """When many clients reconnect at once, three histories at a time are read, and nobody fails."""
-    broker, received = started(server, prefix=next(_prefixes))
+    broker, received = started(server, prefix=next(prefixes))
     start = broker.publish(Publication("a", b"data: 0\n\n"))
     broker.publish(Publication("a", b"data: 1\n\n"))
     node = broker._nodes.current()
@@ -595,7 +575,7 @@ def test_storm_of_replays(server, started, monkeypatch):
 
 def test_everything_expires(server, started):
     """Nothing but one hash stays in Redis longer than its age."""
-    prefix = next(_prefixes)
+    prefix = next(prefixes)
     broker, _ = started(server, prefix=prefix, max_age=2.0)
     start = broker.position()
     for number in range(20):
@@ -613,7 +593,7 @@ def test_everything_expires(server, started):
 
 def test_retried_publish_is_stored_once(server, started, monkeypatch):
     """A lost answer does not store an event twice."""
-    prefix = next(_prefixes)
+    prefix = next(prefixes)
     broker, received = started(server, prefix=prefix)
     since = broker.subscribe(["a"])
     node, lost = broker._nodes.current(), []
@@ -660,7 +640,7 @@ def test_retry_meets_another_redis(own_server, started, monkeypatch):
 
 def test_recent_events_are_in_the_process(server, started, monkeypatch):
     """A storm of reconnects does not become a storm of queries to Redis."""
-    broker, received = started(server, prefix=next(_prefixes))
+    broker, received = started(server, prefix=next(prefixes))
     since = broker.subscribe(["a", "b"])
     for number in range(10):
         broker.publish(Publication("ab"[number % 2], b"data: %d\n\n" % number))
@@ -673,7 +653,7 @@ def test_recent_events_are_in_the_process(server, started, monkeypatch):
 
 def test_connection_is_killed(server, started):
     """When the subscribed connection breaks, the missed events are fetched, in order and once."""
-    broker, received = started(server, prefix=next(_prefixes))
+    broker, received = started(server, prefix=next(prefixes))
     broker.subscribe(["a", "b"])
     positions = []
     for number in range(200):
@@ -688,7 +668,7 @@ def test_connection_is_killed(server, started):
 def test_many_channels_catch_up(server, started, monkeypatch):
     """With many channels, missed events are still fetched in order."""
     monkeypatch.setattr(redis_store, "CHANNELS_AT_ONCE", 7)
-    broker, received = started(server, prefix=next(_prefixes))
+    broker, received = started(server, prefix=next(prefixes))
     names = [f"user-{number}" for number in range(50)]
     broker.subscribe(names)
     positions = []
@@ -744,7 +724,7 @@ def test_restart_from_an_older_snapshot(own_server, started):
 @pytest.mark.parametrize("kind", ["events", "floor", "meta"])
 def test_deleted_keys(server, started, kind):
     """After a key was deleted, nobody resumes past its events."""
-    prefix = next(_prefixes)
+    prefix = next(prefixes)
     broker, _ = started(server, prefix=prefix, history=3)
     start = broker.position()
     positions = [broker.publish(Publication("a", b"data: %d\n\n" % number)) for number in range(5)]
@@ -777,7 +757,7 @@ def test_evicted_keys(tmp_path, started):
 
 def test_clock_is_set_back(server, started):
     """Positions increase and define ages, even if Redis's clock is set back."""
-    prefix = next(_prefixes)
+    prefix = next(prefixes)
     broker, _ = started(server, prefix=prefix, max_age=60)
     broker.position()
     future = int(server.call("HGET", f"{{{prefix}}}:meta", "number")) + 3600 * 1_000_000
@@ -790,7 +770,7 @@ def test_clock_is_set_back(server, started):
 
 def test_connection_that_another_thread_reconnects(server, started):
     """When redis-py reconnects by itself, the listener notices, and nothing is missed."""
-    broker, received = started(server, prefix=next(_prefixes))
+    broker, received = started(server, prefix=next(prefixes))
     broker.subscribe(["a", "b"])
     slow = threading.Event()
     receive = received.receive
@@ -815,7 +795,7 @@ def test_connection_that_another_thread_reconnects(server, started):
 
 def test_recent_events_after_a_reconnect(server, started, monkeypatch):
     """After a broken connection a process keeps recent events again."""
-    broker, received = started(server, prefix=next(_prefixes))
+    broker, received = started(server, prefix=next(prefixes))
     broker.subscribe(["a"])
     broker.publish(Publication("a", b"data: 1\n\n"))
     wait_for(lambda: received.messages, "the event")
@@ -832,7 +812,7 @@ def test_recent_events_after_a_reconnect(server, started, monkeypatch):
 def test_quiet_process_does_not_fall_behind(server, started, monkeypatch):
     """A long silence while others publish does not turn a reconnect into a gap."""
     monkeypatch.setattr(redis_listener, "PING_INTERVAL", 0.1)
-    prefix = next(_prefixes)
+    prefix = next(prefixes)
     quiet, received = started(server, prefix=prefix, max_age=2.0)
     busy, _ = started(server, prefix=prefix, max_age=2.0)
     quiet.subscribe(["quiet"])
@@ -848,7 +828,7 @@ def test_quiet_process_does_not_fall_behind(server, started, monkeypatch):
 @pytest.mark.parametrize("is_subscribed", [False, True])
 def test_fork(server, is_subscribed):
     """A hub works in a child, with connections of its own; the parent loses nothing."""
-    with connect(server.url, channel_prefix=next(_prefixes)) as hub:
+    with connect(server.url, channel_prefix=next(prefixes)) as hub:
         listening = listen(hub, "a")
         if is_subscribed:
             next(listening)
@@ -872,7 +852,7 @@ def test_fork(server, is_subscribed):
 def test_publishing_alone_opens_no_subscription(own_server, started):
     """A process that only publishes has no listener."""
     server = own_server
-    broker, _ = started(server, prefix=next(_prefixes))
+    broker, _ = started(server, prefix=next(prefixes))
     broker.publish(Publication("a", b"data: x\n\n"))
     assert not server.call("PUBSUB", "CHANNELS")
 
@@ -948,7 +928,7 @@ def test_passwords_of_sentinels_are_not_shown(name):
 
 def test_many_channels(server, started):
     """Thousands of channels do not make an event more expensive."""
-    broker, received = started(server, prefix=next(_prefixes))
+    broker, received = started(server, prefix=next(prefixes))
     names = [f"user-{number}" for number in range(5000)]
     broker.subscribe(names)
     threads = [
@@ -965,7 +945,7 @@ def test_many_channels(server, started):
 
 def test_at_intervals_once_by_all(server):
     """Scheduled events of several processes arrive once per interval, in all of them."""
-    prefix, interval = next(_prefixes), 0.1
+    prefix, interval = next(prefixes), 0.1
     callers, received = set(), []
     both, begun = threading.Barrier(2, timeout=30), []
 
@@ -1001,7 +981,7 @@ def test_at_intervals_once_by_all(server):
 @pytest.mark.parametrize("limit", ["EVENTS_AT_ONCE", "BYTES_AT_ONCE", "CHANNELS_AT_ONCE"])
 def test_beginning_in_parts(server, started, monkeypatch, limit):
     """No script goes through more than so many events, bytes or channels."""
-    broker, _ = started(server, prefix=next(_prefixes), channels={"c3": (20, 60)})
+    broker, _ = started(server, prefix=next(prefixes), channels={"c3": (20, 60)})
     names = [f"c{number}" for number in range(7)]
     positions = [
         (name, broker.publish(Publication(name, b"data: 12345678\n\n")))
@@ -1036,7 +1016,7 @@ def test_beginning_of_more_than_is_kept(own_server, started, events):
 @pytest.mark.parametrize("replay", [3, "all", "latest"])
 def test_next_client_replays_without_reading(server, monkeypatch, replay):
     """What one new client was sent is kept for the next."""
-    broker = RedisBroker(server.url, prefix=next(_prefixes))
+    broker = RedisBroker(server.url, prefix=next(prefixes))
     with Hub(broker) as hub:
         for number in range(9):
             hub.publish("a", str(number), key=str(number % 3))

@@ -1,60 +1,31 @@
 """The job store in a real Redis."""
 
-import itertools
 import threading
 import time
-from functools import partial
 
 import pytest
 import redis
 
 from sse_sync.brokers.jobs import JobName, Outcome, View, Written
 from sse_sync.brokers.redis import jobs as redis_jobs
-from sse_sync.brokers.redis.broker import RedisBroker
 from sse_sync.channels.hub import Hub
 from sse_sync.event import encode
 from sse_sync.exceptions import JobRefused
 from sse_sync.jobs import manager
 from sse_sync.jobs.manager import jobs_of
+from tests.brokers.redis_suite import RedisSuite
 from tests.core.brokers.job_contract import NAME, NOTHING, TERMS, SharedJobContract, body
-from tests.redis_server import RedisCluster, RedisServer
 from tests.waiting import wait_for
 
-_prefixes = (f"test{number}" for number in itertools.count())
 
-
-class RedisJobSuite(SharedJobContract):
+class RedisJobSuite(RedisSuite, SharedJobContract):
     """The contract; a subclass has a ``server``."""
 
-    @pytest.fixture
-    def make(self, server):
-        prefix = next(_prefixes)
-        brokers = []
-
-        def make(**kept):
-            brokers.append(RedisBroker(server.url, prefix=prefix, **kept))
-            return brokers[-1]
-
-        yield make
-        for broker in brokers:
-            broker.close()
+    module = redis_jobs
 
     @pytest.fixture
     def two(self, make):
         return make().jobs, make().jobs
-
-    @pytest.fixture
-    def sleep(self):
-        return time.sleep
-
-    @pytest.fixture
-    def wait_until(self):
-        return partial(wait_for, what="the broker")
-
-    @pytest.fixture
-    def short_lease(self, monkeypatch):
-        monkeypatch.setattr(redis_jobs, "LEASE", 1.0)
-        return 1.0
 
     def test_race(self, make):
         """Of twenty that start a job at the same time, one runs it."""
@@ -111,18 +82,6 @@ class RedisJobSuite(SharedJobContract):
             store.finish(hold, Outcome.FINISHED)
         gone = store.tick(holds, []).gone
         assert gone == {hold.run for hold in holds[::2]}
-
-
-@pytest.fixture(scope="module")
-def single(tmp_path_factory):
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    with RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
-        yield cluster
 
 
 class TestRedisJobStore(RedisJobSuite):

@@ -1,54 +1,27 @@
 """The presence store in a real Redis."""
 
-import itertools
 import time
-from functools import partial
 
 import pytest
 
 from sse_sync.brokers.presence import Leave
 from sse_sync.brokers.redis import presence as redis_presence
 from sse_sync.brokers.redis.broker import RedisBroker
+from tests.brokers.redis_suite import RedisSuite, prefixes
 from tests.core.brokers.broker_contract import Receiver
 from tests.core.brokers.presence_contract import SharedPresenceContract, arrival, users
-from tests.redis_server import RedisCluster, RedisServer
+from tests.redis_server import RedisServer
 from tests.waiting import wait_for
 
-_prefixes = (f"test{number}" for number in itertools.count())
 
-
-class RedisAttendanceSuite(SharedPresenceContract):
+class RedisAttendanceSuite(RedisSuite, SharedPresenceContract):
     """The contract; a subclass has a ``server``."""
 
-    @pytest.fixture
-    def make(self, server):
-        prefix = next(_prefixes)
-        brokers = []
-
-        def make():
-            brokers.append(RedisBroker(server.url, prefix=prefix))
-            return brokers[-1]
-
-        yield make
-        for broker in brokers:
-            broker.close()
+    module = redis_presence
 
     @pytest.fixture
     def two(self, make):
         return make().presence, make().presence
-
-    @pytest.fixture
-    def sleep(self):
-        return time.sleep
-
-    @pytest.fixture
-    def wait_until(self):
-        return partial(wait_for, what="the broker")
-
-    @pytest.fixture
-    def short_lease(self, monkeypatch):
-        monkeypatch.setattr(redis_presence, "LEASE", 1.0)
-        return 1.0
 
     @pytest.fixture
     def keys(self, make):
@@ -56,18 +29,6 @@ class RedisAttendanceSuite(SharedPresenceContract):
         node = broker._nodes.current()
         pattern = broker._store._prefix + "*"
         return lambda: [key.decode() for key in node._client.scan_iter(pattern)]
-
-
-@pytest.fixture(scope="module")
-def single(tmp_path_factory):
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    with RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
-        yield cluster
 
 
 class TestRedisAttendance(RedisAttendanceSuite):
@@ -153,7 +114,7 @@ def make_broker():
     brokers = []
 
     def make_broker(url):
-        brokers.append(RedisBroker(url, prefix=next(_prefixes)))
+        brokers.append(RedisBroker(url, prefix=next(prefixes)))
         brokers[-1].start(Receiver())
         return brokers[-1]
 
